@@ -1,0 +1,115 @@
+"""The answer to "what would this job take on that?": an option with ranges and causes, or a rejection with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from planner.hardware.gpu import Gpu
+from planner.offers.offer import Offer, Price
+from planner.quantity import Basis, Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a job could run: so many GPUs of a model, by an offer with its price, or on an attached device.
+
+    `usable_memory_bytes` is what a device reports (None: taken from the catalogue with a reserve).
+    Exactly one of `offer_id` (with `offer`) and `device_id` is set; `price_id` is None where no price holds.
+    """
+
+    gpu: Gpu
+    num_gpus: Decimal
+    offer_id: int | None = None
+    offer: Offer | None = None
+    price_id: int | None = None
+    price: Price | None = None
+    device_id: str | None = None
+    device_name: str | None = None
+    device_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the work is split over the GPUs."""
+
+    data_parallel: int
+    tensor_parallel: int
+    pipeline_parallel: int
+    micro_batch: int
+    sharding: str  # "none", "zero1", "zero3"
+    recompute: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryItem:
+    """One line of the memory bill of a GPU, in bytes."""
+
+    name: str
+    num_bytes: float
+
+
+class Bottleneck(StrEnum):
+    """What bounds an option, or what a rejected one lacks."""
+
+    COMPUTE = "compute"
+    BANDWIDTH = "bandwidth"
+    OVERHEAD = "overhead"
+    COMMUNICATION = "communication"
+    MEMORY = "memory"
+    DTYPE = "dtype"
+    FRACTION = "fraction"
+    UNKNOWN_GPU = "unknown_gpu"
+    UNKNOWN_FIGURE = "unknown_figure"
+    CONTEXT = "context"
+    PRICE = "price"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The job on one placement. Quantities in SI units; `cost` in the offer's currency.
+
+    `step_seconds` is one optimizer step (training) or one decoding step of the whole batch (inference).
+    For a service without a number of requests `seconds` is None and `cost` is per hour (`cost_per_hour` too).
+    What is not known is None, and `unknown` names it with the reason.
+    """
+
+    placement: Placement
+    layout: Layout
+    seconds: Quantity | None
+    step_seconds: Quantity
+    tokens_per_second: Quantity
+    memory_bytes: Quantity
+    memory_items: tuple[MemoryItem, ...]
+    usable_memory_bytes: float
+    energy_joules: Quantity | None
+    average_power_watts: Quantity | None
+    cost: Quantity | None
+    cost_per_hour: Quantity | None
+    cost_per_million_tokens: Quantity | None
+    bottleneck: Bottleneck
+    basis: Basis
+    fit_id: str | None
+    extras: Mapping[str, Quantity] = field(default_factory=dict)  # first_token_seconds, concurrency …
+    notes: tuple[str, ...] = ()  # assumptions in words, each a full sentence
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    why_not: str = ""  # what it lost on against the best option; empty for the best
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a job cannot run on a placement, in a sentence with the figures that decide it."""
+
+    placement: Placement
+    bottleneck: Bottleneck
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """All options, best first by the goal, and all rejections."""
+
+    options: tuple[Option, ...]
+    rejections: tuple[Rejection, ...]

@@ -1,0 +1,69 @@
+"""Offers and prices: a way to get GPU time, and what it costs from a moment on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class OfferKind(StrEnum):
+    OWNED = "owned"
+    ON_DEMAND = "on_demand"
+    SPOT = "spot"
+    RESERVED_1Y = "reserved_1y"
+    RESERVED_3Y = "reserved_3y"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What is on offer. The first six fields are its identity; a changed price never makes a new offer.
+
+    `num_gpus` may be a fraction (Azure rents a sixth of an A10). `gpu_key` is None while `gpu_name`, the
+    provider's own word, has no entry in the alias table.
+    """
+
+    provider: str
+    region: str
+    zone: str  # "" where prices do not differ by zone
+    instance_type: str
+    kind: OfferKind
+    currency: str
+    gpu_name: str
+    gpu_key: str | None
+    num_gpus: Decimal
+    vcpus: Decimal | None = None
+    memory_bytes: int | None = None
+    host_included: bool = True  # the price covers CPU, RAM and chassis, not the GPU alone
+
+    @property
+    def identity(self) -> tuple[str, str, str, str, str, str]:
+        return (self.provider, self.region, self.zone, self.instance_type, self.kind.value, self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What the whole offer costs per hour from `valid_from` until the offer's next price.
+
+    `amount` is None where the offer was withdrawn or the price is not known; `reason` then says which.
+    `recorded_at` is when we learnt it, `source` where from and `source_date` the date that the source states.
+    """
+
+    amount: Decimal | None
+    valid_from: datetime
+    recorded_at: datetime
+    source: str
+    source_date: date
+    reason: str = ""
+
+
+def price_at(prices: Iterable[Price], moment: datetime, known_at: datetime) -> Price | None:
+    """The price that held at `moment` as far as was known at `known_at`; None before the first one.
+
+    Among prices recorded by `known_at` and valid from `moment` or before, the one valid latest holds, and of
+    several with the same `valid_from` (a correction) the one recorded latest.
+    """
+    candidates = [p for p in prices if p.valid_from <= moment and p.recorded_at <= known_at]
+    return max(candidates, key=lambda p: (p.valid_from, p.recorded_at), default=None)

@@ -1,0 +1,299 @@
+"""Every table. Facts (prices, samples, telemetry, transitions, fits, estimates) are only ever inserted."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from planner.store.types import Json, ScaledDecimal, UtcDateTime
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+Ulid = String(26)
+RUN_STATES = (
+    "queued",
+    "claimed",
+    "running",
+    "succeeded",
+    "suspect",
+    "failed",
+    "oom",
+    "timed_out",
+    "busy",
+    "lost",
+    "cancelled",
+    "quarantined",
+)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: Json, list[Any]: Json}
+
+
+class NodeRow(Base):
+    """A host, known by its machine id."""
+
+    __tablename__ = "nodes"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    machine_id: Mapped[str] = mapped_column(String(200), unique=True)
+    boot_id: Mapped[str] = mapped_column(String(200))
+    hostname: Mapped[str] = mapped_column(String(255))
+    os_name: Mapped[str] = mapped_column(String(255))
+    cpu_name: Mapped[str] = mapped_column(String(255))
+    num_cpus: Mapped[int]
+    memory_bytes: Mapped[int] = mapped_column(BigInteger)
+    first_seen_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+
+
+class DeviceRow(Base):
+    """A physical accelerator or CPU, known by its UUID. `last_fence` is the last fence number given out for it."""
+
+    __tablename__ = "devices"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    node_id: Mapped[str] = mapped_column(ForeignKey("nodes.id"), index=True)
+    uuid: Mapped[str] = mapped_column(String(200), unique=True)
+    backend: Mapped[str] = mapped_column(String(20))
+    device_index: Mapped[int]
+    name: Mapped[str] = mapped_column(String(255))
+    gpu_key: Mapped[str | None] = mapped_column(String(100))
+    vendor: Mapped[str] = mapped_column(String(50))
+    memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    power_limit_watts: Mapped[float | None]
+    compute_capability: Mapped[str | None] = mapped_column(String(50))
+    driver_version: Mapped[str | None] = mapped_column(String(100))
+    unknown: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(20))
+    state_reason: Mapped[str | None] = mapped_column(Text)
+    first_seen_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    missing_since: Mapped[datetime | None]
+    last_fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    __table_args__ = (CheckConstraint("state IN ('ok','missing','quarantined')", name="state"),)
+
+
+class OfferRow(Base):
+    """An offer; the price is in `prices`."""
+
+    __tablename__ = "offers"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    provider: Mapped[str] = mapped_column(String(100))
+    region: Mapped[str] = mapped_column(String(100))
+    zone: Mapped[str] = mapped_column(String(100))
+    instance_type: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(30))
+    currency: Mapped[str] = mapped_column(String(3))
+    gpu_name: Mapped[str] = mapped_column(String(200))
+    gpu_key: Mapped[str | None] = mapped_column(String(100), index=True)
+    num_gpus: Mapped[Decimal] = mapped_column(ScaledDecimal(6))
+    vcpus: Mapped[Decimal | None] = mapped_column(ScaledDecimal(6))
+    memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    host_included: Mapped[bool]
+    created_at: Mapped[datetime]
+    __table_args__ = (
+        UniqueConstraint("provider", "region", "zone", "instance_type", "kind", "currency"),
+        CheckConstraint("num_gpus > 0", name="num_gpus"),
+    )
+
+
+class PriceRow(Base):
+    """What an offer costs per hour from `valid_from` on, as learnt at `recorded_at`; never changed, never removed."""
+
+    __tablename__ = "prices"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    offer_id: Mapped[int] = mapped_column(ForeignKey("offers.id"))
+    amount: Mapped[Decimal | None] = mapped_column(ScaledDecimal(10))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    valid_from: Mapped[datetime]
+    recorded_at: Mapped[datetime]
+    source: Mapped[str] = mapped_column(String(500))
+    source_date: Mapped[date]
+    __table_args__ = (
+        UniqueConstraint("offer_id", "valid_from", "recorded_at"),
+        CheckConstraint("amount IS NULL OR amount > 0", name="amount"),
+        CheckConstraint("amount IS NOT NULL OR reason <> ''", name="reason"),
+        Index(None, "offer_id", "valid_from", "recorded_at"),
+    )
+
+
+class JobRow(Base):
+    """A training or inference job as the user described it."""
+
+    __tablename__ = "jobs"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    name: Mapped[str] = mapped_column(String(200))
+    spec: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    __table_args__ = (CheckConstraint("kind IN ('training','inference')", name="kind"),)
+
+
+class ScheduleRow(Base):
+    """When to calibrate what: a cron rule in a zone. `device_id` NULL means every device of every node."""
+
+    __tablename__ = "schedules"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    suite: Mapped[str] = mapped_column(String(50))
+    cron: Mapped[str] = mapped_column(String(200))
+    timezone: Mapped[str] = mapped_column(String(100))
+    device_id: Mapped[str | None] = mapped_column(ForeignKey("devices.id"))
+    enabled: Mapped[bool]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class RunRow(Base):
+    """One calibration of one device. A scheduled run is unique per (schedule, due time, device)."""
+
+    __tablename__ = "runs"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    schedule_id: Mapped[str | None] = mapped_column(ForeignKey("schedules.id"))
+    due_at: Mapped[datetime | None]
+    num_missed: Mapped[int] = mapped_column(default=0)
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"), index=True)
+    suite: Mapped[str] = mapped_column(String(50))
+    suite_version: Mapped[int]
+    time_limit_seconds: Mapped[float]
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    worker_id: Mapped[str | None] = mapped_column(String(200))
+    fence: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    num_benches: Mapped[int]
+    num_done: Mapped[int] = mapped_column(default=0)
+    current_bench: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+    conditions: Mapped[dict[str, Any]]
+    code_version: Mapped[str] = mapped_column(String(100))
+    __table_args__ = (
+        UniqueConstraint("schedule_id", "due_at", "device_id"),
+        CheckConstraint("state IN (" + ",".join(f"'{state}'" for state in RUN_STATES) + ")", name="state"),
+    )
+
+
+class RunTransitionRow(Base):
+    """One change of a run's state: who, under which fence, why."""
+
+    __tablename__ = "run_transitions"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(String(20))
+    actor: Mapped[str] = mapped_column(String(200))
+    fence: Mapped[int | None] = mapped_column(BigInteger)
+    reason: Mapped[str] = mapped_column(Text, default="")
+
+
+class LeaseRow(Base):
+    """The right to use a device, or ('scheduler') to act as the one scheduler, until `expires_at` on the database's clock."""
+
+    __tablename__ = "leases"
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    holder: Mapped[str | None] = mapped_column(String(200))
+    boot_id: Mapped[str | None] = mapped_column(String(200))
+    run_id: Mapped[str | None] = mapped_column(String(26))
+    fence: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[datetime]
+
+
+class SampleRow(Base):
+    """One bench of one run: measured (seconds) or failed (error_class), never both."""
+
+    __tablename__ = "samples"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    fence: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int]
+    operation: Mapped[str] = mapped_column(String(30))
+    version: Mapped[int]
+    dtype: Mapped[str] = mapped_column(String(10))
+    parameters: Mapped[dict[str, Any]]
+    seconds: Mapped[float | None]
+    spread: Mapped[float | None]
+    repeats: Mapped[int | None]
+    flops: Mapped[float | None]
+    num_bytes: Mapped[float | None]
+    steady: Mapped[bool | None]
+    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    details: Mapped[dict[str, Any]]
+    error_class: Mapped[str | None] = mapped_column(String(50))
+    error: Mapped[str | None] = mapped_column(Text)
+    recorded_at: Mapped[datetime]
+    __table_args__ = (
+        UniqueConstraint("run_id", "position"),
+        CheckConstraint("(seconds IS NULL) <> (error_class IS NULL)", name="measured_or_failed"),
+        CheckConstraint("seconds IS NULL OR seconds > 0", name="seconds"),
+    )
+
+
+class TelemetryRow(Base):
+    """One reading of a device during a run; NULL is what the driver did not tell."""
+
+    __tablename__ = "telemetry"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    seconds_in: Mapped[float]
+    power_watts: Mapped[float | None]
+    energy_joules: Mapped[float | None]
+    temperature_celsius: Mapped[float | None]
+    clock_hz: Mapped[float | None]
+    memory_clock_hz: Mapped[float | None]
+    utilization: Mapped[float | None]
+    memory_used_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    throttle_reasons: Mapped[int | None] = mapped_column(BigInteger)
+    __table_args__ = (Index(None, "run_id", "seconds_in"),)
+
+
+class FitRow(Base):
+    """Efficiencies drawn from the samples of some runs of one device; the newest one counts, the others stay."""
+
+    __tablename__ = "fits"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"))
+    gpu_key: Mapped[str | None] = mapped_column(String(100), index=True)
+    created_at: Mapped[datetime]
+    run_ids: Mapped[list[Any]]
+    code_version: Mapped[str] = mapped_column(String(100))
+    document: Mapped[dict[str, Any]]
+    __table_args__ = (Index(None, "device_id", "created_at"),)
+
+
+class EstimateRow(Base):
+    """An answer with all it was made from: read ever after, never computed again."""
+
+    __tablename__ = "estimates"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    as_of: Mapped[datetime]
+    known_at: Mapped[datetime]
+    request: Mapped[dict[str, Any]]
+    result: Mapped[dict[str, Any]]
+    price_ids: Mapped[list[Any]]
+    fit_ids: Mapped[list[Any]]
+    catalogue_version: Mapped[str] = mapped_column(String(100))
+    code_version: Mapped[str] = mapped_column(String(100))
