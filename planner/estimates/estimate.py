@@ -1,4 +1,4 @@
-"""The answer to "what would this job take on that?": an option with ranges and causes, or a rejection with its reason."""
+"""What a job would take on a placement: an option with ranges and causes, or a rejection with its reason."""
 
 from __future__ import annotations
 

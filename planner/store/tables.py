@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -48,7 +48,7 @@ RUN_STATES = (
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: Json, list[Any]: Json}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, dict[str, Any]: Json, list[Any]: Json}
 
 
 class NodeRow(Base):
@@ -209,7 +209,7 @@ class RunTransitionRow(Base):
 
 
 class LeaseRow(Base):
-    """The right to use a device, or ('scheduler') to act as the one scheduler, until `expires_at` on the database's clock."""
+    """The right to use a device, or to act as the one scheduler, until `expires_at` on the database's clock."""
 
     __tablename__ = "leases"
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
