@@ -65,6 +65,8 @@ class Bottleneck(StrEnum):
     UNKNOWN_FIGURE = "unknown_figure"
     CONTEXT = "context"
     PRICE = "price"
+    DEADLINE = "deadline"
+    BUDGET = "budget"
 
 
 @dataclass(frozen=True, slots=True)

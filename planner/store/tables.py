@@ -292,6 +292,7 @@ class EstimateRow(Base):
     as_of: Mapped[datetime]
     known_at: Mapped[datetime]
     request: Mapped[dict[str, Any]]
+    summary: Mapped[dict[str, Any]]
     result: Mapped[dict[str, Any]]
     price_ids: Mapped[list[Any]]
     fit_ids: Mapped[list[Any]]

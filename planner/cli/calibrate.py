@@ -1,0 +1,81 @@
+"""`planner calibrate`: measure this machine's devices now, with the plan shown before the start."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from planner import units
+from planner.cli.edge import Edge, json_option, now, pass_edge
+from planner.errors import NotFound, PlannerError
+from planner.services.calibrations import CalibrationPlan, RunView, get_run, plan_calibration, request_run
+from planner.services.devices import DeviceView, list_devices
+from planner.worker.calibrate import run_here
+from planner.worker.discover import discover_here
+
+
+@click.command(epilog="Example: planner calibrate --suite smoke --json")
+@click.option("--device", "device_id", help="Id or UUID of the device (default: every device of this machine).")
+@click.option("--suite", default="quick", show_default=True, help="Which benches: quick or smoke.")
+@click.option("--plan-only", is_flag=True, help="Show what would be measured and for how long, and stop.")
+@json_option
+@pass_edge
+def calibrate(edge: Edge, device_id: str | None, suite: str, plan_only: bool) -> int:
+    """Measure training and inference on this machine's devices; every later estimate uses what comes out."""
+    with edge.session() as session:
+        discovery = discover_here(session, now())
+        here = [d for d in list_devices(session) if d.node_machine_id == discovery.node.machine_id and d.state == "ok"]
+        chosen = [d for d in here if device_id in (None, d.id, d.uuid)]
+        if not chosen:
+            raise NotFound(f"this machine has no device {device_id!r}; see: planner devices --scan")
+        plans = [(device, plan_calibration(session, device.id, suite)) for device in chosen]
+    if plan_only:
+        if edge.as_json:
+            edge.print_json({"plans": [plan for _, plan in plans]})
+        else:
+            for device, plan in plans:
+                print_plan(edge.console, device, plan)
+        return 0
+    console = Console(stderr=True, highlight=False) if edge.as_json else edge.console
+    runs = [measure_device(edge, console, device, plan) for device, plan in plans]
+    if edge.as_json:
+        edge.print_json({"runs": runs})
+    return 0 if all(run.state == "succeeded" for run in runs) else PlannerError.exit_code
+
+
+def print_plan(console: Console, device: DeviceView, plan: CalibrationPlan) -> None:
+    """What will happen, before it does."""
+    console.print(f"[bold]Calibrating {device.name}[/bold]")
+    console.print(f"  what   {plan.sentence}")
+    console.print(
+        f"  takes  about {units.format_seconds(plan.expected_seconds)}; "
+        f"stops at the latest after {units.format_seconds(plan.time_limit_seconds)}"
+    )
+
+
+def measure_device(edge: Edge, console: Console, device: DeviceView, plan: CalibrationPlan) -> RunView:
+    """Show the plan, run it in a child process with a live bar, and say how it ended."""
+    print_plan(console, device, plan)
+    with edge.session() as session:
+        run_id = request_run(session, device.id, plan.suite, now()).id
+    columns = (
+        TextColumn("  {task.description:<44.44}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("starting", total=plan.num_benches)
+        run_here(
+            edge.settings,
+            run_id,
+            on_progress=lambda done, bench: progress.update(task, completed=done, description=bench or "finishing"),
+        )
+    with edge.session() as session:
+        run = get_run(session, run_id)
+    style = "green" if run.state == "succeeded" else "red"
+    failed = f", {len(run.failures)} benches failed" if run.failures else ""
+    console.print(f"  [{style}]{run.state}[/{style}]: {len(run.samples)} samples{failed} {run.error or ''}".rstrip())
+    return run

@@ -1,0 +1,55 @@
+"""A job as a JSON document and back, and as the sentence people read."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from planner import units
+from planner.hardware.gpu import Dtype
+from planner.jobs.architecture import Transformer
+from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob, TrainingMethod
+
+
+def job_to_document(job: Job) -> dict[str, Any]:
+    """Every field of the job, enums by value, with "kind" telling training from inference."""
+    flat = {field.name: getattr(job, field.name) for field in fields(job)}
+    architecture = {field.name: getattr(job.architecture, field.name) for field in fields(Transformer)}
+    plain = {
+        name: value.value if isinstance(value, Dtype | Recompute | TrainingMethod) else value
+        for name, value in flat.items()
+    }
+    return {"kind": job_kind(job), **plain, "architecture": architecture}
+
+
+def job_from_document(document: dict[str, Any]) -> Job:
+    """The job that `job_to_document` wrote."""
+    values = dict(document)
+    kind = values.pop("kind")
+    values["architecture"] = Transformer(**values["architecture"])
+    values["dtype"] = Dtype(values["dtype"])
+    if kind == "training":
+        values["method"] = TrainingMethod(values["method"])
+        values["recompute"] = Recompute(values["recompute"])
+        return TrainingJob(**values)
+    values["kv_dtype"] = None if values["kv_dtype"] is None else Dtype(values["kv_dtype"])
+    return InferenceJob(**values)
+
+
+def job_kind(job: Job) -> str:
+    """ "training" or "inference"."""
+    return "training" if isinstance(job, TrainingJob) else "inference"
+
+
+def job_sentence(job: Job) -> str:
+    """What is asked, in one line: "Llama-3-8B (8.03 B parameters), 100 M tokens in steps of 64 × 2,048, bf16"."""
+    shape = f"{job.architecture.name} ({units.format_count(job.architecture.num_parameters)} parameters)"
+    if isinstance(job, TrainingJob):
+        how = "" if job.method is TrainingMethod.FULL else f" by {job.method.value.upper()}"
+        return (
+            f"{shape}{how}, {units.format_count(job.num_tokens)} tokens in steps of "
+            f"{job.global_batch:,} × {job.sequence_length:,}, {job.dtype.value}"
+        )
+    amount = "a service" if job.num_requests is None else f"{units.format_count(job.num_requests)} requests"
+    at_once = "as many at once as fit" if job.concurrency is None else f"{job.concurrency:,} at once"
+    return f"{shape}, {amount} of {job.prompt_tokens:,} + {job.output_tokens:,} tokens, {at_once}, {job.dtype.value}"

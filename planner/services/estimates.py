@@ -1,0 +1,191 @@
+"""Make an estimate from what is known now, keep it with all it was made from, and read it back unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from planner.errors import NotFound
+from planner.estimates.answer import answer
+from planner.estimates.document import answer_from_document, answer_to_document
+from planner.estimates.estimate import Answer, Placement
+from planner.estimates.limits import apply_limits
+from planner.hardware.catalogue import Catalogue, load_catalogue, unlisted_gpu
+from planner.hardware.gpu import Gpu, GpuKind
+from planner.jobs.document import job_from_document, job_kind, job_sentence, job_to_document
+from planner.jobs.job import Job
+from planner.offers.offer import OfferKind
+from planner.services.calibrations import newest_fits
+from planner.services.devices import DeviceView, list_devices
+from planner.services.documents import document
+from planner.services.offers import PricedOffer, PriceFilter, find_prices
+from planner.services.requests import EstimateRequest
+from planner.store import estimates as store
+from planner.store.engine import Session
+from planner.store.estimates import StoredEstimate
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateView:
+    """A stored estimate: the request, the job it meant, the answer, and the pins that make it reproducible."""
+
+    id: str
+    created_at: datetime
+    as_of: datetime
+    known_at: datetime
+    job_id: str
+    job_name: str
+    job_kind: str
+    job_sentence: str
+    job: Job
+    request: dict[str, Any]
+    answer: Answer
+    price_ids: tuple[int, ...]
+    fit_ids: tuple[str, ...]
+    catalogue_version: str
+    code_version: str
+    num_unpriced: int  # options without a known price: ranked last under the goal cost, left out of every sum
+
+
+def make_estimate(session: Session, request: EstimateRequest, now: datetime, code_version: str) -> EstimateView:
+    """Estimate the job on every attached device and every offer that passes the filters, and store the answer."""
+    job = request.job()
+    as_of = request.as_of or now
+    catalogue = load_catalogue()
+    fits = newest_fits(session)
+    placements = [
+        *_attached(list_devices(session), catalogue, request),
+        *_on_offer(session, catalogue, request, as_of, now),
+    ]
+    found = apply_limits(answer(job, placements, fits, goal=request.goal), request.limits())
+    used_prices = {option.placement.price_id for option in found.options} - {None}
+    used_fits = {option.fit_id for option in found.options} - {None}
+    row = store.add(
+        session,
+        job_kind=job_kind(job),
+        job_name=job.name,
+        job_spec=job_to_document(job),
+        created_at=now,
+        as_of=as_of,
+        known_at=now,
+        request=document(request.model_dump(exclude_defaults=True)),
+        result=answer_to_document(found),
+        price_ids=sorted(used_prices),
+        fit_ids=sorted(used_fits),
+        catalogue_version=catalogue.version,
+        code_version=code_version,
+    )
+    return _view(row)
+
+
+def get_estimate(session: Session, estimate_id: str) -> EstimateView:
+    """The stored estimate; raises NotFound."""
+    row = store.get(session, estimate_id)
+    if row is None:
+        raise NotFound(f"there is no estimate {estimate_id!r}")
+    return _view(row)
+
+
+def list_estimates(session: Session, limit: int = 50, after: str | None = None) -> list[EstimateView]:
+    """The newest first; `after` is the id of the last one already seen."""
+    return [_view(row) for row in store.newest(session, limit, after)]
+
+
+def _attached(devices: list[DeviceView], catalogue: Catalogue, request: EstimateRequest) -> list[Placement]:
+    """Each attached device alone, and all equal ones of a node together; none where the filters name providers."""
+    if request.providers or request.regions or (request.offer_kinds and OfferKind.OWNED not in request.offer_kinds):
+        return []
+    usable = [d for d in devices if d.state == "ok" and (not request.gpus or d.gpu_key in request.gpus)]
+    alone = [_device_placement(device, catalogue, 1) for device in usable]
+
+    def kind(device: DeviceView) -> tuple[str, str, str]:
+        return device.node_id, device.gpu_key or "", device.name
+
+    together = []
+    for _, group in groupby(sorted(usable, key=kind), key=kind):
+        equal = list(group)
+        if len(equal) > 1:
+            together.append(_device_placement(equal[0], catalogue, len(equal)))
+    return alone + together
+
+
+def _device_placement(device: DeviceView, catalogue: Catalogue, count: int) -> Placement:
+    return Placement(
+        gpu=device_gpu(device, catalogue),
+        num_gpus=Decimal(count),
+        device_id=device.id,
+        device_name=device.name if count == 1 else f"{count} × {device.name}",
+        device_memory_bytes=device.memory_bytes,
+    )
+
+
+def device_gpu(device: DeviceView, catalogue: Catalogue) -> Gpu:
+    """The device's catalogue entry, or one without figures where the catalogue does not know its name."""
+    if device.gpu_key is not None:
+        return catalogue.get(device.gpu_key)
+    kind = GpuKind.CPU if device.backend == "cpu" else GpuKind.GPU
+    return unlisted_gpu(device.name, device.vendor, kind, device.memory_bytes)
+
+
+def _on_offer(
+    session: Session, catalogue: Catalogue, request: EstimateRequest, as_of: datetime, known_at: datetime
+) -> list[Placement]:
+    """Every offer that passes the filters, those of unlisted GPUs included (they are rejected by name)."""
+    return [
+        _offer_placement(item, catalogue)
+        for item in find_prices(session, PriceFilter(), as_of, known_at, limit=None)
+        if _passes(item, request)
+    ]
+
+
+def _passes(item: PricedOffer, request: EstimateRequest) -> bool:
+    offer = item.offer
+    return (
+        (not request.gpus or offer.gpu_key in request.gpus)
+        and (not request.providers or offer.provider in request.providers)
+        and (not request.regions or offer.region in request.regions)
+        and (not request.offer_kinds or offer.kind in request.offer_kinds)
+    )
+
+
+def _offer_placement(item: PricedOffer, catalogue: Catalogue) -> Placement:
+    offer = item.offer
+    gpu = (
+        catalogue.get(offer.gpu_key)
+        if offer.gpu_key is not None
+        else unlisted_gpu(offer.gpu_name, "", GpuKind.GPU, None)
+    )
+    return Placement(
+        gpu=gpu,
+        num_gpus=offer.num_gpus,
+        offer_id=item.offer_id,
+        offer=offer,
+        price_id=item.price_id,
+        price=item.price,
+    )
+
+
+def _view(row: StoredEstimate) -> EstimateView:
+    found = answer_from_document(row.result)
+    job = job_from_document(row.job_spec)
+    return EstimateView(
+        id=row.id,
+        created_at=row.created_at,
+        as_of=row.as_of,
+        known_at=row.known_at,
+        job_id=row.job_id,
+        job_name=row.job_name,
+        job_kind=row.job_kind,
+        job_sentence=job_sentence(job),
+        job=job,
+        request=row.request,
+        answer=found,
+        price_ids=row.price_ids,
+        fit_ids=row.fit_ids,
+        catalogue_version=row.catalogue_version,
+        code_version=row.code_version,
+        num_unpriced=sum(option.cost_per_hour is None for option in found.options),
+    )

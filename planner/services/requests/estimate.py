@@ -1,0 +1,212 @@
+"""What can be asked of the estimator: a training or inference job, the places to consider and the goal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, Field, field_validator, model_validator
+
+from planner.errors import FieldProblem, InvalidInput
+from planner.estimates.limits import Limits
+from planner.hardware.gpu import Dtype
+from planner.jobs.architecture import Transformer
+from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob, TrainingMethod
+from planner.jobs.presets import ARCHITECTURES, JOBS
+from planner.offers.offer import OfferKind
+from planner.services.requests.base import Key, Keys, Money, Name, Request, count, duration, field_problem, whole
+
+
+class EstimateRequest(Request):
+    """Ask what a job takes and costs, on the attached devices and on the offers that pass the filters.
+
+    `preset` fills every field that is not given; `architecture` names a known one whose shape the fields
+    `layers` … `experts_per_token` may change, or is "custom" with all of `layers`, `hidden`, `heads`, `ffn`, `vocab`.
+    """
+
+    preset: Key | None = None
+    kind: Literal["training", "inference"] | None = None
+    name: Name | None = None
+
+    architecture: Key | None = None
+    layers: Annotated[int, *whole(1, 10_000)] | None = None
+    hidden: Annotated[int, *whole(1, 1_000_000)] | None = None
+    heads: Annotated[int, *whole(1, 10_000)] | None = None
+    kv_heads: Annotated[int, *whole(1, 10_000)] | None = None
+    head_width: Annotated[int, *whole(1, 10_000)] | None = None
+    ffn: Annotated[int, *whole(1, 10_000_000)] | None = None
+    vocab: Annotated[int, *whole(1, 100_000_000)] | None = None
+    gated: bool | None = None
+    tied_embeddings: bool | None = None
+    max_positions: Annotated[int, *whole(1, 1_000_000_000)] | None = None
+    experts: Annotated[int, *whole(1, 10_000)] | None = None
+    experts_per_token: Annotated[int, *whole(1, 10_000)] | None = None
+    dtype: Dtype | None = None
+
+    tokens: Annotated[float, *count(1, 1e17)] | None = None
+    sequence_length: Annotated[int, *whole(1, 100_000_000)] | None = None
+    global_batch: Annotated[int, *whole(1, 10_000_000)] | None = None
+    micro_batch: Annotated[int, *whole(1, 1_000_000)] | None = None
+    method: TrainingMethod | None = None
+    recompute: Recompute | None = None
+
+    prompt_tokens: Annotated[int, *whole(1, 100_000_000)] | None = None
+    output_tokens: Annotated[int, *whole(1, 100_000_000)] | None = None
+    requests: Annotated[float, *count(1, 1e15)] | None = None
+    concurrency: Annotated[int, *whole(1, 1_000_000)] | None = None
+    kv_dtype: Dtype | None = None
+
+    goal: Literal["cost", "time"] = "cost"
+    deadline: Annotated[float, *duration(1e-3, 1e10)] | None = None
+    budget: Money | None = None
+    gpus: Keys = ()
+    providers: Keys = ()
+    regions: Keys = ()
+    offer_kinds: Annotated[tuple[OfferKind, ...], Field(max_length=10)] = ()
+    as_of: AwareDatetime | None = None
+
+    @field_validator("as_of", mode="after")
+    @classmethod
+    def _in_utc(cls, value: datetime | None) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _known_preset(self) -> EstimateRequest:
+        if self.preset is not None and self.preset not in JOBS:
+            raise field_problem("preset", f"{self.preset!r} is not known; give one of {', '.join(sorted(JOBS))}")
+        return self
+
+    def job(self) -> Job:
+        """The job that is meant: the preset's, with every given field put over it. Raises InvalidInput."""
+        base = JOBS[self.preset].job if self.preset else None
+        kind = self.kind or ("training" if isinstance(base, TrainingJob) else "inference" if base else None)
+        if kind is None:
+            raise InvalidInput.of("kind", 'say "training" or "inference", or name a preset')
+        architecture = self._architecture(base.architecture if base else None)
+        if kind == "training":
+            return self._training_job(architecture, base if isinstance(base, TrainingJob) else None)
+        return self._inference_job(architecture, base if isinstance(base, InferenceJob) else None)
+
+    def limits(self) -> Limits:
+        """The deadline and the budget that were given."""
+        return Limits(self.deadline, self.budget)
+
+    def _architecture(self, base: Transformer | None) -> Transformer:
+        if self.architecture not in (None, "custom"):
+            if self.architecture not in ARCHITECTURES:
+                known = ", ".join(sorted(ARCHITECTURES))
+                raise InvalidInput.of(
+                    "architecture", f'{self.architecture!r} is not known; give "custom" or one of {known}'
+                )
+            base = ARCHITECTURES[self.architecture].architecture
+        if self.architecture == "custom":
+            base = None
+        given = {
+            "num_layers": self.layers,
+            "hidden": self.hidden,
+            "num_heads": self.heads,
+            "num_kv_heads": self.kv_heads,
+            "head_width": self.head_width,
+            "ffn": self.ffn,
+            "vocab": self.vocab,
+            "gated": self.gated,
+            "tied_embeddings": self.tied_embeddings,
+            "max_positions": self.max_positions,
+            "num_experts": self.experts,
+            "experts_per_token": self.experts_per_token,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        if base is None:
+            _require(self, ("layers", "hidden", "heads", "ffn", "vocab"), "a custom architecture needs it")
+            changes.setdefault("num_kv_heads", self.heads)
+            return _transformer({"name": self.name or "custom", **changes})
+        if not changes:
+            return base
+        fields = {name: getattr(base, name) for name in Transformer.__dataclass_fields__}
+        return _transformer({**fields, **changes, "name": f"{base.name}, changed"})
+
+    def _training_job(self, architecture: Transformer, base: TrainingJob | None) -> TrainingJob:
+        self._refuse(("prompt_tokens", "output_tokens", "requests", "concurrency", "kv_dtype"), "training")
+        if base is None:
+            _require(self, ("tokens", "sequence_length", "global_batch"), "a training job needs it")
+        job = TrainingJob(
+            name=self.name or (base.name if base else f"Train {architecture.name}"),
+            architecture=architecture,
+            num_tokens=_pick(self.tokens, base and base.num_tokens),
+            sequence_length=_pick(self.sequence_length, base and base.sequence_length),
+            global_batch=_pick(self.global_batch, base and base.global_batch),
+            dtype=_pick(self.dtype, base and base.dtype, Dtype.BF16),
+            method=_pick(self.method, base and base.method, TrainingMethod.FULL),
+            micro_batch=self.micro_batch or (base.micro_batch if base else None),
+            recompute=_pick(self.recompute, base and base.recompute, Recompute.NONE),
+        )
+        problems = []
+        _check_context(problems, "sequence_length", job.sequence_length, architecture)
+        if job.micro_batch is not None and job.micro_batch > job.global_batch:
+            problems.append(
+                FieldProblem("micro_batch", f"{job.micro_batch} is more than the global batch of {job.global_batch}")
+            )
+        if job.num_tokens < job.sequence_length * job.global_batch:
+            step = job.sequence_length * job.global_batch
+            problems.append(
+                FieldProblem("tokens", f"{job.num_tokens:,.0f} is less than one step of {step:,} (sequence × batch)")
+            )
+        if problems:
+            raise InvalidInput(problems)
+        return job
+
+    def _inference_job(self, architecture: Transformer, base: InferenceJob | None) -> InferenceJob:
+        self._refuse(("tokens", "sequence_length", "global_batch", "micro_batch", "method", "recompute"), "inference")
+        if base is None:
+            _require(self, ("prompt_tokens", "output_tokens"), "an inference job needs it")
+        job = InferenceJob(
+            name=self.name or (base.name if base else f"Serve {architecture.name}"),
+            architecture=architecture,
+            prompt_tokens=_pick(self.prompt_tokens, base and base.prompt_tokens),
+            output_tokens=_pick(self.output_tokens, base and base.output_tokens),
+            num_requests=self.requests or (base.num_requests if base else None),
+            concurrency=self.concurrency or (base.concurrency if base else None),
+            dtype=_pick(self.dtype, base and base.dtype, Dtype.BF16),
+            kv_dtype=self.kv_dtype or (base.kv_dtype if base else None),
+        )
+        problems: list[FieldProblem] = []
+        _check_context(problems, "prompt_tokens", job.prompt_tokens + job.output_tokens, architecture)
+        if problems:
+            raise InvalidInput(problems)
+        return job
+
+    def _refuse(self, names: tuple[str, ...], kind: str) -> None:
+        problems = [
+            FieldProblem(name, f"does not belong to {kind}; leave it out")
+            for name in names
+            if getattr(self, name) is not None
+        ]
+        if problems:
+            raise InvalidInput(problems)
+
+
+def _require(request: EstimateRequest, names: tuple[str, ...], why: str) -> None:
+    problems = [FieldProblem(name, f"is needed: {why}") for name in names if getattr(request, name) is None]
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _transformer(fields: dict[str, Any]) -> Transformer:
+    try:
+        return Transformer(**fields)
+    except ValueError as error:
+        raise InvalidInput.of("architecture", str(error)) from None
+
+
+def _check_context(problems: list[FieldProblem], field: str, length: int, architecture: Transformer) -> None:
+    limit = architecture.max_positions
+    if limit is not None and length > limit:
+        whole = "prompt and output together are" if field == "prompt_tokens" else "is"
+        problems.append(
+            FieldProblem(field, f"{whole} {length:,} tokens, more than the {limit:,} of {architecture.name}")
+        )
+
+
+def _pick(*values: Any) -> Any:
+    """The first value that was given."""
+    return next(value for value in values if value is not None)

@@ -1,0 +1,32 @@
+"""What can be asked of the price book: filters, a moment, and a page of the answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, field_validator
+
+from planner.offers.offer import OfferKind
+from planner.services.requests.base import Key, Request, bytes_, whole
+
+
+class PriceQuery(Request):
+    """Which prices, as they held at `as_of` and as far as was known at `known_at` (both: now)."""
+
+    gpu: Key | None = None
+    provider: Key | None = None
+    region: Key | None = None
+    kind: OfferKind | None = None
+    text: Annotated[str, Field(max_length=200)] | None = None
+    min_memory: Annotated[float, *bytes_(1, 1e15)] | None = None
+    order: Literal["per_gpu_hour", "per_hour", "gpu", "provider", "age"] = "per_gpu_hour"
+    limit: Annotated[int, *whole(1, 1000)] = 100
+    after: Annotated[str, Field(max_length=500)] | None = None
+    as_of: AwareDatetime | None = None
+    known_at: AwareDatetime | None = None
+
+    @field_validator("as_of", "known_at", mode="after")
+    @classmethod
+    def _in_utc(cls, value: datetime | None) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)

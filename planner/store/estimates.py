@@ -1,0 +1,112 @@
+"""Jobs and estimates: rows that are added once and read ever after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from ulid import ULID
+
+from planner.store.tables import EstimateRow, JobRow
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEstimate:
+    """An estimate row with its job's."""
+
+    id: str
+    created_at: datetime
+    as_of: datetime
+    known_at: datetime
+    job_id: str
+    job_kind: str
+    job_name: str
+    job_spec: dict[str, Any]
+    request: dict[str, Any]
+    result: dict[str, Any]
+    price_ids: tuple[int, ...]
+    fit_ids: tuple[str, ...]
+    catalogue_version: str
+    code_version: str
+
+
+def add(
+    session: Session,
+    *,
+    job_kind: str,
+    job_name: str,
+    job_spec: dict[str, Any],
+    created_at: datetime,
+    as_of: datetime,
+    known_at: datetime,
+    request: dict[str, Any],
+    result: dict[str, Any],
+    price_ids: list[int],
+    fit_ids: list[str],
+    catalogue_version: str,
+    code_version: str,
+) -> StoredEstimate:
+    """Append the job and its estimate."""
+    job = JobRow(id=_new_id(created_at), kind=job_kind, name=job_name, spec=job_spec, created_at=created_at)
+    session.add(job)
+    session.flush()
+    row = EstimateRow(
+        id=_new_id(created_at),
+        job_id=job.id,
+        created_at=created_at,
+        as_of=as_of,
+        known_at=known_at,
+        request=request,
+        result=result,
+        price_ids=price_ids,
+        fit_ids=fit_ids,
+        catalogue_version=catalogue_version,
+        code_version=code_version,
+    )
+    session.add(row)
+    session.flush()
+    return _stored(row, job)
+
+
+def get(session: Session, estimate_id: str) -> StoredEstimate | None:
+    """The estimate of that id."""
+    found = session.execute(_joined().where(EstimateRow.id == estimate_id)).one_or_none()
+    return None if found is None else _stored(*found.tuple())
+
+
+def newest(session: Session, limit: int, after: str | None = None) -> list[StoredEstimate]:
+    """The newest first, by id (ids grow with time); `after` leaves out that one and all newer ones."""
+    query = _joined().order_by(EstimateRow.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(EstimateRow.id < after)
+    return [_stored(*found.tuple()) for found in session.execute(query)]
+
+
+def _joined() -> Any:
+    return select(EstimateRow, JobRow).join(JobRow, JobRow.id == EstimateRow.job_id)
+
+
+def _new_id(moment: datetime) -> str:
+    return str(ULID.from_datetime(moment))
+
+
+def _stored(row: EstimateRow, job: JobRow) -> StoredEstimate:
+    return StoredEstimate(
+        id=row.id,
+        created_at=row.created_at,
+        as_of=row.as_of,
+        known_at=row.known_at,
+        job_id=job.id,
+        job_kind=job.kind,
+        job_name=job.name,
+        job_spec=job.spec,
+        request=row.request,
+        result=row.result,
+        price_ids=tuple(row.price_ids),
+        fit_ids=tuple(row.fit_ids),
+        catalogue_version=row.catalogue_version,
+        code_version=row.code_version,
+    )
