@@ -85,7 +85,7 @@ def print_estimate(console: Console, view: EstimateView, top: int) -> None:
     if view.answer.rejections:
         console.print(f"  {len(view.answer.rejections)} rejected, for example:")
         for rejection in view.answer.rejections[:2]:
-            console.print(f"  · {placement_name(rejection)}: {rejection.reason}", style="dim")
+            console.print(f"  · {rejection.placement.title}: {rejection.reason}", style="dim")
     console.print(f"  estimate {view.id}; prices as of {view.as_of:%Y-%m-%d}; code {view.code_version}", style="dim")
 
 
@@ -98,10 +98,10 @@ def options_table(options: typing.Sequence[Option], is_service: bool) -> Table:
     table.add_column("cost per hour" if is_service else "cost", justify="right")
     table.add_column("basis")
     for option in options:
-        currency = option.placement.offer.currency if option.placement.offer else "USD"
+        currency = option.placement.currency
         energy = option.average_power_watts if is_service else option.energy_joules
         table.add_row(
-            placement_name(option),
+            option.placement.title,
             span(option.tokens_per_second, units.format_count)
             if is_service
             else span(option.seconds, units.format_seconds),
@@ -123,13 +123,3 @@ def span(quantity: Quantity | None, show: Callable[[float], str]) -> str:
     if quantity.low == quantity.high:
         return show(quantity.mid)
     return f"{show(quantity.low)} – [bold]{show(quantity.mid)}[/bold] – {show(quantity.high)}"
-
-
-def placement_name(item: Any) -> str:
-    placement = item.placement
-    if placement.device_name:
-        return f"{placement.device_name} (here)"
-    count = units.plain_decimal(placement.num_gpus)
-    offer = placement.offer
-    where = f"{offer.provider} {offer.instance_type} {offer.region} {offer.kind}" if offer else ""
-    return f"{count} × {placement.gpu.key}  {where}".rstrip()

@@ -10,6 +10,7 @@ from enum import StrEnum
 from planner.hardware.gpu import Gpu
 from planner.offers.offer import Offer, Price
 from planner.quantity import Basis, Quantity
+from planner.units import plain_decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,23 @@ class Placement:
     device_id: str | None = None
     device_name: str | None = None
     device_memory_bytes: int | None = None
+
+    @property
+    def title(self) -> str:
+        """ "8 × H100-80GB-SXM, aws p5.48xlarge us-east-1, spot", or the attached device's own name."""
+        if self.device_name is not None:
+            return f"{self.device_name}, attached"
+        gpus = f"{plain_decimal(self.num_gpus)} × {self.gpu.key}"
+        if self.offer is None:
+            return gpus
+        offer = self.offer
+        where = f"{offer.provider} {offer.instance_type} {offer.zone or offer.region}".rstrip()
+        return f"{gpus}, {where}, {offer.kind.value.replace('_', ' ')}"
+
+    @property
+    def currency(self) -> str:
+        """The currency its costs are in."""
+        return "USD" if self.offer is None else self.offer.currency
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def _beyond(option: Option, limits: Limits) -> tuple[Bottleneck, str] | None:
             why = option.unknown.get("cost", "no price is known")
             return Bottleneck.PRICE, f"the cost is unknown ({why}), so it cannot be held against the budget"
         if cost.mid > float(limits.budget):
-            currency = option.placement.offer.currency if option.placement.offer else "USD"
+            currency = option.placement.currency
             spent, allowed = units.format_money(cost.mid, currency), units.format_money(limits.budget, currency)
             return Bottleneck.BUDGET, f"costs {spent}, the budget is {allowed}"
     return None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from itertools import groupby
 from typing import Any
 
-from planner.errors import NotFound
+from planner.errors import FieldProblem, InvalidInput, NotFound
 from planner.estimates.answer import answer
 from planner.estimates.document import answer_from_document, answer_to_document
 from planner.estimates.estimate import Answer, Placement
@@ -18,6 +19,7 @@ from planner.hardware.gpu import Gpu, GpuKind
 from planner.jobs.document import job_from_document, job_kind, job_sentence, job_to_document
 from planner.jobs.job import Job
 from planner.offers.offer import OfferKind
+from planner.quantity import Basis, Quantity
 from planner.services.calibrations import newest_fits
 from planner.services.devices import DeviceView, list_devices
 from planner.services.documents import document
@@ -25,7 +27,7 @@ from planner.services.offers import PricedOffer, PriceFilter, find_prices
 from planner.services.requests import EstimateRequest
 from planner.store import estimates as store
 from planner.store.engine import Session
-from planner.store.estimates import StoredEstimate
+from planner.store.estimates import ListedEstimate, StoredEstimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,44 @@ class EstimateView:
     num_unpriced: int  # options without a known price: ranked last under the goal cost, left out of every sum
 
 
+@dataclass(frozen=True, slots=True)
+class EstimateSummary:
+    """A stored estimate in a line, for lists: what was asked, how many options there are, and the best one."""
+
+    id: str
+    created_at: datetime
+    job_name: str
+    job_kind: str
+    job_sentence: str
+    num_options: int
+    num_rejections: int
+    best: BestOption | None
+
+
+@dataclass(frozen=True, slots=True)
+class BestOption:
+    """The first option: where it runs, its middle figures in SI units (None: unknown) and its basis."""
+
+    title: str
+    seconds: float | None
+    tokens_per_second: float
+    cost: float | None
+    cost_per_hour: float | None
+    currency: str
+    basis: Basis
+
+
 def make_estimate(session: Session, request: EstimateRequest, now: datetime, code_version: str) -> EstimateView:
     """Estimate the job on every attached device and every offer that passes the filters, and store the answer."""
     job = request.job()
     as_of = request.as_of or now
     catalogue = load_catalogue()
     fits = newest_fits(session)
+    priced = find_prices(session, PriceFilter(), as_of, now, limit=None)
+    _check_filters(request, catalogue, priced)
     placements = [
         *_attached(list_devices(session), catalogue, request),
-        *_on_offer(session, catalogue, request, as_of, now),
+        *(_offer_placement(item, catalogue) for item in priced if _passes(item, request)),
     ]
     found = apply_limits(answer(job, placements, fits, goal=request.goal), request.limits())
     used_prices = {option.placement.price_id for option in found.options} - {None}
@@ -72,6 +103,7 @@ def make_estimate(session: Session, request: EstimateRequest, now: datetime, cod
         as_of=as_of,
         known_at=now,
         request=document(request.model_dump(exclude_defaults=True)),
+        summary=document(_summary(job, found)),
         result=answer_to_document(found),
         price_ids=sorted(used_prices),
         fit_ids=sorted(used_fits),
@@ -89,9 +121,48 @@ def get_estimate(session: Session, estimate_id: str) -> EstimateView:
     return _view(row)
 
 
-def list_estimates(session: Session, limit: int = 50, after: str | None = None) -> list[EstimateView]:
+def list_estimates(session: Session, limit: int = 50, after: str | None = None) -> list[EstimateSummary]:
     """The newest first; `after` is the id of the last one already seen."""
-    return [_view(row) for row in store.newest(session, limit, after)]
+    return [_listed(row) for row in store.newest(session, limit, after)]
+
+
+def _summary(job: Job, found: Answer) -> dict[str, Any]:
+    best = None
+    if found.options:
+        first = found.options[0]
+        best = BestOption(
+            title=first.placement.title,
+            seconds=_mid(first.seconds),
+            tokens_per_second=first.tokens_per_second.mid,
+            cost=_mid(first.cost),
+            cost_per_hour=_mid(first.cost_per_hour),
+            currency=first.placement.currency,
+            basis=first.basis,
+        )
+    return {
+        "job_sentence": job_sentence(job),
+        "num_options": len(found.options),
+        "num_rejections": len(found.rejections),
+        "best": best,
+    }
+
+
+def _mid(quantity: Quantity | None) -> float | None:
+    return None if quantity is None else quantity.mid
+
+
+def _listed(row: ListedEstimate) -> EstimateSummary:
+    best = row.summary["best"]
+    return EstimateSummary(
+        id=row.id,
+        created_at=row.created_at,
+        job_name=row.job_name,
+        job_kind=row.job_kind,
+        job_sentence=row.summary["job_sentence"],
+        num_options=row.summary["num_options"],
+        num_rejections=row.summary["num_rejections"],
+        best=None if best is None else BestOption(**{**best, "basis": Basis(best["basis"])}),
+    )
 
 
 def _attached(devices: list[DeviceView], catalogue: Catalogue, request: EstimateRequest) -> list[Placement]:
@@ -130,15 +201,21 @@ def device_gpu(device: DeviceView, catalogue: Catalogue) -> Gpu:
     return unlisted_gpu(device.name, device.vendor, kind, device.memory_bytes)
 
 
-def _on_offer(
-    session: Session, catalogue: Catalogue, request: EstimateRequest, as_of: datetime, known_at: datetime
-) -> list[Placement]:
-    """Every offer that passes the filters, those of unlisted GPUs included (they are rejected by name)."""
-    return [
-        _offer_placement(item, catalogue)
-        for item in find_prices(session, PriceFilter(), as_of, known_at, limit=None)
-        if _passes(item, request)
-    ]
+def _check_filters(request: EstimateRequest, catalogue: Catalogue, priced: list[PricedOffer]) -> None:
+    """Refuse a filter value that nothing has, by its field, so that a slip of the pen is no empty answer."""
+    known = {
+        "gpus": set(catalogue.gpus),
+        "providers": {item.offer.provider for item in priced},
+        "regions": {item.offer.region for item in priced},
+    }
+    problems = []
+    for field, values in known.items():
+        for asked in getattr(request, field):
+            if asked not in values:
+                near = get_close_matches(asked, values, n=5, cutoff=0.4) or sorted(values)[:8]
+                problems.append(FieldProblem(field, f"{asked!r} is not known; near it: {', '.join(near)}"))
+    if problems:
+        raise InvalidInput(problems)
 
 
 def _passes(item: PricedOffer, request: EstimateRequest) -> bool:

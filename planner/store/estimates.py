@@ -33,6 +33,17 @@ class StoredEstimate:
     code_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class ListedEstimate:
+    """What a list shows of an estimate, without its answer."""
+
+    id: str
+    created_at: datetime
+    job_kind: str
+    job_name: str
+    summary: dict[str, Any]
+
+
 def add(
     session: Session,
     *,
@@ -43,6 +54,7 @@ def add(
     as_of: datetime,
     known_at: datetime,
     request: dict[str, Any],
+    summary: dict[str, Any],
     result: dict[str, Any],
     price_ids: list[int],
     fit_ids: list[str],
@@ -60,6 +72,7 @@ def add(
         as_of=as_of,
         known_at=known_at,
         request=request,
+        summary=summary,
         result=result,
         price_ids=price_ids,
         fit_ids=fit_ids,
@@ -73,20 +86,18 @@ def add(
 
 def get(session: Session, estimate_id: str) -> StoredEstimate | None:
     """The estimate of that id."""
-    found = session.execute(_joined().where(EstimateRow.id == estimate_id)).one_or_none()
-    return None if found is None else _stored(*found.tuple())
+    query = select(EstimateRow, JobRow).join(JobRow, JobRow.id == EstimateRow.job_id)
+    found = session.execute(query.where(EstimateRow.id == estimate_id)).one_or_none()
+    return None if found is None else _stored(*found)
 
 
-def newest(session: Session, limit: int, after: str | None = None) -> list[StoredEstimate]:
+def newest(session: Session, limit: int, after: str | None = None) -> list[ListedEstimate]:
     """The newest first, by id (ids grow with time); `after` leaves out that one and all newer ones."""
-    query = _joined().order_by(EstimateRow.id.desc()).limit(limit)
+    columns = (EstimateRow.id, EstimateRow.created_at, JobRow.kind, JobRow.name, EstimateRow.summary)
+    query = select(*columns).join(JobRow, JobRow.id == EstimateRow.job_id).order_by(EstimateRow.id.desc()).limit(limit)
     if after is not None:
         query = query.where(EstimateRow.id < after)
-    return [_stored(*found.tuple()) for found in session.execute(query)]
-
-
-def _joined() -> Any:
-    return select(EstimateRow, JobRow).join(JobRow, JobRow.id == EstimateRow.job_id)
+    return [ListedEstimate(*row) for row in session.execute(query)]
 
 
 def _new_id(moment: datetime) -> str:
