@@ -1,0 +1,366 @@
+"""What a transformer does, operation by operation: FLOPs and bytes of each phase of training and inference.
+
+An operation is described on one GPU; amounts may be numbers or arrays over candidate layouts, which broadcast.
+Letters: B sequences, T new tokens per sequence, C tokens seen before, M = B·T rows, h hidden, a heads, k key-value
+heads, d head width, f feed-forward width, V vocabulary, t tensor-parallel GPUs, e bytes per element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.hardware.gpu import Dtype
+from planner.jobs.architecture import Transformer
+from planner.jobs.job import Recompute, TrainingMethod
+
+Amount = float | NDArray[np.float64]
+
+# Kernels per block and pass of an eager framework: 22 forward and 45 backward in all (our design notes, measured).
+ELEMENTWISE_LAUNCHES = 14
+BACKWARD_LAUNCHES = 2.05
+# A fused attention backward computes the scores again: five products where the forward has two.
+ATTENTION_BACKWARD = 2.5
+# AdamW per weight: read gradient (4 at most), read and write master weight and both moments (24), write the weight.
+OPTIMIZER_BYTES = 28.0
+OPTIMIZER_FLOPS = 12.0
+
+
+class WorkKind(StrEnum):
+    """What bounds an operation at best."""
+
+    GEMM = "gemm"
+    ATTENTION = "attention"
+    MEMORY = "memory"  # elementwise, normalisation, softmax, embedding, optimizer: bytes decide
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One operation, executed `count` times; `flops`, `num_bytes` and `launches` are those of one execution.
+
+    A GEMM multiplies rows × inner by inner × columns.
+    """
+
+    name: str
+    kind: WorkKind
+    dtype: Dtype
+    flops: Amount
+    num_bytes: Amount
+    count: Amount = 1.0
+    launches: Amount = 1.0
+    rows: Amount = 0.0
+    columns: Amount = 0.0
+    inner: Amount = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What goes through the model at once: `batch` sequences of `tokens` new tokens after `context` earlier ones."""
+
+    batch: Amount
+    tokens: Amount
+    dtype: Dtype
+    context: Amount = 0.0
+    tensor_parallel: Amount = 1.0
+    kv_dtype: Dtype | None = None
+    head_tokens: Amount | None = None  # rows per sequence that reach the output head; None: all
+
+    @property
+    def rows(self) -> Amount:
+        return self.batch * self.tokens
+
+    @property
+    def head_rows(self) -> Amount:
+        return self.rows if self.head_tokens is None else self.batch * self.head_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingWork:
+    """The phases of one micro-batch on one GPU, and the optimizer of one step."""
+
+    forward: tuple[Work, ...]
+    backward: tuple[Work, ...]
+    recompute: tuple[Work, ...]
+    optimizer: tuple[Work, ...]
+
+
+def side_dtype(dtype: Dtype) -> Dtype:
+    """The format of what is not multiplied in `dtype`: bf16 beside the 8- and 4-bit formats, else the same."""
+    return Dtype.BF16 if dtype in (Dtype.FP8, Dtype.INT8, Dtype.FP4) else dtype
+
+
+def total_flops(works: Iterable[Work]) -> Amount:
+    """FLOPs of all executions."""
+    return sum((work.flops * work.count for work in works), start=0.0)
+
+
+def total_bytes(works: Iterable[Work]) -> Amount:
+    """Bytes moved to and from memory by all executions."""
+    return sum((work.num_bytes * work.count for work in works), start=0.0)
+
+
+def forward_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
+    """One forward pass: embedding, blocks, output head."""
+    return (embedding_work(architecture, through), *block_work(architecture, through), head_work(architecture, through))
+
+
+def block_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
+    """All blocks of one forward pass; `count` holds the number of layers."""
+    return (
+        *_projection_work(architecture, through),
+        attention_work(architecture, through),
+        *_ffn_work(architecture, through),
+        _elementwise_work(architecture, through),
+    )
+
+
+def attended_pairs(architecture: Transformer, tokens: Amount, context: Amount = 0.0) -> Amount:
+    """Query-key pairs per sequence and head: T·C + T(T+1)/2 when causal, T·(C+T) otherwise."""
+    within = tokens * (tokens + 1) / 2 if architecture.causal else tokens * tokens
+    return tokens * context + within
+
+
+def attention_work(architecture: Transformer, through: Pass) -> Work:
+    """Scores and weighted values, fused: 4·d FLOPs per pair and head; reads q, k, v and the cache, writes the result."""
+    heads, kv_heads = _heads(architecture, through.tensor_parallel)
+    width = architecture.head_dim
+    side = side_dtype(through.dtype)
+    cached = (through.kv_dtype or side).num_bytes
+    pairs = attended_pairs(architecture, through.tokens, through.context)
+    query_bytes = side.num_bytes * through.rows * 2 * heads * width
+    cache_bytes = cached * through.batch * (through.context + through.tokens) * 2 * kv_heads * width
+    return Work(
+        "attention",
+        WorkKind.ATTENTION,
+        side,
+        flops=4.0 * through.batch * heads * width * pairs,
+        num_bytes=query_bytes + cache_bytes,
+        count=float(architecture.num_layers),
+        rows=through.tokens,
+        columns=through.context + through.tokens,
+        inner=float(width),
+    )
+
+
+def embedding_work(architecture: Transformer, through: Pass) -> Work:
+    """Looking up the rows: one read and one write of M·h elements."""
+    num_bytes = 2.0 * side_dtype(through.dtype).num_bytes * through.rows * architecture.hidden
+    return Work("embedding", WorkKind.MEMORY, side_dtype(through.dtype), flops=0.0, num_bytes=num_bytes)
+
+
+def head_work(architecture: Transformer, through: Pass) -> Work:
+    """The output projection onto the vocabulary, kept in 16 bits beside 8- and 4-bit layers."""
+    side = side_dtype(through.dtype)
+    columns = architecture.vocab / through.tensor_parallel
+    return _gemm("output head", side, through.head_rows, columns, float(architecture.hidden), 1.0)
+
+
+def loss_work(architecture: Transformer, through: Pass) -> Work:
+    """Cross-entropy on M·V logits: read, widened to fp32, read again for the sum."""
+    elements = through.head_rows * architecture.vocab / through.tensor_parallel
+    per_element = side_dtype(through.dtype).num_bytes + 8.0
+    return Work("loss", WorkKind.MEMORY, Dtype.FP32, 5.0 * elements, per_element * elements, launches=4.0)
+
+
+def training_work(
+    architecture: Transformer,
+    through: Pass,
+    local_parameters: Amount,
+    recompute: Recompute = Recompute.NONE,
+    method: TrainingMethod = TrainingMethod.FULL,
+    lora_rank: int = 16,
+) -> TrainingWork:
+    """One micro-batch forward and backward, what is computed again, and the optimizer over `local_parameters`."""
+    blocks = block_work(architecture, through)
+    adapters = _adapter_work(architecture, through, lora_rank) if method is TrainingMethod.LORA else ()
+    ends = (head_work(architecture, through), loss_work(architecture, through))
+    forward = (embedding_work(architecture, through), *blocks, *adapters, *ends)
+    again: tuple[Work, ...] = ()
+    if recompute is Recompute.FULL:
+        again = (*blocks, *adapters)
+    elif recompute is Recompute.SELECTIVE:
+        again = (attention_work(architecture, through),)
+    return TrainingWork(
+        forward=forward,
+        backward=tuple(part for work in forward for part in _backward(work, method)),
+        recompute=again,
+        optimizer=(optimizer_work(local_parameters),),
+    )
+
+
+def optimizer_work(num_parameters: Amount) -> Work:
+    """A fused AdamW update of so many weights."""
+    return Work(
+        "optimizer",
+        WorkKind.MEMORY,
+        Dtype.FP32,
+        flops=OPTIMIZER_FLOPS * num_parameters,
+        num_bytes=OPTIMIZER_BYTES * num_parameters,
+    )
+
+
+def lora_parameters(architecture: Transformer, rank: int) -> int:
+    """Adapter weights of that rank on every linear layer of every block: rank · (inputs + outputs)."""
+    return architecture.num_layers * rank * sum(inputs + outputs for inputs, outputs in _linears(architecture))
+
+
+def model_forward_flops(
+    architecture: Transformer, batch: Amount, tokens: Amount, context: Amount = 0.0, head_tokens: Amount | None = None
+) -> Amount:
+    """Useful FLOPs of a forward pass: 2 per active weight and row, 4·d per attended pair and head."""
+    rows = batch * tokens
+    head_rows = rows if head_tokens is None else batch * head_tokens
+    router = architecture.hidden * architecture.num_experts if architecture.num_experts > 1 else 0
+    layer = architecture.attention_parameters + router + architecture.experts_per_token * architecture.ffn_parameters
+    pairs = attended_pairs(architecture, tokens, context)
+    attention = 4.0 * batch * architecture.num_heads * architecture.head_dim * pairs
+    head = 2.0 * head_rows * architecture.hidden * architecture.vocab
+    return architecture.num_layers * (2.0 * rows * layer + attention) + head
+
+
+def model_training_flops(architecture: Transformer, batch: Amount, sequence: Amount) -> Amount:
+    """Useful FLOPs of a training step: the backward pass counts twice the forward, recomputation not at all."""
+    return 3.0 * model_forward_flops(architecture, batch, sequence)
+
+
+def kv_bytes_per_token(architecture: Transformer, dtype: Dtype, tensor_parallel: Amount = 1.0) -> Amount:
+    """Cache bytes per token on one GPU: keys and values of all layers; heads are copied once t exceeds k."""
+    _, kv_heads = _heads(architecture, tensor_parallel)
+    return 2.0 * architecture.num_layers * kv_heads * architecture.head_dim * dtype.num_bytes
+
+
+def _heads(architecture: Transformer, tensor_parallel: Amount) -> tuple[Amount, Amount]:
+    heads = architecture.num_heads / tensor_parallel
+    return heads, np.maximum(architecture.num_kv_heads / tensor_parallel, 1.0)
+
+
+def _gemm(
+    name: str,
+    dtype: Dtype,
+    rows: Amount,
+    columns: Amount,
+    inner: Amount,
+    count: Amount,
+    launches: float = 1.0,
+) -> Work:
+    side = side_dtype(dtype).num_bytes
+    return Work(
+        name,
+        WorkKind.GEMM,
+        dtype,
+        flops=2.0 * rows * columns * inner,
+        num_bytes=dtype.num_bytes * columns * inner + side * rows * (inner + columns),
+        count=count,
+        launches=launches,
+        rows=rows,
+        columns=columns,
+        inner=inner,
+    )
+
+
+def _projection_work(architecture: Transformer, through: Pass) -> tuple[Work, Work]:
+    heads, kv_heads = _heads(architecture, through.tensor_parallel)
+    width, hidden = architecture.head_dim, float(architecture.hidden)
+    layers = float(architecture.num_layers)
+    columns = (heads + 2.0 * kv_heads) * width
+    return (
+        _gemm("query, key, value", through.dtype, through.rows, columns, hidden, layers, launches=3.0),
+        _gemm("attention output", through.dtype, through.rows, hidden, heads * width, layers),
+    )
+
+
+def _ffn_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
+    """Up (and gate) and down; with experts the router and one pair of products per expert that gets rows."""
+    layers, hidden = float(architecture.num_layers), float(architecture.hidden)
+    gates = 2.0 if architecture.gated else 1.0
+    width = architecture.ffn / through.tensor_parallel
+    rows: Amount = through.rows
+    experts: Amount = 1.0
+    router: tuple[Work, ...] = ()
+    if architecture.num_experts > 1:
+        experts = touched_experts(architecture, through.rows)
+        rows = through.rows * architecture.experts_per_token / experts
+        columns = float(architecture.num_experts)
+        router = (_gemm("router", side_dtype(through.dtype), through.rows, columns, hidden, layers),)
+    return (
+        *router,
+        _gemm("feed-forward up", through.dtype, rows, gates * width, hidden, layers * experts, launches=gates),
+        _gemm("feed-forward down", through.dtype, rows, hidden, width, layers * experts),
+    )
+
+
+def touched_experts(architecture: Transformer, rows: Amount) -> Amount:
+    """Experts of a layer that get at least one of so many rows when each row picks at random: E·(1 − (1 − k/E)^M)."""
+    share = architecture.experts_per_token / architecture.num_experts
+    return architecture.num_experts * (1.0 - (1.0 - share) ** np.minimum(rows, 1e6))
+
+
+def _elementwise_work(architecture: Transformer, through: Pass) -> Work:
+    """Norms (4 passes over M·h), residual additions (6), rotation of q and k (2), activation (3 if gated, else 2)."""
+    heads, kv_heads = _heads(architecture, through.tensor_parallel)
+    active = architecture.experts_per_token * architecture.ffn / through.tensor_parallel
+    passes = (
+        10.0 * architecture.hidden
+        + 2.0 * (heads + kv_heads) * architecture.head_dim
+        + (3.0 if architecture.gated else 2.0) * active
+    )
+    side = side_dtype(through.dtype)
+    return Work(
+        "norms, residuals, activation",
+        WorkKind.MEMORY,
+        side,
+        flops=2.0 * through.rows * passes,
+        num_bytes=side.num_bytes * through.rows * passes,
+        count=float(architecture.num_layers),
+        launches=float(ELEMENTWISE_LAUNCHES),
+    )
+
+
+def _linears(architecture: Transformer) -> tuple[tuple[int, int], ...]:
+    """(inputs, outputs) of the linear layers of one block, all experts counted."""
+    hidden, width = architecture.hidden, architecture.head_dim
+    inner, kv = architecture.num_heads * width, architecture.num_kv_heads * width
+    ups = 2 if architecture.gated else 1
+    ffn = ((hidden, architecture.ffn),) * ups + ((architecture.ffn, hidden),)
+    return ((hidden, inner), (hidden, kv), (hidden, kv), (inner, hidden)) + ffn * architecture.num_experts
+
+
+def _adapter_work(architecture: Transformer, through: Pass, rank: int) -> tuple[Work, ...]:
+    """Two thin products beside every linear layer: reading its input and adding to its output is what takes time."""
+    side = side_dtype(through.dtype)
+    per_token = _linears(architecture)[:4] + _linears(architecture)[4 : 4 + (3 if architecture.gated else 2)] * (
+        architecture.experts_per_token
+    )
+    widths = sum(inputs + outputs for inputs, outputs in per_token) / through.tensor_parallel
+    return (
+        Work(
+            "adapters",
+            WorkKind.MEMORY,
+            side,
+            flops=2.0 * through.rows * rank * widths,
+            num_bytes=2.0 * side.num_bytes * through.rows * widths,
+            count=float(architecture.num_layers),
+            launches=3.0 * len(per_token),
+        ),
+    )
+
+
+def _backward(work: Work, method: TrainingMethod) -> tuple[Work, ...]:
+    """The gradient of an operation: for a GEMM that of its input and (where its weights are trained) of its weights."""
+    name = f"{work.name} backward"
+    if work.kind is WorkKind.ATTENTION:
+        flops, num_bytes = ATTENTION_BACKWARD * work.flops, 2.0 * work.num_bytes
+        return (replace(work, name=name, flops=flops, num_bytes=num_bytes, launches=2.0 * work.launches),)
+    if work.kind is WorkKind.MEMORY:
+        factor = 2.0 * work.num_bytes
+        launches = BACKWARD_LAUNCHES * work.launches
+        return (replace(work, name=name, flops=2.0 * work.flops, num_bytes=factor, launches=launches),)
+    inputs = replace(work, name=f"{work.name} input gradient", columns=work.inner, inner=work.columns)
+    if method is TrainingMethod.LORA:
+        return (inputs,)
+    weights = replace(work, name=f"{work.name} weight gradient", rows=work.columns, columns=work.inner, inner=work.rows)
+    return (inputs, weights)
