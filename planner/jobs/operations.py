@@ -125,7 +125,7 @@ def attended_pairs(architecture: Transformer, tokens: Amount, context: Amount = 
 
 
 def attention_work(architecture: Transformer, through: Pass) -> Work:
-    """Scores and weighted values, fused: 4·d FLOPs per pair and head; reads q, k, v and the cache, writes the result."""
+    """Scores and weighted values, fused: 4·d FLOPs per pair and head; reads q, k, v and cache, writes the result."""
     heads, kv_heads = _heads(architecture, through.tensor_parallel)
     width = architecture.head_dim
     side = side_dtype(through.dtype)
