@@ -38,6 +38,7 @@ class TrainingJob:
     method: TrainingMethod = TrainingMethod.FULL
     micro_batch: int | None = None
     recompute: Recompute = Recompute.NONE
+    lora_rank: int = 16  # of the adapters on every linear layer, where the method is LORA
 
 
 @dataclass(frozen=True, slots=True)
