@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from planner.hardware.gpu import Dtype
+
+ERROR_CLASSES = ("oom", "unsupported", "invalid-result", "timed-out", "crashed", "error")
 
 
 class Operation(StrEnum):
@@ -60,5 +63,100 @@ class BenchFailure:
     """A bench that raised: stored beside the samples with its class, never dropped."""
 
     bench: Bench
-    error_class: str  # "oom", "unsupported", "invalid-result", "error"
+    error_class: str  # one of ERROR_CLASSES
     message: str
+
+
+def bench_to_document(bench: Bench) -> dict[str, object]:
+    """The bench as JSON."""
+    return {
+        "operation": bench.operation.value,
+        "version": bench.version,
+        "dtype": bench.dtype.value,
+        "parameters": dict(bench.parameters),
+        "expected_seconds": bench.expected_seconds,
+    }
+
+
+def bench_from_document(document: Mapping[str, object]) -> Bench:
+    """The bench back from JSON. Raises ValueError for anything that is no bench."""
+    parameters = document.get("parameters")
+    if not isinstance(parameters, dict) or not all(
+        isinstance(value, int) and not isinstance(value, bool) for value in parameters.values()
+    ):
+        raise ValueError(f"parameters must be whole numbers by name, not {parameters!r}")
+    return Bench(
+        Operation(str(document.get("operation"))),
+        _whole(document, "version"),
+        Dtype(str(document.get("dtype"))),
+        parameters,
+        _number(document, "expected_seconds", above_zero=False),
+    )
+
+
+def sample_to_document(sample: Sample) -> dict[str, object]:
+    """The sample as JSON, without its bench (the reader knows it by position)."""
+    return {
+        "seconds": sample.seconds,
+        "spread": sample.spread,
+        "repeats": sample.repeats,
+        "flops": sample.flops,
+        "num_bytes": sample.num_bytes,
+        "steady": sample.steady,
+        "peak_memory_bytes": sample.peak_memory_bytes,
+        "details": dict(sample.details),
+    }
+
+
+def sample_from_document(bench: Bench, document: Mapping[str, object]) -> Sample:
+    """The sample back from JSON. Raises ValueError, naming the field, for what no honest measurement can say:
+    NaN, infinity, a negative number, no time at all, a missing or unknown field."""
+    unknown = sorted(set(document) - _SAMPLE_FIELDS)
+    if unknown:
+        raise ValueError(f"unknown fields: {', '.join(unknown)}")
+    steady = document.get("steady")
+    if not isinstance(steady, bool):
+        raise ValueError(f"steady must be true or false, not {steady!r}")
+    details = document.get("details", {})
+    if not isinstance(details, dict):
+        raise ValueError(f"details must be numbers by name, not {details!r}")
+    peak = document.get("peak_memory_bytes")
+    return Sample(
+        bench=bench,
+        seconds=_number(document, "seconds", above_zero=True),
+        spread=_number(document, "spread", above_zero=False),
+        repeats=_whole(document, "repeats"),
+        flops=_number(document, "flops", above_zero=False),
+        num_bytes=_number(document, "num_bytes", above_zero=False),
+        steady=steady,
+        peak_memory_bytes=None if peak is None else _whole(document, "peak_memory_bytes", least=0),
+        details={str(name): _number(details, name, above_zero=False) for name in details},
+    )
+
+
+_SAMPLE_FIELDS = {
+    "seconds",
+    "spread",
+    "repeats",
+    "flops",
+    "num_bytes",
+    "steady",
+    "peak_memory_bytes",
+    "details",
+}
+
+
+def _number(document: Mapping[str, object], name: str, *, above_zero: bool) -> float:
+    value = document.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, not {value!r}")
+    if value < 0 or (above_zero and value == 0):
+        raise ValueError(f"{name} must be {'above 0' if above_zero else 'at least 0'}, not {value!r}")
+    return float(value)
+
+
+def _whole(document: Mapping[str, object], name: str, least: int = 1) -> int:
+    value = document.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number from {least} up, not {value!r}")
+    return value

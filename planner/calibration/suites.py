@@ -1,0 +1,280 @@
+"""Suites: versioned lists of benches, chosen by what the device computes through, its memory and its number formats.
+
+A suite's version is raised when its list changes; a bench's version when the way of measuring it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from planner.calibration.sample import Bench, Operation
+from planner.calibration.theory import bench_theory
+from planner.errors import NotFound
+from planner.hardware.gpu import Dtype
+from planner.inventory.device import Backend
+from planner.units import GB
+
+BENCH_VERSION = 1
+STARTUP_SECONDS = 4.0  # child start, torch import, first contact with the device
+MIN_COPY_SOURCES = 8  # a copy source is at most this part of the memory (two buffers are live at a time)
+
+# Number formats that torch computes in on each backend, most wanted first. On the CPU torch computes bf16 whether or
+# not the processor has instructions for it, so the catalogue does not narrow that list.
+_DTYPES: Mapping[Backend, tuple[Dtype, ...]] = MappingProxyType(
+    {
+        Backend.CUDA: (Dtype.BF16, Dtype.FP16, Dtype.TF32, Dtype.FP32, Dtype.FP8),
+        Backend.CPU: (Dtype.BF16, Dtype.FP32),
+        Backend.XPU: (Dtype.BF16, Dtype.FP16, Dtype.FP32),
+        Backend.MPS: (Dtype.FP16, Dtype.FP32),
+    }
+)
+
+
+class _Depth(StrEnum):
+    """How much a suite measures."""
+
+    SMOKE = "smoke"
+    QUICK = "quick"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The transformer that a suite trains and serves: as large as the device carries and as small as time allows."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    ffn: int
+    vocab: int
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """The bench parameters that describe it (SwiGLU, untied head)."""
+        return {
+            "layers": self.layers,
+            "hidden": self.hidden,
+            "heads": self.heads,
+            "kv_heads": self.kv_heads,
+            "ffn": self.ffn,
+            "gated": 1,
+            "vocab": self.vocab,
+        }
+
+
+TOY_SHAPE = Shape(layers=2, hidden=128, heads=4, kv_heads=2, ffn=384, vocab=1024)
+CPU_SHAPE = Shape(layers=4, hidden=768, heads=12, kv_heads=4, ffn=2048, vocab=8192)  # 38 M weights: above most caches
+SMALL_SHAPE = Shape(layers=8, hidden=1024, heads=16, kv_heads=8, ffn=2816, vocab=16384)  # 0.13 B, 2 GB to train
+MEDIUM_SHAPE = Shape(layers=8, hidden=2048, heads=16, kv_heads=8, ffn=5632, vocab=32768)  # 0.5 B, 8 GB to train
+LARGE_SHAPE = Shape(layers=8, hidden=4096, heads=32, kv_heads=8, ffn=14336, vocab=32768)  # 2.0 B, 32 GB to train
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A named list of benches with a hard stop."""
+
+    name: str
+    version: int
+    title: str
+    time_limit_seconds: float
+    depth: _Depth
+
+    def benches_for(
+        self, backend: Backend, memory_bytes: int | None, dtypes: Collection[Dtype] | None = None
+    ) -> tuple[Bench, ...]:
+        """The benches for one device.
+
+        `memory_bytes` None sizes them for the smallest device; `dtypes` (what the catalogue says the GPU has) None
+        takes all that torch computes in there, and a format that turns out to be missing becomes a stored failure.
+        """
+        chosen = _dtypes_for(backend, dtypes)
+        make = _smoke if self.depth is _Depth.SMOKE else _quick
+        benches: dict[str, Bench] = {}
+        for bench in make(backend, memory_bytes, chosen):
+            benches.setdefault(bench.key, bench)
+        return tuple(benches.values())
+
+    def expected_seconds(
+        self, backend: Backend, memory_bytes: int | None, dtypes: Collection[Dtype] | None = None
+    ) -> float:
+        """Seconds the whole suite takes on a typical device of this kind, start-up included."""
+        return total_expected_seconds(self.benches_for(backend, memory_bytes, dtypes))
+
+
+def total_expected_seconds(benches: Collection[Bench]) -> float:
+    """Seconds for these benches with the start of the measuring process."""
+    return STARTUP_SECONDS + sum(bench.expected_seconds for bench in benches)
+
+
+SUITES: Mapping[str, Suite] = MappingProxyType(
+    {
+        suite.name: suite
+        for suite in (
+            Suite("smoke", 1, "A few seconds: proves that measuring works here", 60.0, _Depth.SMOKE),
+            Suite("quick", 1, "A minute or two: enough for estimates from this device", 300.0, _Depth.QUICK),
+        )
+    }
+)
+
+
+def get_suite(name: str) -> Suite:
+    """The suite of that name. Raises NotFound naming those there are."""
+    try:
+        return SUITES[name]
+    except KeyError:
+        raise NotFound(f"there is no suite {name!r}; there are: {', '.join(SUITES)}") from None
+
+
+def _dtypes_for(backend: Backend, dtypes: Collection[Dtype] | None) -> tuple[Dtype, ...]:
+    wanted = _DTYPES[backend]
+    if dtypes is None or backend is Backend.CPU:
+        return wanted
+    return tuple(dtype for dtype in wanted if dtype in dtypes or dtype is Dtype.FP32)
+
+
+def _smoke(backend: Backend, memory_bytes: int | None, dtypes: tuple[Dtype, ...]) -> Iterator[Bench]:
+    work = _work_dtype(dtypes)
+    yield _bench(backend, Operation.MATMUL, work, {"m": 128, "n": 256, "k": 256})
+    yield _bench(backend, Operation.MATMUL, Dtype.FP32, {"m": 256, "n": 256, "k": 256})
+    yield _bench(backend, Operation.COPY, Dtype.FP32, {"num_bytes": _copy_bytes(16_000_000, memory_bytes)})
+    shape = TOY_SHAPE.parameters
+    yield _bench(backend, Operation.TRAIN_STEP, work, shape | {"sequence": 64, "micro_batch": 2})
+    yield _bench(backend, Operation.PREFILL, work, shape | {"sequence": 64, "batch": 1})
+    yield _bench(backend, Operation.DECODE, work, shape | {"context": 64, "batch": 2})
+
+
+def _quick(backend: Backend, memory_bytes: int | None, dtypes: tuple[Dtype, ...]) -> Iterator[Bench]:
+    plan = _CPU_PLAN if backend is Backend.CPU else _gpu_plan(memory_bytes)
+    for num_bytes in plan.copies:
+        yield _bench(backend, Operation.COPY, Dtype.FP32, {"num_bytes": _copy_bytes(num_bytes, memory_bytes)})
+    whole = _transformer_dtypes(backend, dtypes)
+    for dtype in dtypes:  # one format after the other, so that a run cut short still has the most wanted one whole
+        for m, n, k in plan.matmuls:
+            if dtype is Dtype.FP8 and m % 16:
+                continue  # the fp8 kernels take rows by 16
+            yield _bench(backend, Operation.MATMUL, dtype, {"m": m, "n": n, "k": k})
+        if dtype in whole:
+            yield from _transformer_benches(backend, plan, dtype)
+
+
+def _transformer_benches(backend: Backend, plan: _Plan, dtype: Dtype) -> Iterator[Bench]:
+    shape = plan.shape.parameters
+    if dtype is not Dtype.FP16:  # fp16 training needs loss scaling: another step than the one meant here
+        for sequence, micro_batch in plan.train_steps:
+            inside = shape | {"sequence": sequence, "micro_batch": micro_batch}
+            yield _bench(backend, Operation.TRAIN_STEP, dtype, inside)
+    for sequence, batch in plan.prefills:
+        yield _bench(backend, Operation.PREFILL, dtype, shape | {"sequence": sequence, "batch": batch})
+    for context, batch in plan.decodes:
+        yield _bench(backend, Operation.DECODE, dtype, shape | {"context": context, "batch": batch})
+
+
+def _work_dtype(dtypes: tuple[Dtype, ...]) -> Dtype:
+    """The format that transformers mostly run in on this device."""
+    return next((dtype for dtype in (Dtype.BF16, Dtype.FP16) if dtype in dtypes), Dtype.FP32)
+
+
+def _transformer_dtypes(backend: Backend, dtypes: tuple[Dtype, ...]) -> tuple[Dtype, ...]:
+    """The working format, and fp32 beside it where people do use it: on CPUs and where nothing shorter trains."""
+    work = _work_dtype(dtypes)
+    if backend is Backend.CPU or work is Dtype.FP16:
+        return (work, Dtype.FP32)
+    return (work,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the quick suite measures on one kind of device."""
+
+    shape: Shape
+    matmuls: tuple[tuple[int, int, int], ...]  # m, n, k: from one row against many weights to large squares
+    copies: tuple[int, ...]  # bytes of the source: inside the cache and far above it
+    train_steps: tuple[tuple[int, int], ...]  # sequence, micro-batch
+    prefills: tuple[tuple[int, int], ...]  # sequence, batch
+    decodes: tuple[tuple[int, int], ...]  # context, batch
+
+
+_CPU_PLAN = _Plan(
+    shape=CPU_SHAPE,
+    matmuls=(
+        (1, 2048, 2048),
+        (8, 2048, 2048),
+        (32, 2048, 768),
+        (64, 768, 2048),
+        (128, 1024, 1024),
+        (512, 512, 512),
+        (256, 2048, 768),
+        (512, 768, 2048),
+        (1024, 1024, 1024),
+        (512, 8192, 768),
+        (2048, 2048, 2048),
+    ),
+    copies=(256_000, 2_000_000, 64_000_000, 512_000_000),
+    train_steps=((128, 1), (256, 2)),
+    prefills=((64, 1), (256, 1), (512, 2)),
+    decodes=((128, 1), (512, 1), (128, 8), (1024, 8)),
+)
+
+
+def _gpu_plan(memory_bytes: int | None) -> _Plan:
+    memory = 0 if memory_bytes is None else memory_bytes
+    if memory >= 60 * GB:
+        shape, train_steps = LARGE_SHAPE, ((2048, 1), (2048, 4))
+    elif memory >= 20 * GB:
+        shape, train_steps = MEDIUM_SHAPE, ((2048, 1), (2048, 4))
+    else:
+        shape, train_steps = SMALL_SHAPE, ((1024, 1), (1024, 4))
+    hidden, ffn = shape.hidden, shape.ffn
+    return _Plan(
+        shape=shape,
+        matmuls=(
+            (1, hidden, hidden),
+            (16, hidden, hidden),
+            (16, ffn, hidden),
+            (64, hidden, ffn),
+            (128, ffn, hidden),
+            (256, hidden, hidden),
+            (512, ffn, hidden),
+            (1024, 1024, 1024),
+            (1024, hidden, ffn),
+            (2048, hidden, hidden),
+            (2048, ffn, hidden),
+            (4096, 4096, 4096),
+            (8192, hidden, ffn),
+        ),
+        copies=(1_000_000, 8_000_000, 64_000_000, 256_000_000, 1_000_000_000),
+        train_steps=train_steps,
+        prefills=((256, 1), (1024, 1), (2048, 4)),
+        decodes=((256, 1), (2048, 1), (256, 16), (2048, 16), (1024, 64)),
+    )
+
+
+def _copy_bytes(num_bytes: int, memory_bytes: int | None) -> int:
+    """The source size, cut where two such buffers would crowd the memory."""
+    if memory_bytes is None:
+        return num_bytes
+    return min(num_bytes, memory_bytes // MIN_COPY_SOURCES // 4096 * 4096)
+
+
+# What a typical device of each backend reaches (FLOP/s in 16-bit, bytes/s), for the plan shown before the start only:
+# two cores of a server CPU, and a data-centre card of the middle. Assumed; no estimate ever uses them.
+_TYPICAL_FLOPS: Mapping[Backend, float] = MappingProxyType(
+    {Backend.CPU: 1.5e11, Backend.CUDA: 1.0e14, Backend.XPU: 5e13, Backend.MPS: 5e12}
+)
+_TYPICAL_BANDWIDTH: Mapping[Backend, float] = MappingProxyType(
+    {Backend.CPU: 1.2e10, Backend.CUDA: 1.0e12, Backend.XPU: 5e11, Backend.MPS: 1e11}
+)
+_SETTLE_SECONDS = 0.5  # warm-up and repeats of a bench whose single execution is short
+_NUM_EXECUTIONS = 8  # executions of a bench whose single execution is long: warm-up and repeats
+
+
+def _bench(backend: Backend, operation: Operation, dtype: Dtype, parameters: dict[str, int]) -> Bench:
+    bench = Bench(operation, BENCH_VERSION, dtype, parameters, 0.0)
+    theory = bench_theory(bench)
+    slower = 8.0 if dtype is Dtype.FP32 and backend is not Backend.CPU else 1.0
+    once = max(theory.flops * slower / _TYPICAL_FLOPS[backend], theory.num_bytes / _TYPICAL_BANDWIDTH[backend])
+    seconds = max(_SETTLE_SECONDS, _NUM_EXECUTIONS * once)
+    return Bench(operation, BENCH_VERSION, dtype, parameters, round(seconds, 3))

@@ -1,0 +1,203 @@
+"""A decoder transformer of the kind that is trained and served today, in plain torch.
+
+RMSNorm before each part, rotary positions, grouped-query attention by scaled_dot_product_attention, a gated (SwiGLU)
+or plain (GELU) feed-forward network, no biases, the head tied to the embedding or not.
+
+Shape letters: B batch, S new tokens, T tokens attended to, H heads, G key-value heads, D head width, E hidden, V vocab.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+ROTARY_BASE = 10_000.0  # RoFormer, arXiv:2104.09864, section 3.2.2
+NORM_EPSILON = 1e-5
+INITIAL_SCALE = 0.02  # GPT-2's: keeps activations of order one
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The transformer that a bench's parameters describe."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    ffn: int
+    vocab: int
+    gated: bool
+    tied: bool
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, int]) -> Shape:
+        """The shape in a bench's parameters; the head is untied unless they say `tied` = 1."""
+        return cls(
+            layers=parameters["layers"],
+            hidden=parameters["hidden"],
+            heads=parameters["heads"],
+            kv_heads=parameters["kv_heads"],
+            ffn=parameters["ffn"],
+            vocab=parameters["vocab"],
+            gated=bool(parameters["gated"]),
+            tied=bool(parameters.get("tied", 0)),
+        )
+
+    @property
+    def head_width(self) -> int:
+        return self.hidden // self.heads
+
+
+@dataclass(slots=True)
+class KvCache:
+    """Keys and values of every layer: [layers, B, G, T, D] each, room for `capacity` tokens."""
+
+    keys: Tensor
+    values: Tensor
+
+    @classmethod
+    def empty(cls, shape: Shape, batch: int, capacity: int, like: Tensor) -> KvCache:
+        size = (shape.layers, batch, shape.kv_heads, capacity, shape.head_width)
+        return cls(like.new_zeros(size), like.new_zeros(size))
+
+
+class RmsNorm(nn.Module):
+    """x / rms(x) · weight."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), NORM_EPSILON)
+
+
+class Attention(nn.Module):
+    """Grouped-query attention, causal."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        width = shape.head_width
+        self.query_key_value = nn.Linear(shape.hidden, (shape.heads + 2 * shape.kv_heads) * width, bias=False)
+        self.output = nn.Linear(shape.heads * width, shape.hidden, bias=False)
+
+    def forward(self, x: Tensor, angles: Tensor, cache: KvCache | None, layer: int, start: int) -> Tensor:
+        batch, length, _ = x.shape  # B S E
+        shape = self.shape
+        sizes = (shape.heads, shape.kv_heads, shape.kv_heads)
+        heads = self.query_key_value(x).view(batch, length, sum(sizes), shape.head_width).transpose(1, 2)
+        query, key, value = heads.split(sizes, dim=1)  # B H S D, B G S D, B G S D
+        query, key = rotate(query, angles), rotate(key, angles)
+        if cache is not None:
+            end = start + length
+            cache.keys[layer, :, :, start:end] = key
+            cache.values[layer, :, :, start:end] = value
+            key, value = cache.keys[layer, :, :, :end], cache.values[layer, :, :, :end]  # B G T D
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, is_causal=length > 1, enable_gqa=shape.kv_heads != shape.heads
+        )
+        result: Tensor = self.output(mixed.transpose(1, 2).reshape(batch, length, -1))
+        return result
+
+
+class FeedForward(nn.Module):
+    """down(silu(gate(x)) · up(x)), or down(gelu(up(x)))."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.is_gated = shape.gated
+        self.up = nn.Linear(shape.hidden, shape.ffn * (2 if shape.gated else 1), bias=False)
+        self.down = nn.Linear(shape.ffn, shape.hidden, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.is_gated:
+            gate, up = self.up(x).chunk(2, dim=-1)
+            inside = functional.silu(gate) * up
+        else:
+            inside = functional.gelu(self.up(x))
+        result: Tensor = self.down(inside)
+        return result
+
+
+class Block(nn.Module):
+    """Attention and feed-forward network, each behind a norm and added to what came in."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.attention_norm, self.attention = RmsNorm(shape.hidden), Attention(shape)
+        self.feed_forward_norm, self.feed_forward = RmsNorm(shape.hidden), FeedForward(shape)
+
+    def forward(self, x: Tensor, angles: Tensor, cache: KvCache | None, layer: int, start: int) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), angles, cache, layer, start)
+        result: Tensor = x + self.feed_forward(self.feed_forward_norm(x))
+        return result
+
+
+class Transformer(nn.Module):
+    """Token ids in, scores over the vocabulary out."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embedding = nn.Embedding(shape.vocab, shape.hidden)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = RmsNorm(shape.hidden)
+        self.head = nn.Linear(shape.hidden, shape.vocab, bias=False)
+        if shape.tied:
+            self.head.weight = self.embedding.weight
+
+    def forward(
+        self, tokens: Tensor, cache: KvCache | None = None, start: int = 0, *, last_only: bool = False
+    ) -> Tensor:
+        """Scores [B, S, V] of tokens [B, S] that stand at positions `start` and on.
+
+        With a cache its first `start` tokens are attended to, and the new ones are written behind them: all at once
+        from an empty cache (prefill) or one at a time (decode). `last_only` gives the last position's scores alone.
+        """
+        length = tokens.shape[1]
+        if cache is not None and start > 0 and length > 1:
+            raise ValueError("several tokens at once go into an empty cache only")
+        angles = rotary_angles(start, length, self.shape.head_width, tokens.device)
+        x = self.embedding(tokens)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, angles, cache, layer, start)
+        scores: Tensor = self.head(self.norm(x[:, -1:] if last_only else x))
+        return scores
+
+
+def random_transformer(
+    shape: Shape, device: torch.device, dtype: torch.dtype, generator: torch.Generator
+) -> Transformer:
+    """A transformer with normal random weights, made on the device in its own number format."""
+    with torch.device("meta"):
+        model = Transformer(shape)
+    model = model.to(dtype).to_empty(device=device)
+    if shape.tied:
+        model.head.weight = model.embedding.weight
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0.0, INITIAL_SCALE, generator=generator)
+            else:
+                parameter.fill_(1.0)
+    return model
+
+
+def rotary_angles(start: int, length: int, head_width: int, device: torch.device) -> Tensor:
+    """Rotation angles [2, S, D/2] (cosines, sines) of the positions from `start` on."""
+    steps = torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width
+    positions = torch.arange(start, start + length, device=device, dtype=torch.float32)
+    angles = torch.outer(positions, ROTARY_BASE**-steps)
+    return torch.stack((angles.cos(), angles.sin()))
+
+
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """x [B, ·, S, D] with each pair (first half, second half) turned by its position's angle."""
+    cosine, sine = angles.to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)

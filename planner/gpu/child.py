@@ -1,0 +1,201 @@
+"""The process that measures: `python -m planner.gpu.child`, a JSON job on standard input, a JSON line per event out.
+
+A bench runs or raises. What it raises becomes a failure line with its class, and the next bench goes on. Standard
+output carries our lines alone: what a library prints there goes to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+
+from planner.calibration.sample import Bench, Operation, Sample, sample_to_document
+from planner.calibration.theory import bench_theory
+from planner.gpu import cpu
+from planner.gpu.benches import copy, matmul, serve, train
+from planner.gpu.benches.accelerator import Accelerator, InvalidResult, Unsupported
+from planner.gpu.benches.prepared import Prepared, require_finite
+from planner.gpu.benches.timing import time_calls
+from planner.gpu.events import ChildJob, event_line, job_from_json
+from planner.inventory.device import Backend
+
+BENCHES: Mapping[Operation, Callable[[Bench, Accelerator], Prepared]] = {
+    Operation.MATMUL: matmul.prepare,
+    Operation.COPY: copy.prepare,
+    Operation.TRAIN_STEP: train.prepare,
+    Operation.PREFILL: serve.prepare_prefill,
+    Operation.DECODE: serve.prepare_decode,
+}
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+def main() -> None:
+    lines = _own_standard_output()
+    job = job_from_json(sys.stdin.read())
+
+    def tell(event: str, **rest: Any) -> None:
+        lines.write(event_line(event, **rest) + "\n")
+        lines.flush()
+
+    try:
+        accelerator = reach(job)
+    except Unsupported as error:
+        tell("started", conditions=software())
+        for position in range(len(job.benches)):
+            tell("failure", position=position, error_class="unsupported", message=str(error))
+    else:
+        tell("started", conditions=conditions(job, accelerator))
+        for position, bench in enumerate(job.benches):
+            tell("bench", position=position)
+            _measure_and_tell(position, bench, accelerator, tell)
+    tell("finished")
+    lines.close()
+
+
+def reach(job: ChildJob) -> Accelerator:
+    """The job's device. Raises Unsupported, naming what is installed, where torch does not reach it."""
+    if job.backend is Backend.CPU:
+        threads = job.num_threads or min(torch.get_num_threads(), cpu.usable_cpus())
+        torch.set_num_threads(threads)
+        return Accelerator(job.backend, job.seed)
+    module = torch.backends.mps if job.backend is Backend.MPS else getattr(torch, job.backend.value)
+    if not module.is_available():
+        built_for = torch.version.cuda or torch.version.hip or "the CPU only"
+        raise Unsupported(
+            f"torch {torch.__version__}, built for {built_for}, reaches no {job.backend} device here "
+            f"(CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')})"
+        )
+    accelerator = Accelerator(job.backend, job.seed)
+    if job.backend is Backend.CUDA:
+        _require_same_device(job.device)
+    return accelerator
+
+
+def measure(bench: Bench, accelerator: Accelerator) -> Sample:
+    """Measure one bench. Raises what went wrong."""
+    accelerator.give_back_memory()
+    theory = bench_theory(bench)
+    prepared = BENCHES[bench.operation](bench, accelerator)
+    with prepared.around:
+        require_finite(prepared.calls[0]())
+        accelerator.start_counting_memory()
+        timing = time_calls(prepared.calls, accelerator.seconds)
+        peak = accelerator.peak_memory_bytes()
+        require_finite(prepared.calls[0]())
+    return Sample(
+        bench=bench,
+        seconds=timing.seconds,
+        spread=timing.spread,
+        repeats=timing.repeats,
+        flops=theory.flops,
+        num_bytes=theory.num_bytes,
+        steady=timing.steady,
+        peak_memory_bytes=peak,
+        details={
+            **prepared.details,
+            "executions": float(timing.executions),
+            "warm_up_seconds": timing.warm_up_seconds,
+        },
+    )
+
+
+def classify(error: Exception) -> str:
+    """The class of failure that an exception stands for."""
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
+        return "oom"
+    if isinstance(error, InvalidResult):
+        return "invalid-result"
+    if isinstance(error, Unsupported | NotImplementedError) or "not implemented for" in text:
+        return "unsupported"
+    return "error"
+
+
+def software() -> dict[str, Any]:
+    """What is installed."""
+    return {
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
+
+
+def conditions(job: ChildJob, accelerator: Accelerator) -> dict[str, Any]:
+    """What was found on reaching the device: None is what cannot be told here."""
+    found = software() | {
+        "device": job.device,
+        "backend": job.backend.value,
+        "device_name": _device_name(job.backend),
+        "cpu_name": cpu.cpu_name(),
+        "num_threads": torch.get_num_threads(),
+        "num_cpus": cpu.usable_cpus(),
+        "llc_bytes": accelerator.llc_bytes,
+        "free_memory_bytes": accelerator.free_memory_bytes(),
+        "load_average": _load_average(),
+        "governor": _governor(),
+        "driver": platform.release() if job.backend is Backend.CPU else None,
+        "seed": job.seed,
+    }
+    if job.backend is Backend.CPU:
+        found["clock_hz"] = cpu.CpuReader().read(0.0).clock_hz
+        found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+    return found
+
+
+def _measure_and_tell(position: int, bench: Bench, accelerator: Accelerator, tell: Callable[..., None]) -> None:
+    try:
+        sample = measure(bench, accelerator)
+    except Exception as error:  # noqa: BLE001 - whatever a bench raises is a result of measuring it
+        message = f"{type(error).__name__}: {error}"
+        tell("failure", position=position, error_class=classify(error), message=message[:1_000])
+    else:
+        try:
+            tell("sample", position=position, sample=sample_to_document(sample))
+        except ValueError as error:  # NaN or infinity
+            tell("failure", position=position, error_class="invalid-result", message=str(error))
+
+
+def _require_same_device(uuid: str) -> None:
+    """The one device that is visible must be the one meant; a MIG slice has no UUID of its own in torch."""
+    told = str(getattr(torch.cuda.get_device_properties(0), "uuid", ""))
+    if uuid.startswith("GPU-") and told and told.removeprefix("GPU-") != uuid.removeprefix("GPU-"):
+        raise Unsupported(f"torch {torch.__version__} reaches device {told}, not {uuid}")
+
+
+def _device_name(backend: Backend) -> str:
+    if backend in (Backend.CUDA, Backend.XPU):
+        return str(getattr(torch, backend.value).get_device_name(0))
+    return cpu.cpu_name()
+
+
+def _load_average() -> float | None:
+    with suppress(OSError, AttributeError):
+        return os.getloadavg()[0]
+    return None
+
+
+def _governor() -> str | None:
+    with suppress(OSError):
+        return GOVERNOR.read_text().strip()
+    return None
+
+
+def _own_standard_output() -> TextIO:
+    """Standard output kept for our lines; whatever else writes to it goes to standard error from now on."""
+    lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return lines
+
+
+if __name__ == "__main__":
+    main()
+    sys.stderr.flush()
+    os._exit(0)  # every line is written; taking torch apart would cost half a second and gives nothing

@@ -1,0 +1,290 @@
+"""The NVIDIA driver through NVML: devices, readings, and its error codes in words.
+
+A driver call can hang for good (a card that fell off the bus, a driver half unloaded), so nothing here is called in
+the service itself: `ask` runs this module as a process with a deadline, and readings are taken by the telemetry helper.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pynvml
+
+from planner.gpu.events import Reading
+from planner.gpu.leash import leashed
+from planner.gpu.process import helper_environment
+from planner.hardware.gpu import Vendor
+from planner.inventory.device import Backend, SeenDevice
+
+DEADLINE_SECONDS = 15.0  # the first call after boot can take several seconds with persistence mode off
+PCI_DEVICES = Path("/sys/bus/pci/devices")
+PCI_VENDOR = "0x10de"
+
+# NVML's return codes (nvml.h) in words, each said once.
+_WORDS = {
+    pynvml.NVML_ERROR_UNINITIALIZED: "the driver connection is not open",
+    pynvml.NVML_ERROR_INVALID_ARGUMENT: "the driver refuses the question",
+    pynvml.NVML_ERROR_NOT_SUPPORTED: "not supported by this device",
+    pynvml.NVML_ERROR_NO_PERMISSION: "no permission",
+    pynvml.NVML_ERROR_NOT_FOUND: "not found by the driver",
+    pynvml.NVML_ERROR_INSUFFICIENT_POWER: "the card's power cable is not connected properly",
+    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the driver is not loaded",
+    pynvml.NVML_ERROR_TIMEOUT: "the driver did not answer in time",
+    pynvml.NVML_ERROR_IRQ_ISSUE: "the kernel reports an interrupt problem with the card",
+    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "the driver's library is missing",
+    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND: "this driver is too old to tell",
+    pynvml.NVML_ERROR_CORRUPTED_INFOROM: "the card's information memory is corrupted",
+    pynvml.NVML_ERROR_GPU_IS_LOST: "the card is lost: it fell off the bus",
+    pynvml.NVML_ERROR_RESET_REQUIRED: "the card needs a reset",
+    pynvml.NVML_ERROR_OPERATING_SYSTEM: "the operating system blocks the driver",
+    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "the driver and its library are of different versions",
+    pynvml.NVML_ERROR_IN_USE: "the card is in use",
+    pynvml.NVML_ERROR_MEMORY: "not enough memory for the driver",
+    pynvml.NVML_ERROR_NO_DATA: "no value at present",
+    pynvml.NVML_ERROR_GPU_NOT_FOUND: "the card is not found",
+    pynvml.NVML_ERROR_UNKNOWN: "the driver reports an unknown error",
+}
+# Why the driver cannot be used at all, and what to do about it.
+_REMEDIES = {
+    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "load it (modprobe nvidia) or install it for the running kernel",
+    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "reboot, or reload the driver, after its upgrade",
+    pynvml.NVML_ERROR_NO_PERMISSION: "give this user read and write access to /dev/nvidia* (often the group video)",
+    pynvml.NVML_ERROR_GPU_IS_LOST: "reboot the machine or have its power and seating checked",
+    pynvml.NVML_ERROR_RESET_REQUIRED: "reset it or reboot the machine",
+}
+_LASTING = {  # reasons that will not go away while the process lives: no need to ask again
+    pynvml.NVML_ERROR_NOT_SUPPORTED,
+    pynvml.NVML_ERROR_NO_PERMISSION,
+    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+    pynvml.NVML_ERROR_INVALID_ARGUMENT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a driver gave."""
+
+    devices: tuple[SeenDevice, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def ask(deadline_seconds: float = DEADLINE_SECONDS) -> Look:
+    """The NVIDIA devices here, asked in a process of their own; a driver that hangs is a problem in words."""
+    command = leashed([sys.executable, "-m", "planner.gpu.nvidia"])
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=deadline_seconds, env=helper_environment(), check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Look(
+            problems=(f"NVIDIA: the driver did not answer within {deadline_seconds:g} s; reboot if it stays so",)
+        )
+    if done.returncode != 0:
+        tail = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
+        return Look(problems=(f"NVIDIA: asking the driver ended with code {done.returncode}: {tail[0][:300]}",))
+    document = json.loads(done.stdout)
+    devices = (SeenDevice(**(device | {"backend": Backend(device["backend"])})) for device in document["devices"])
+    return Look(tuple(devices), tuple(document["problems"]))
+
+
+def main() -> None:
+    """Look and print what was seen as JSON."""
+    look = look_here()
+    document = {"devices": [asdict(device) for device in look.devices], "problems": look.problems}
+    sys.stdout.write(json.dumps(document, allow_nan=False))
+
+
+def look_here() -> Look:
+    """The NVIDIA devices here, asked in this process. The catalogue key is left to the caller."""
+    try:
+        with _driver():
+            return _look()
+    except pynvml.NVMLError as error:
+        sentence = _why_no_driver(error)
+        return Look(problems=(sentence,) if sentence else ())
+
+
+def in_words(error: pynvml.NVMLError) -> str:
+    """The driver's reason in words, with its number."""
+    return f"{_WORDS.get(error.value, 'the driver reports an error that is not known')} (NVML {error.value})"
+
+
+def has_nvidia_card() -> bool:
+    """Whether the bus shows a device of NVIDIA's, driver or not."""
+    try:
+        vendors = [(device / "vendor").read_text().strip() for device in PCI_DEVICES.iterdir()]
+    except OSError:
+        return False
+    return PCI_VENDOR in vendors
+
+
+def _why_no_driver(error: pynvml.NVMLError) -> str:
+    if error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
+        if has_nvidia_card():
+            return (
+                "NVIDIA: there is a card in this machine but no driver library (libnvidia-ml.so.1); install the driver"
+            )
+        return "NVIDIA: no driver library on this machine, so no NVIDIA GPU can be used here"
+    remedy = _REMEDIES.get(error.value)
+    return f"NVIDIA: {in_words(error)}" + (f"; {remedy}" if remedy else "")
+
+
+@contextmanager
+def _driver() -> Iterator[None]:
+    pynvml.nvmlInit()
+    try:
+        yield
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _look() -> Look:
+    devices, problems = [], []
+    driver_version, version_reason = _told(lambda: _text(pynvml.nvmlSystemGetDriverVersion()))
+    for index in range(pynvml.nvmlDeviceGetCount()):
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            slices = list(_mig_slices(handle))
+            if slices:
+                problems.append(f"NVIDIA GPU {index} is cut into {len(slices)} MIG slices; each counts as a device")
+            devices += [
+                _seen(piece, index, driver_version, version_reason, piece is not handle) for piece in slices or [handle]
+            ]
+        except pynvml.NVMLError as error:
+            remedy = _REMEDIES.get(error.value)
+            problems.append(f"NVIDIA GPU {index}: {in_words(error)}" + (f"; {remedy}" if remedy else ""))
+    return Look(tuple(devices), tuple(problems))
+
+
+def _mig_slices(handle: Any) -> Iterator[Any]:
+    """The slices of a card in MIG mode; none where the mode is off or the card has no such mode."""
+    mode, _ = _told(lambda: pynvml.nvmlDeviceGetMigMode(handle)[0])
+    if mode != pynvml.NVML_DEVICE_MIG_ENABLE:
+        return
+    for number in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        try:
+            yield pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
+        except pynvml.NVMLError as error:
+            if error.value != pynvml.NVML_ERROR_NOT_FOUND:  # an unused place
+                raise
+
+
+def _seen(handle: Any, index: int, driver_version: str | None, version_reason: str, is_slice: bool) -> SeenDevice:
+    """One device. Without UUID and name it has no identity, so those two raise; anything else is None with a reason."""
+    unknown: dict[str, str] = {}
+
+    def told(field: str, call: Callable[[], Any]) -> Any:
+        value, reason = _told(call)
+        if value is None:
+            unknown[field] = reason
+        return value
+
+    if driver_version is None:
+        unknown["driver_version"] = version_reason
+    memory = told("memory_bytes", lambda: int(pynvml.nvmlDeviceGetMemoryInfo(handle).total))
+    limit = told("power_limit_watts", lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000)
+    capability = told("compute_capability", lambda: "{}.{}".format(*pynvml.nvmlDeviceGetCudaComputeCapability(handle)))
+    return SeenDevice(
+        uuid=_text(pynvml.nvmlDeviceGetUUID(handle)),
+        backend=Backend.CUDA,
+        index=index,
+        name=_name(handle, is_slice),
+        gpu_key=None,
+        vendor=Vendor.NVIDIA.value,
+        memory_bytes=memory,
+        power_limit_watts=limit,
+        compute_capability=capability,
+        driver_version=driver_version,
+        unknown=unknown,
+    )
+
+
+def _name(handle: Any, is_slice: bool) -> str:
+    """The name as told; a slice's always says so, since a slice is not the card it was cut from."""
+    name = _text(pynvml.nvmlDeviceGetName(handle))
+    return f"{name} MIG slice" if is_slice and "MIG" not in name else name
+
+
+def _told(call: Callable[[], Any]) -> tuple[Any, str]:
+    """The answer, or None with the driver's reason."""
+    try:
+        return call(), ""
+    except pynvml.NVMLError as error:
+        if error.value == pynvml.NVML_ERROR_GPU_IS_LOST:
+            raise
+        return None, in_words(error)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+class NvidiaReader:
+    """Readings of one NVIDIA device. `absent` says why a field is not told."""
+
+    def __init__(self, uuid: str) -> None:
+        pynvml.nvmlInit()
+        self._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        self._energy_at_start: float | None = None
+        self._lasting: set[str] = set()
+        self.absent: dict[str, str] = {}
+
+    def read(self, seconds_in: float) -> Reading:
+        """One look at the device. Raises NVMLError where the card is lost."""
+        handle = self._handle
+        energy = self._told("energy_joules", lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000)
+        if energy is not None:
+            if self._energy_at_start is None:
+                self._energy_at_start = energy
+            energy -= self._energy_at_start
+        return Reading(
+            seconds_in=seconds_in,
+            power_watts=self._told("power_watts", lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000),
+            energy_joules=energy,
+            temperature_celsius=self._told(
+                "temperature_celsius",
+                lambda: float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)),
+            ),
+            clock_hz=self._told("clock_hz", lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM) * 1e6),
+            memory_clock_hz=self._told(
+                "memory_clock_hz", lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM) * 1e6
+            ),
+            utilization=self._told("utilization", lambda: pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
+            memory_used_bytes=self._told("memory_used_bytes", lambda: int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)),
+            throttle_reasons=self._told("throttle_reasons", lambda: _throttle_reasons(handle)),
+        )
+
+    def close(self) -> None:
+        pynvml.nvmlShutdown()
+
+    def _told(self, field: str, call: Callable[[], Any]) -> Any:
+        if field in self._lasting:
+            return None
+        try:
+            return call()
+        except pynvml.NVMLError as error:
+            if error.value == pynvml.NVML_ERROR_GPU_IS_LOST:
+                raise
+            self.absent[field] = in_words(error)
+            if error.value in _LASTING:
+                self._lasting.add(field)
+            return None
+
+
+def _throttle_reasons(handle: Any) -> int:
+    """The bits, under the function's name of today or that of drivers before 535."""
+    try:
+        return int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
+    except pynvml.NVMLError_FunctionNotFound:
+        return int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+
+
+if __name__ == "__main__":
+    main()
