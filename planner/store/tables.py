@@ -133,7 +133,6 @@ class PriceRow(Base):
         UniqueConstraint("offer_id", "valid_from", "recorded_at"),
         CheckConstraint("amount IS NULL OR amount > 0", name="amount"),
         CheckConstraint("amount IS NOT NULL OR reason <> ''", name="reason"),
-        Index(None, "offer_id", "valid_from", "recorded_at"),
     )
 
 

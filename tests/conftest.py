@@ -1,0 +1,101 @@
+"""Fixtures that every test may use: a fixed `now`, settings, and a migrated database on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from planner.settings import Settings
+from planner.store.engine import Engine, Session, make_engine, session_factory
+from planner.store.migrate import upgrade
+from tests.postgres import database_url, postgres_server, run_sql
+
+TEMPLATE = "planner_template"
+_numbers = count()
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A Saturday morning in November."""
+    return datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite file to copy from."""
+    path = tmp_path_factory.mktemp("template") / "planner.sqlite3"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A running PostgreSQL with a migrated template database; its URL."""
+    with postgres_server() as url:
+        run_sql(url, f"CREATE DATABASE {TEMPLATE}")
+        upgrade(database_url(url, TEMPLATE))
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database of this test's own."""
+    path = tmp_path / "planner.sqlite3"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """A migrated PostgreSQL database of this test's own."""
+    name = f"planner_{next(_numbers)}"
+    run_sql(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield database_url(postgres, name)
+    run_sql(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_url(request: pytest.FixtureRequest) -> str:
+    """The test runs once on each kind of database."""
+    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
+
+
+@pytest.fixture
+def engine(any_url: str) -> Iterator[Engine]:
+    """An engine on a migrated database, once on SQLite and once on PostgreSQL."""
+    found = make_engine(any_url)
+    yield found
+    found.dispose()
+
+
+@pytest.fixture
+def sqlite_engine(sqlite_url: str) -> Iterator[Engine]:
+    """An engine on a migrated SQLite database, where the kind of database does not matter."""
+    found = make_engine(sqlite_url)
+    yield found
+    found.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session on each kind of database; nothing is committed unless the test does."""
+    with session_factory(engine)() as found:
+        yield found
+
+
+@pytest.fixture
+def sqlite_session(sqlite_engine: Engine) -> Iterator[Session]:
+    """A session on SQLite."""
+    with session_factory(sqlite_engine)() as found:
+        yield found
+
+
+@pytest.fixture
+def settings(sqlite_url: str, tmp_path: Path) -> Settings:
+    """Settings over a migrated SQLite database in a folder of this test's own."""
+    return Settings(home=tmp_path, database_url=sqlite_url, secret_key="a key for tests only")
