@@ -94,10 +94,8 @@ class EstimateRequest(Request):
     def _architecture(self, base: Transformer | None) -> Transformer:
         if self.architecture not in (None, "custom"):
             if self.architecture not in ARCHITECTURES:
-                known = ", ".join(sorted(ARCHITECTURES))
-                raise InvalidInput.of(
-                    "architecture", f'{self.architecture!r} is not known; give "custom" or one of {known}'
-                )
+                known = ", ".join(["custom", *sorted(ARCHITECTURES)])
+                raise InvalidInput.of("architecture", f"{self.architecture!r} is not known; give one of {known}")
             base = ARCHITECTURES[self.architecture].architecture
         if self.architecture == "custom":
             base = None
