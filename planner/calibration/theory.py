@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from planner.calibration.sample import Bench, Operation
 from planner.jobs.architecture import Transformer
+from planner.jobs.footprint import Split, training_bytes
 from planner.jobs.operations import (
     Pass,
     TrainingWork,
@@ -77,6 +78,15 @@ def bench_training_work(bench: Bench) -> TrainingWork:
     """The operations of a training step bench: every weight trained, nothing computed again."""
     architecture = bench_architecture(bench)
     return training_work(architecture, bench_pass(bench), float(architecture.num_parameters))
+
+
+def bench_training_bytes(bench: Bench) -> float:
+    """The itemised memory of a training step bench."""
+    through = bench_pass(bench)
+    items = training_bytes(
+        bench_architecture(bench), _parameter(bench, "sequence"), bench.dtype, Split(micro_batch=through.batch)
+    )
+    return float(sum(items.values()))
 
 
 def bench_forward_work(bench: Bench) -> tuple[Work, ...]:

@@ -1,0 +1,170 @@
+"""What a GPU reaches in practice, as absolute rates, and the seconds that operations take at those rates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.hardware.gpu import Dtype
+from planner.jobs.operations import Amount, Work, WorkKind
+
+# Compute and memory overlap inside a kernel: t^p = compute^p + memory^p. Fitted p on five GPUs: 2.0 to 8.8, median 3.7
+# (our design notes, table of GEMM priors).
+SHARPNESS = 4.0
+# Host and device overlap across kernels: the same form with p = 6 (our design notes, host-bound rule).
+HOST_SHARPNESS = 6.0
+# How near two matrix shapes are, per doubling of rows, columns and inner size (our design notes, GEMM residual).
+SHAPE_SCALES = (0.8, 0.6, 0.6)
+# Inverse-distance interpolation; the constant keeps a sample from being taken at its word where others lie close by.
+DISTANCE_POWER = 4.0
+DISTANCE_FLOOR = 0.25
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class MatmulPoint:
+    """A measured product: `residual` is ln(measured ÷ ideal seconds)."""
+
+    rows: float
+    columns: float
+    inner: float
+    residual: float
+
+
+@dataclass(frozen=True, slots=True)
+class MatmulRate:
+    """Products in one number format: the best rate in FLOP/s, seconds per launch, and how single shapes deviate.
+
+    `inner_fill` is the inner size that costs as much as filling the pipeline: rate ∝ K ÷ (K + fill).
+    """
+
+    peak: float
+    floor_seconds: float = 0.0
+    inner_fill: float = 0.0
+    points: tuple[MatmulPoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BandwidthCurve:
+    """Bytes per second to and from memory by the size of what is touched, as (bytes, bytes/s) in rising size."""
+
+    points: tuple[tuple[float, float], ...]
+
+    def at(self, num_bytes: float) -> float:
+        """Interpolated in logarithms, held beyond the ends."""
+        sizes, rates = zip(*self.points, strict=True)
+        return float(np.exp(np.interp(np.log(max(num_bytes, 1.0)), np.log(sizes), np.log(rates))))
+
+    @property
+    def far(self) -> float:
+        """Of the largest size: what a working set above all caches gets."""
+        return self.points[-1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """All that the time of an operation follows from.
+
+    `attention` is the part of a format's best product rate that fused attention reaches. `launch_seconds` is the host's
+    time per kernel; on a device that computes in the calling thread (a CPU) it adds to, elsewhere it hides behind, the
+    device's own time.
+    """
+
+    matmul: Mapping[Dtype, MatmulRate]
+    bandwidth: float
+    attention: float
+    launch_seconds: float
+    is_synchronous: bool
+
+    def matmul_rate(self, dtype: Dtype) -> MatmulRate:
+        """The rate of that format, fp32's for what is not multiplied. Raises KeyError where it is not known."""
+        return self.matmul[dtype]
+
+
+def interpolate(coordinates: Array, values: Array, queries: Array) -> Array:
+    """Inverse-distance means of `values` (P) known at `coordinates` (P, D), at `queries` (Q, D); gives (Q)."""
+    squares = ((queries[:, None, :] - coordinates[None, :, :]) ** 2).sum(axis=2)
+    weights = 1.0 / (squares + DISTANCE_FLOOR**2) ** (DISTANCE_POWER / 2)
+    result: Array = (weights * values).sum(axis=1) / weights.sum(axis=1)
+    return result
+
+
+def shape_coordinates(rows: Amount, columns: Amount, inner: Amount) -> Array:
+    """The place of matrix shapes in the space that residuals are interpolated in: (Q, 3)."""
+    axes = np.broadcast_arrays(*(np.atleast_1d(np.asarray(axis, dtype=float)) for axis in (rows, columns, inner)))
+    scaled = [scale * np.log2(np.maximum(axis, 1.0)).ravel() for scale, axis in zip(SHAPE_SCALES, axes, strict=True)]
+    return np.stack(scaled, axis=1)
+
+
+def ideal_matmul_seconds(
+    rate: MatmulRate, bandwidth: float, flops: Amount, num_bytes: Amount, inner: Amount, launches: Amount = 1.0
+) -> Amount:
+    """Launches · floor + ((compute)^p + (memory)^p)^(1/p), without what single shapes deviate by."""
+    compute = flops / rate.peak * (1.0 + rate.inner_fill / np.maximum(inner, 1.0))
+    return launches * rate.floor_seconds + _overlapped(compute, num_bytes / bandwidth, SHARPNESS)
+
+
+def matmul_seconds(rate: MatmulRate, bandwidth: float, work: Work) -> Amount:
+    """Seconds of one execution of a product."""
+    ideal = ideal_matmul_seconds(rate, bandwidth, work.flops, work.num_bytes, work.inner, work.launches)
+    if not rate.points:
+        return ideal
+    known = np.array([(point.rows, point.columns, point.inner) for point in rate.points])
+    residuals = np.array([point.residual for point in rate.points])
+    queries = shape_coordinates(work.rows, work.columns, work.inner)
+    deviation = interpolate(shape_coordinates(known[:, 0], known[:, 1], known[:, 2]), residuals, queries)
+    factor = np.exp(deviation)
+    return ideal * (float(factor[0]) if factor.size == 1 else factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Seconds of a list of operations and what they are bound by; each part is a share of `total`'s device time."""
+
+    total: Amount
+    compute: Amount
+    memory: Amount
+    overhead: Amount
+
+
+def work_seconds(works: Iterable[Work], rates: Rates) -> Seconds:
+    """Seconds for all executions of all operations one after the other. Raises KeyError for a format without a rate."""
+    device: Amount = 0.0
+    compute: Amount = 0.0
+    memory: Amount = 0.0
+    launches: Amount = 0.0
+    for work in works:
+        rate = rates.matmul_rate(work.dtype) if work.kind is not WorkKind.MEMORY else None
+        seconds = work.count * one_execution(work, rates)
+        device = device + seconds
+        launches = launches + work.count * work.launches
+        memory = memory + work.count * work.num_bytes / rates.bandwidth
+        if rate is not None:
+            compute = compute + work.count * work.flops / rate.peak
+    host = launches * rates.launch_seconds
+    total = device + host if rates.is_synchronous else _overlapped(device, host, HOST_SHARPNESS)
+    return Seconds(total, compute, memory, np.maximum(total - np.maximum(compute, memory), 0.0))
+
+
+def one_execution(work: Work, rates: Rates) -> Amount:
+    """Device seconds of one execution of one operation."""
+    if work.kind is WorkKind.GEMM:
+        return matmul_seconds(rates.matmul_rate(work.dtype), rates.bandwidth, work)
+    if work.kind is WorkKind.ATTENTION:
+        rate = rates.matmul_rate(work.dtype)
+        compute = work.flops / (rate.peak * rates.attention)
+        return work.launches * rate.floor_seconds + _overlapped(compute, work.num_bytes / rates.bandwidth, SHARPNESS)
+    floor = min(rate.floor_seconds for rate in rates.matmul.values())
+    return work.launches * floor + work.num_bytes / rates.bandwidth
+
+
+def _overlapped(first: Amount, second: Amount, sharpness: float) -> Amount:
+    """(a^p + b^p)^(1/p), by the larger one so that no power overflows."""
+    larger, smaller = np.maximum(first, second), np.minimum(first, second)
+    ratio = smaller / np.maximum(larger, 1e-300)
+    result: Amount = larger * (1.0 + ratio**sharpness) ** (1.0 / sharpness)
+    return result

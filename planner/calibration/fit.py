@@ -1,0 +1,428 @@
+"""A fit: what the samples of one device say it reaches, in absolute rates, with the error left when each is held out.
+
+Versioned twice: FIT_FORM is the meaning of the document, `bench_versions` that of the samples. Samples of several bench
+versions are never mixed: of each operation the newest version counts.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from planner.calibration.efficiency import (
+    BandwidthCurve,
+    MatmulPoint,
+    MatmulRate,
+    Rates,
+    ideal_matmul_seconds,
+    interpolate,
+    shape_coordinates,
+    work_seconds,
+)
+from planner.calibration.sample import Bench, BenchFailure, Operation, Sample
+from planner.calibration.theory import bench_forward_work, bench_pass, bench_training_bytes, bench_training_work
+from planner.hardware.gpu import Dtype, Gpu, GpuKind
+from planner.jobs.operations import Amount, Work
+
+Entry = TypeVar("Entry")
+
+FIT_FORM = 1
+# The part of the best product rate that fused attention reaches where it is not measured apart: forward and backward of
+# FlashAttention-2 on A100 and FlashAttention-3 on H100 lie at 0.5 to 0.75 of the peak (Dao 2023; Shah et al. 2024).
+ATTENTION_SHARE = 0.6
+# The host's time per kernel in a framework is at most this many times that of a bare loop over products (assumed).
+FRAMEWORK_LAUNCHES = 3.0
+# 90 % of a normal distribution lies within this many standard deviations; its quartiles 1.349 of them apart.
+NINETY = 1.645
+QUARTILES = 1.349
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How far to trust a fitted part: log half-widths meant to hold nine times in ten."""
+
+    num_samples: int
+    spread: float  # of repeated measurement
+    held_out: float | None  # of each sample predicted from the others; None for a single one
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionPoint:
+    """A whole pass of a transformer: `factor` is ln(measured ÷ predicted from its operations)."""
+
+    rows: float
+    predicted_seconds: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a whole pass takes beyond the sum of its operations."""
+
+    points: tuple[CorrectionPoint, ...]
+    quality: Quality
+
+    def factor(self, rows: Amount, predicted_seconds: Amount) -> Amount:
+        """Measured ÷ predicted near a pass of so many rows and seconds."""
+        queries = _pass_coordinates(rows, predicted_seconds)
+        found = np.exp(interpolate(_known(self.points), np.array([p.factor for p in self.points]), queries))
+        return float(found[0]) if found.size == 1 else found
+
+    def distance(self, rows: float, predicted_seconds: float) -> float:
+        """Doublings of rows or seconds from the nearest measured pass."""
+        query = _pass_coordinates(rows, predicted_seconds)
+        return float(np.sqrt(((_known(self.points) - query) ** 2).sum(axis=1)).min())
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What one device reaches. Operations that were not measured are absent."""
+
+    gpu_key: str
+    is_cpu: bool
+    matmul: Mapping[Dtype, MatmulRate]
+    matmul_quality: Mapping[Dtype, Quality]
+    bandwidth: BandwidthCurve | None
+    bandwidth_quality: Quality | None
+    launch_seconds: float
+    corrections: Mapping[tuple[Operation, Dtype], Correction]
+    memory_factor: float | None  # peak memory of a training step, measured ÷ itemised
+    power_watts: Mapping[Operation, float]  # mean draw while measuring
+    bench_versions: Mapping[Operation, int]
+    samples: tuple[str, ...]  # keys of the benches used
+    left_out: Mapping[str, int] = field(default_factory=dict)  # reason → how many
+    form: int = FIT_FORM
+
+    def rates(self) -> Rates | None:
+        """For timing operations; None where products or memory were not measured."""
+        if not self.matmul or self.bandwidth is None:
+            return None
+        return Rates(
+            matmul=self.matmul,
+            bandwidth=self.bandwidth.far,
+            attention=ATTENTION_SHARE,
+            launch_seconds=self.launch_seconds,
+            is_synchronous=self.is_cpu,
+        )
+
+    def to_document(self) -> dict[str, Any]:
+        """The fit as JSON."""
+        return fit_to_document(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Fit:
+        """The fit back from JSON. Raises ValueError for another form."""
+        return fit_from_document(document)
+
+
+def fit_samples(
+    samples: Iterable[Sample],
+    gpu: Gpu,
+    telemetry_power: Mapping[str, float] | None = None,
+    failures: Iterable[BenchFailure] = (),
+) -> Fit:
+    """The fit of one device from its samples, of one run or several.
+
+    `telemetry_power` holds mean watts by bench key. Unsteady samples, failures and older bench versions are left out
+    and counted; of a bench measured several times the median counts, and how much its runs differ widens the range.
+    """
+    left_out: Counter[str] = Counter()
+    for failure in failures:
+        left_out[f"failed: {failure.error_class}"] += 1
+    kept = _newest_versions([sample for sample in samples if _is_steady(sample, left_out)], left_out)
+    merged = _merged(kept)
+    bandwidth, bandwidth_quality = _fit_bandwidth(_of(merged, Operation.COPY))
+    is_cpu = gpu.kind is GpuKind.CPU
+    far = bandwidth.far if bandwidth is not None else math.inf
+    matmul, matmul_quality = _fit_matmuls(_of(merged, Operation.MATMUL), far)
+    fit = Fit(
+        gpu_key=gpu.key,
+        is_cpu=is_cpu,
+        matmul=matmul,
+        matmul_quality=matmul_quality,
+        bandwidth=bandwidth,
+        bandwidth_quality=bandwidth_quality,
+        launch_seconds=0.0 if is_cpu else _launch_seconds(merged, matmul),
+        corrections={},
+        memory_factor=_memory_factor(merged),
+        power_watts=_power(merged, telemetry_power or {}),
+        bench_versions={sample.bench.operation: sample.bench.version for sample in merged},
+        samples=tuple(sample.bench.key for sample in merged),
+        left_out=dict(left_out),
+    )
+    rates = fit.rates()
+    return fit if rates is None else replace(fit, corrections=_fit_corrections(merged, rates))
+
+
+def _is_steady(sample: Sample, left_out: Counter[str]) -> bool:
+    if not sample.steady:
+        left_out["unsteady"] += 1
+    return sample.steady
+
+
+def _newest_versions(samples: Sequence[Sample], left_out: Counter[str]) -> list[Sample]:
+    newest: dict[Operation, int] = {}
+    for sample in samples:
+        operation = sample.bench.operation
+        newest[operation] = max(newest.get(operation, 0), sample.bench.version)
+    kept = [sample for sample in samples if sample.bench.version == newest[sample.bench.operation]]
+    if len(kept) < len(samples):
+        left_out["older bench version"] += len(samples) - len(kept)
+    return kept
+
+
+def _merged(samples: Sequence[Sample]) -> list[Sample]:
+    """One sample per bench: the median of its runs, with the larger of their own and their mutual spread."""
+    by_key: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_key.setdefault(sample.bench.key, []).append(sample)
+    merged = []
+    for same in by_key.values():
+        seconds = [sample.seconds for sample in same]
+        middle = statistics.median(seconds)
+        spread = max(max(sample.spread for sample in same), (max(seconds) - min(seconds)) / middle)
+        merged.append(replace(same[-1], seconds=middle, spread=spread))
+    return merged
+
+
+def _of(samples: Sequence[Sample], operation: Operation) -> list[Sample]:
+    return [sample for sample in samples if sample.bench.operation is operation]
+
+
+def _quality(samples: Sequence[Sample], errors: Sequence[float] | None) -> Quality:
+    spread = statistics.median(sample.spread for sample in samples) / QUARTILES * NINETY
+    held_out = None if not errors else NINETY * math.sqrt(statistics.fmean(error**2 for error in errors))
+    return Quality(len(samples), spread, held_out)
+
+
+def _fit_bandwidth(samples: Sequence[Sample]) -> tuple[BandwidthCurve | None, Quality | None]:
+    if not samples:
+        return None, None
+    ordered = sorted(samples, key=lambda sample: sample.num_bytes)
+    curve = BandwidthCurve(tuple((sample.num_bytes, sample.num_bytes / sample.seconds) for sample in ordered))
+    errors = []
+    for place in range(1, len(ordered) - 1):  # an end cannot be told from the others
+        rest = BandwidthCurve(curve.points[:place] + curve.points[place + 1 :])
+        num_bytes, rate = curve.points[place]
+        errors.append(math.log(rest.at(num_bytes) / rate))
+    return curve, _quality(samples, errors)
+
+
+def _fit_matmuls(samples: Sequence[Sample], bandwidth: float) -> tuple[dict[Dtype, MatmulRate], dict[Dtype, Quality]]:
+    rates: dict[Dtype, MatmulRate] = {}
+    qualities: dict[Dtype, Quality] = {}
+    for dtype in sorted({sample.bench.dtype for sample in samples}):
+        same = [sample for sample in samples if sample.bench.dtype is dtype]
+        rates[dtype] = _fit_matmul(same, bandwidth)
+        qualities[dtype] = _quality(same, _matmul_errors(same, bandwidth))
+    return rates, qualities
+
+
+def _fit_matmul(samples: Sequence[Sample], bandwidth: float) -> MatmulRate:
+    """The best measured rate, the launch floor that leaves the least to explain, and what is left per shape."""
+    peak = max(sample.flops / sample.seconds for sample in samples)
+    shortest = min(sample.seconds for sample in samples)
+    floors = [0.0, *(shortest * share for share in (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0))]
+
+    def unexplained(floor: float) -> float:
+        rate = MatmulRate(peak, floor)
+        return sum(_residual(sample, rate, bandwidth) ** 2 for sample in samples)
+
+    rate = MatmulRate(peak, min(floors, key=unexplained))
+    points = tuple(
+        MatmulPoint(*_shape(sample.bench), residual=_residual(sample, rate, bandwidth)) for sample in samples
+    )
+    return replace(rate, points=points)
+
+
+def _residual(sample: Sample, rate: MatmulRate, bandwidth: float) -> float:
+    _, _, inner = _shape(sample.bench)
+    return math.log(
+        sample.seconds / float(ideal_matmul_seconds(rate, bandwidth, sample.flops, sample.num_bytes, inner))
+    )
+
+
+def _shape(bench: Bench) -> tuple[float, float, float]:
+    return float(bench.parameters["m"]), float(bench.parameters["n"]), float(bench.parameters["k"])
+
+
+def _matmul_errors(samples: Sequence[Sample], bandwidth: float) -> list[float]:
+    """Each shape predicted from the others: ln(predicted ÷ measured)."""
+    errors = []
+    for place, sample in enumerate(samples):
+        rest = [*samples[:place], *samples[place + 1 :]]
+        if rest:
+            rate = _fit_matmul(rest, bandwidth)
+            known = shape_coordinates(*(np.array(axis) for axis in zip(*map(_point_shape, rate.points), strict=True)))
+            residuals = np.array([point.residual for point in rate.points])
+            deviation = float(interpolate(known, residuals, shape_coordinates(*_shape(sample.bench)))[0])
+            errors.append(deviation - _residual(sample, rate, bandwidth))
+    return errors
+
+
+def _point_shape(point: MatmulPoint) -> tuple[float, float, float]:
+    return point.rows, point.columns, point.inner
+
+
+def _launch_seconds(samples: Sequence[Sample], matmul: Mapping[Dtype, MatmulRate]) -> float:
+    """Host seconds per kernel: at most what any whole pass took per launch, and some times a bare product's floor."""
+    bounds = [FRAMEWORK_LAUNCHES * max((rate.floor_seconds for rate in matmul.values()), default=0.0)]
+    for sample in samples:
+        works = _works(sample)
+        if works:
+            launches = sum(float(np.max(work.count * work.launches)) for work in works)
+            bounds.append(sample.seconds / launches)
+    return min(bounds)
+
+
+def _works(sample: Sample) -> tuple[Work, ...]:
+    """The operations of a transformer bench, none of another."""
+    if sample.bench.operation is Operation.TRAIN_STEP:
+        training = bench_training_work(sample.bench)
+        return (*training.forward, *training.backward, *training.optimizer)
+    if sample.bench.operation in (Operation.PREFILL, Operation.DECODE):
+        return bench_forward_work(sample.bench)
+    return ()
+
+
+def _fit_corrections(samples: Sequence[Sample], rates: Rates) -> dict[tuple[Operation, Dtype], Correction]:
+    found: dict[tuple[Operation, Dtype], list[tuple[Sample, CorrectionPoint]]] = {}
+    for sample in samples:
+        works = _works(sample)
+        if not works or sample.bench.dtype not in rates.matmul:
+            continue
+        predicted = float(np.max(work_seconds(works, rates).total))
+        rows = float(np.max(bench_pass(sample.bench).rows))
+        point = CorrectionPoint(rows, predicted, math.log(sample.seconds / predicted))
+        found.setdefault((sample.bench.operation, sample.bench.dtype), []).append((sample, point))
+    return {key: _correction(pairs) for key, pairs in found.items()}
+
+
+def _correction(pairs: Sequence[tuple[Sample, CorrectionPoint]]) -> Correction:
+    points = tuple(point for _, point in pairs)
+    errors = []
+    if len(points) > 1:
+        for place, point in enumerate(points):
+            rest = points[:place] + points[place + 1 :]
+            query = _pass_coordinates(point.rows, point.predicted_seconds)
+            predicted = float(interpolate(_known(rest), np.array([other.factor for other in rest]), query)[0])
+            errors.append(predicted - point.factor)
+    return Correction(points, _quality([sample for sample, _ in pairs], errors))
+
+
+def _pass_coordinates(rows: Amount, seconds: Amount) -> np.ndarray[Any, np.dtype[np.float64]]:
+    axes = np.broadcast_arrays(*(np.atleast_1d(np.asarray(axis, dtype=float)) for axis in (rows, seconds)))
+    return np.stack([np.log2(np.maximum(axis, 1e-12)).ravel() for axis in axes], axis=1)
+
+
+def _known(points: Sequence[CorrectionPoint]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return _pass_coordinates(
+        np.array([point.rows for point in points]), np.array([point.predicted_seconds for point in points])
+    )
+
+
+def _memory_factor(samples: Sequence[Sample]) -> float | None:
+    """Median of measured peak ÷ itemised memory over the training steps that told their peak."""
+    ratios = [
+        sample.peak_memory_bytes / bench_training_bytes(sample.bench)
+        for sample in _of(samples, Operation.TRAIN_STEP)
+        if sample.peak_memory_bytes
+    ]
+    return statistics.median(ratios) if ratios else None
+
+
+def _power(samples: Sequence[Sample], watts: Mapping[str, float]) -> dict[Operation, float]:
+    found: dict[Operation, list[float]] = {}
+    for sample in samples:
+        if sample.bench.key in watts:
+            found.setdefault(sample.bench.operation, []).append(watts[sample.bench.key])
+    return {operation: statistics.fmean(values) for operation, values in found.items()}
+
+
+def fit_to_document(fit: Fit) -> dict[str, Any]:
+    """The fit as JSON: enums by value, pairs as "operation/dtype"."""
+    return {
+        "form": fit.form,
+        "gpu_key": fit.gpu_key,
+        "is_cpu": fit.is_cpu,
+        "matmul": {
+            dtype.value: {
+                "peak": rate.peak,
+                "floor_seconds": rate.floor_seconds,
+                "inner_fill": rate.inner_fill,
+                "points": [[p.rows, p.columns, p.inner, p.residual] for p in rate.points],
+                "quality": _quality_document(fit.matmul_quality[dtype]),
+            }
+            for dtype, rate in fit.matmul.items()
+        },
+        "bandwidth": None if fit.bandwidth is None else [list(point) for point in fit.bandwidth.points],
+        "bandwidth_quality": None if fit.bandwidth_quality is None else _quality_document(fit.bandwidth_quality),
+        "launch_seconds": fit.launch_seconds,
+        "corrections": {
+            f"{operation.value}/{dtype.value}": {
+                "points": [[p.rows, p.predicted_seconds, p.factor] for p in correction.points],
+                "quality": _quality_document(correction.quality),
+            }
+            for (operation, dtype), correction in fit.corrections.items()
+        },
+        "memory_factor": fit.memory_factor,
+        "power_watts": {operation.value: watts for operation, watts in fit.power_watts.items()},
+        "bench_versions": {operation.value: version for operation, version in fit.bench_versions.items()},
+        "samples": list(fit.samples),
+        "left_out": dict(fit.left_out),
+    }
+
+
+def fit_from_document(document: Mapping[str, Any]) -> Fit:
+    """The fit that `fit_to_document` wrote. Raises ValueError for another form."""
+    if document.get("form") != FIT_FORM:
+        raise ValueError(f"the fit has form {document.get('form')!r}, this code reads form {FIT_FORM}")
+    quality = document["bandwidth_quality"]
+    return Fit(
+        gpu_key=document["gpu_key"],
+        is_cpu=document["is_cpu"],
+        matmul=_by_dtype(document["matmul"], _rate_from),
+        matmul_quality=_by_dtype(document["matmul"], lambda entry: Quality(**entry["quality"])),
+        bandwidth=None if document["bandwidth"] is None else _curve_from(document["bandwidth"]),
+        bandwidth_quality=None if quality is None else Quality(**quality),
+        launch_seconds=document["launch_seconds"],
+        corrections={_pair(name): _correction_from(entry) for name, entry in document["corrections"].items()},
+        memory_factor=document["memory_factor"],
+        power_watts={Operation(name): watts for name, watts in document["power_watts"].items()},
+        bench_versions={Operation(name): version for name, version in document["bench_versions"].items()},
+        samples=tuple(document["samples"]),
+        left_out=dict(document["left_out"]),
+    )
+
+
+def _quality_document(quality: Quality) -> dict[str, Any]:
+    return {"num_samples": quality.num_samples, "spread": quality.spread, "held_out": quality.held_out}
+
+
+def _by_dtype(entries: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Entry]) -> dict[Dtype, Entry]:
+    return {Dtype(name): read(entry) for name, entry in entries.items()}
+
+
+def _rate_from(entry: Mapping[str, Any]) -> MatmulRate:
+    points = tuple(MatmulPoint(*point) for point in entry["points"])
+    return MatmulRate(entry["peak"], entry["floor_seconds"], entry["inner_fill"], points)
+
+
+def _curve_from(points: Sequence[Sequence[float]]) -> BandwidthCurve:
+    return BandwidthCurve(tuple((size, rate) for size, rate in points))
+
+
+def _pair(name: str) -> tuple[Operation, Dtype]:
+    operation, dtype = name.split("/")
+    return Operation(operation), Dtype(dtype)
+
+
+def _correction_from(entry: Mapping[str, Any]) -> Correction:
+    points = tuple(CorrectionPoint(*point) for point in entry["points"])
+    return Correction(points, Quality(**entry["quality"]))
