@@ -38,6 +38,17 @@ class Dtype(StrEnum):
         return {"fp32": 4.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "fp8": 1.0, "int8": 1.0, "fp4": 0.5}[self.value]
 
 
+class LinkTopology(StrEnum):
+    """How the direct links of one node's GPUs join them; `hardware/link.py` draws bandwidths from it."""
+
+    SWITCH = "switch"  # any group has the full bandwidth
+    MESH = "mesh"  # an equal share of the links to each peer
+    PARTIAL = "partial"  # several links to some peers, fewer or none to others
+    BUS = "bus"  # no links of their own: the PCIe slot
+    HOST = "host"  # links to the CPU only
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One published number in SI units with where it was read and when it was true."""
@@ -76,6 +87,9 @@ class Gpu:
     pcie_generation: float | None
     compute_capability: str
     notes: str = ""
+    link_topology: LinkTopology = LinkTopology.UNKNOWN
+    node_bandwidth: Figure | None = None  # as link_bandwidth, where some of the links leave the node
+    pcie_lanes: int | None = None
 
     def peak(self, dtype: Dtype) -> float | None:
         """Dense FLOP/s at `dtype`, None where not supported or not known."""
