@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from planner.gpu import cpu, nvidia, torch_devices
-from planner.hardware.catalogue import Catalogue, load_catalogue
+from planner.hardware.catalogue import DRIVER, Catalogue, load_catalogue
 from planner.inventory.device import Discovery, SeenDevice
 
 
@@ -26,7 +26,7 @@ def discover() -> Discovery:
 def with_gpu_keys(devices: Iterable[SeenDevice], catalogue: Catalogue) -> Iterable[SeenDevice]:
     """The devices with their catalogue keys; a name that is not known is said to be so and never guessed."""
     for device in devices:
-        key = catalogue.find(device.name)
+        key = catalogue.find(device.name, DRIVER, memory_bytes=device.memory_bytes)
         unknown = dict(device.unknown)
         if key is None:
             unknown["gpu_key"] = f"the catalogue does not list {device.name!r}"
