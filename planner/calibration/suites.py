@@ -141,13 +141,14 @@ def _smoke(backend: Backend, memory_bytes: int | None, dtypes: tuple[Dtype, ...]
     yield _bench(backend, Operation.MATMUL, Dtype.FP32, {"m": 256, "n": 256, "k": 256})
     yield _bench(backend, Operation.COPY, Dtype.FP32, {"num_bytes": _copy_bytes(16_000_000, memory_bytes)})
     shape = TOY_SHAPE.parameters
-    yield _bench(backend, Operation.TRAIN_STEP, work, shape | {"sequence": 64, "micro_batch": 2})
+    training = Dtype.FP32 if work is Dtype.FP16 else work
+    yield _bench(backend, Operation.TRAIN_STEP, training, shape | {"sequence": 64, "micro_batch": 2})
     yield _bench(backend, Operation.PREFILL, work, shape | {"sequence": 64, "batch": 1})
     yield _bench(backend, Operation.DECODE, work, shape | {"context": 64, "batch": 2})
 
 
 def _quick(backend: Backend, memory_bytes: int | None, dtypes: tuple[Dtype, ...]) -> Iterator[Bench]:
-    plan = _CPU_PLAN if backend is Backend.CPU else _gpu_plan(memory_bytes)
+    plan = _CPU_PLAN if backend is Backend.CPU else _gpu_plan(backend, memory_bytes)
     for num_bytes in plan.copies:
         yield _bench(backend, Operation.COPY, Dtype.FP32, {"num_bytes": _copy_bytes(num_bytes, memory_bytes)})
     whole = _transformer_dtypes(backend, dtypes)
@@ -219,8 +220,9 @@ _CPU_PLAN = _Plan(
 )
 
 
-def _gpu_plan(memory_bytes: int | None) -> _Plan:
-    memory = 0 if memory_bytes is None else memory_bytes
+def _gpu_plan(backend: Backend, memory_bytes: int | None) -> _Plan:
+    """Sized by memory, which on boards of their own goes with speed; memory shared with the host says nothing of it."""
+    memory = 0 if memory_bytes is None or backend is Backend.MPS else memory_bytes
     if memory >= 60 * GB:
         shape, train_steps = LARGE_SHAPE, ((2048, 1), (2048, 4))
     elif memory >= 20 * GB:

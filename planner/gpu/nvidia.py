@@ -226,18 +226,25 @@ def _text(value: str | bytes) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+class NoReadings(Exception):
+    """The driver gives no readings of this device (any more); the message says why in words."""
+
+
 class NvidiaReader:
     """Readings of one NVIDIA device. `absent` says why a field is not told."""
 
     def __init__(self, uuid: str) -> None:
-        pynvml.nvmlInit()
-        self._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        try:
+            pynvml.nvmlInit()
+            self._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        except pynvml.NVMLError as error:
+            raise NoReadings(in_words(error)) from error
         self._energy_at_start: float | None = None
         self._lasting: set[str] = set()
         self.absent: dict[str, str] = {}
 
     def read(self, seconds_in: float) -> Reading:
-        """One look at the device. Raises NVMLError where the card is lost."""
+        """One look at the device. Raises NoReadings where the card is lost."""
         handle = self._handle
         energy = self._told("energy_joules", lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000)
         if energy is not None:
@@ -271,7 +278,7 @@ class NvidiaReader:
             return call()
         except pynvml.NVMLError as error:
             if error.value == pynvml.NVML_ERROR_GPU_IS_LOST:
-                raise
+                raise NoReadings(in_words(error)) from error
             self.absent[field] = in_words(error)
             if error.value in _LASTING:
                 self._lasting.add(field)

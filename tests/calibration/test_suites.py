@@ -1,0 +1,74 @@
+"""The suites: unique benches, sized by device, within their limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from planner.calibration.sample import Operation
+from planner.calibration.suites import SUITES, Suite, get_suite, total_expected_seconds
+from planner.errors import NotFound
+from planner.hardware.gpu import Dtype
+from planner.inventory.device import Backend
+
+H100 = {Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16, Dtype.FP8, Dtype.INT8}
+MEMORIES = [None, 2_000_000_000, 24_000_000_000, 80_000_000_000]
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=list(SUITES))
+@pytest.mark.parametrize("backend", Backend)
+@pytest.mark.parametrize("memory_bytes", MEMORIES)
+def test_every_suite_measures_every_operation_once_per_key_within_its_limit(
+    suite: Suite, backend: Backend, memory_bytes: int | None
+) -> None:
+    benches = suite.benches_for(backend, memory_bytes)
+    assert len({bench.key for bench in benches}) == len(benches)
+    assert {bench.operation for bench in benches} == set(Operation)
+    assert all(bench.expected_seconds > 0 for bench in benches)
+    assert total_expected_seconds(benches) < suite.time_limit_seconds / 2
+    assert suite.benches_for(backend, memory_bytes) == benches, "the same list every time"
+
+
+def test_the_quick_suite_is_expected_to_take_under_two_minutes() -> None:
+    quick = get_suite("quick")
+    assert quick.expected_seconds(Backend.CPU, 16_000_000_000) < 120
+    assert quick.expected_seconds(Backend.CUDA, 80_000_000_000, H100) < 120
+
+
+def test_smoke_is_much_shorter_than_quick() -> None:
+    smoke, quick = (get_suite(name).expected_seconds(Backend.CPU, None) for name in ("smoke", "quick"))
+    assert smoke < 10 < quick
+
+
+def test_a_gpu_is_measured_in_the_formats_that_it_has() -> None:
+    quick = get_suite("quick")
+    a100 = {bench.dtype for bench in quick.benches_for(Backend.CUDA, 80_000_000_000, H100 - {Dtype.FP8})}
+    assert a100 == {Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16}
+    t4 = quick.benches_for(Backend.CUDA, 16_000_000_000, {Dtype.FP16, Dtype.FP32})
+    assert {bench.dtype for bench in t4} == {Dtype.FP16, Dtype.FP32}
+    assert {bench.dtype for bench in t4 if bench.operation is Operation.TRAIN_STEP} == {Dtype.FP32}
+
+
+def test_a_cpu_is_measured_in_bf16_whatever_the_catalogue_says() -> None:
+    benches = get_suite("quick").benches_for(Backend.CPU, 16_000_000_000, {Dtype.FP32})
+    assert {bench.dtype for bench in benches} == {Dtype.BF16, Dtype.FP32}
+
+
+def test_more_memory_gets_a_larger_transformer_and_unknown_memory_the_smallest() -> None:
+    def hidden(memory_bytes: int | None) -> int:
+        benches = get_suite("quick").benches_for(Backend.CUDA, memory_bytes)
+        return next(bench.parameters["hidden"] for bench in benches if bench.operation is Operation.DECODE)
+
+    assert hidden(None) == hidden(8_000_000_000) < hidden(24_000_000_000) < hidden(80_000_000_000)
+
+
+def test_copies_never_crowd_the_memory() -> None:
+    for memory_bytes in (1_000_000_000, 4_000_000_000):
+        benches = get_suite("quick").benches_for(Backend.CPU, memory_bytes)
+        sizes = [bench.parameters["num_bytes"] for bench in benches if bench.operation is Operation.COPY]
+        assert max(sizes) <= memory_bytes / 8
+        assert all(size % 4 == 0 for size in sizes)
+
+
+def test_an_unknown_suite_is_not_found_and_the_known_ones_are_named() -> None:
+    with pytest.raises(NotFound, match="smoke, quick"):
+        get_suite("thorough")

@@ -1,0 +1,119 @@
+"""The real measuring process on this machine's CPU, through the runner."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from planner.calibration.sample import Bench, Operation
+from planner.calibration.suites import get_suite
+from planner.calibration.theory import bench_theory
+from planner.gpu.events import BenchStarted, ChildJob, Event, Failed, Measured, Started, job_from_json, job_to_json
+from planner.gpu.process import helper_environment
+from planner.gpu.runner import child_environment, measure
+from planner.hardware.gpu import Dtype
+from planner.inventory.device import Backend
+
+BAD = (
+    Bench(Operation.MATMUL, 1, Dtype.FP8, {"m": 16, "n": 16, "k": 16}, 0.1),
+    Bench(Operation.COPY, 1, Dtype.FP32, {"num_bytes": 1 << 60}, 0.1),
+    Bench(Operation.MATMUL, 1, Dtype.FP32, {"m": 16, "n": 16}, 0.1),
+    Bench(Operation.MATMUL, 1, Dtype.FP32, {"m": 16, "n": 16, "k": 16}, 0.1),
+)
+
+
+def test_the_smoke_suite_measures_every_bench_on_this_cpu() -> None:
+    suite = get_suite("smoke")
+    benches = suite.benches_for(Backend.CPU, 4_000_000_000)
+    events: list[Event] = []
+    result = measure(ChildJob("CPU-test", Backend.CPU, benches, suite.time_limit_seconds), events.append)
+    assert (result.outcome, result.reason, result.exit_code) == ("finished", "", 0), result.stderr_tail
+    failures = [event.failure for event in events if isinstance(event, Failed)]
+    assert failures == []
+    assert [event.position for event in events if isinstance(event, BenchStarted)] == list(range(len(benches)))
+    samples = {event.position: event.sample for event in events if isinstance(event, Measured)}
+    assert sorted(samples) == list(range(len(benches)))
+    for position, sample in samples.items():
+        assert sample.bench == benches[position]
+        assert sample.flops == bench_theory(sample.bench).flops
+        assert sample.flops / sample.seconds < 1e14, "no CPU does 100 TFLOP/s: the clock or the work is wrong"
+        assert sample.repeats >= 3
+    conditions = next(event.conditions for event in events if isinstance(event, Started))
+    assert conditions["torch"]
+    assert conditions["num_threads"] >= 1
+    assert conditions["device"] == "CPU-test"
+    assert result.conditions["torch"] == conditions["torch"]
+    assert "noise_bytes" not in result.conditions
+
+
+def test_a_failing_bench_is_told_with_its_class_and_the_next_one_goes_on() -> None:
+    events: list[Event] = []
+    result = measure(ChildJob("CPU-test", Backend.CPU, BAD, 60.0, telemetry_seconds=None), events.append)
+    assert result.outcome == "finished"
+    classes = [(event.position, event.failure.error_class) for event in events if isinstance(event, Failed)]
+    assert classes == [(0, "unsupported"), (1, "oom"), (2, "error")]
+    assert [event.position for event in events if isinstance(event, Measured)] == [3]
+
+
+def test_a_device_that_torch_does_not_reach_fails_every_bench_naming_both_versions() -> None:
+    job = ChildJob("GPU-of-nobody", Backend.CUDA, BAD[2:], 60.0, telemetry_seconds=None)
+    events: list[Event] = []
+    result = measure(job, events.append)
+    assert result.outcome == "finished"
+    failures = [event.failure for event in events if isinstance(event, Failed)]
+    assert [failure.error_class for failure in failures] == ["unsupported"] * 2
+    assert "torch" in failures[0].message
+    assert "cuda" in failures[0].message.lower()
+
+
+def test_what_a_library_prints_does_not_mix_with_the_event_lines() -> None:
+    code = "import planner.gpu.child as child, os\n"
+    code += "child.conditions = lambda job, accelerator: os.write(1, b'{\"event\": noise\\n') and {}\n"
+    code += "child.main()"
+    job = ChildJob("CPU-test", Backend.CPU, BAD[3:], 60.0)
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=job_to_json(job), env=child_environment(job), capture_output=True, text=True
+    )
+    assert [json.loads(line)["event"] for line in done.stdout.splitlines()] == [
+        "started",
+        "bench",
+        "sample",
+        "finished",
+    ]
+    assert "noise" in done.stderr
+
+
+def test_a_job_survives_its_way_to_the_child() -> None:
+    job = ChildJob("CPU-test", Backend.CPU, BAD, 60.0, num_threads=2)
+    assert job_from_json(job_to_json(job)) == job
+
+
+def test_a_job_needs_time() -> None:
+    with pytest.raises(ValueError, match="time_limit_seconds"):
+        ChildJob("CPU-test", Backend.CPU, BAD, 0.0)
+
+
+WITHOUT_TORCH = """
+import sys
+import planner.gpu.discovery, planner.gpu.runner, planner.gpu.telemetry, planner.calibration.suites
+from planner.gpu.events import ChildJob
+from planner.inventory.device import Backend
+planner.gpu.discovery.discover()
+benches = planner.calibration.suites.get_suite("smoke").benches_for(Backend.CPU, 10**9)[:1]
+job = ChildJob("CPU-test", Backend.CPU, benches, 60.0)
+told = []
+result = planner.gpu.runner.measure(job, told.append)
+assert result.outcome == "finished", result
+assert any(type(event).__name__ == "Measured" for event in told), told
+sys.exit("torch" in sys.modules)
+"""
+
+
+def test_discovering_and_measuring_never_loads_torch_in_the_parent() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], env=helper_environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr or "torch was imported"
