@@ -37,15 +37,28 @@ class MatmulPoint:
 
 @dataclass(frozen=True, slots=True)
 class MatmulRate:
-    """Products in one number format: the best rate in FLOP/s, seconds per launch, and how single shapes deviate.
+    """Products in one number format, and how single shapes deviate from the form that is fitted.
 
-    `inner_fill` is the inner size that costs as much as filling the pipeline: rate ∝ K ÷ (K + fill).
+    Seconds = launches · floor + (compute^p + memory^p)^(1/p) with compute = FLOPs ÷ peak · (1 + fill ÷ K) and memory =
+    bytes ÷ bandwidth; p = 1 adds the two (a CPU that rearranges the weights first), a large p hides the shorter.
     """
 
-    peak: float
-    floor_seconds: float = 0.0
+    peak: Amount
+    bandwidth: Amount
+    floor_seconds: Amount = 0.0
+    sharpness: Amount = SHARPNESS
     inner_fill: float = 0.0
     points: tuple[MatmulPoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PassRate:
+    """What shows only when whole passes run: the part of the product peak that fused attention reaches, the bytes/s at
+    which it reads keys and values, and the host's seconds per kernel."""
+
+    attention: Amount
+    attention_bandwidth: Amount
+    launch_seconds: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +82,17 @@ class BandwidthCurve:
 class Rates:
     """All that the time of an operation follows from.
 
-    `attention` is the part of a format's best product rate that fused attention reaches. `launch_seconds` is the host's
-    time per kernel; on a device that computes in the calling thread (a CPU) it adds to, elsewhere it hides behind, the
-    device's own time.
+    The host's time per kernel adds to the device's on one that computes in the calling thread (a CPU) and hides behind
+    it elsewhere.
     """
 
     matmul: Mapping[Dtype, MatmulRate]
     bandwidth: float
-    attention: float
-    launch_seconds: float
+    in_pass: PassRate
     is_synchronous: bool
 
     def matmul_rate(self, dtype: Dtype) -> MatmulRate:
-        """The rate of that format, fp32's for what is not multiplied. Raises KeyError where it is not known."""
+        """The rate of that format. Raises KeyError where it is not known."""
         return self.matmul[dtype]
 
 
@@ -101,16 +112,16 @@ def shape_coordinates(rows: Amount, columns: Amount, inner: Amount) -> Array:
 
 
 def ideal_matmul_seconds(
-    rate: MatmulRate, bandwidth: float, flops: Amount, num_bytes: Amount, inner: Amount, launches: Amount = 1.0
+    rate: MatmulRate, flops: Amount, num_bytes: Amount, inner: Amount, launches: Amount = 1.0
 ) -> Amount:
-    """Launches · floor + ((compute)^p + (memory)^p)^(1/p), without what single shapes deviate by."""
+    """Seconds of a product by the form alone, without what single shapes deviate by."""
     compute = flops / rate.peak * (1.0 + rate.inner_fill / np.maximum(inner, 1.0))
-    return launches * rate.floor_seconds + _overlapped(compute, num_bytes / bandwidth, SHARPNESS)
+    return launches * rate.floor_seconds + _overlapped(compute, num_bytes / rate.bandwidth, rate.sharpness)
 
 
-def matmul_seconds(rate: MatmulRate, bandwidth: float, work: Work) -> Amount:
+def matmul_seconds(rate: MatmulRate, work: Work) -> Amount:
     """Seconds of one execution of a product."""
-    ideal = ideal_matmul_seconds(rate, bandwidth, work.flops, work.num_bytes, work.inner, work.launches)
+    ideal = ideal_matmul_seconds(rate, work.flops, work.num_bytes, work.inner, work.launches)
     if not rate.points:
         return ideal
     known = np.array([(point.rows, point.columns, point.inner) for point in rate.points])
@@ -145,7 +156,7 @@ def work_seconds(works: Iterable[Work], rates: Rates) -> Seconds:
         memory = memory + work.count * work.num_bytes / rates.bandwidth
         if rate is not None:
             compute = compute + work.count * work.flops / rate.peak
-    host = launches * rates.launch_seconds
+    host = launches * rates.in_pass.launch_seconds
     total = device + host if rates.is_synchronous else _overlapped(device, host, HOST_SHARPNESS)
     return Seconds(total, compute, memory, np.maximum(total - np.maximum(compute, memory), 0.0))
 
@@ -153,16 +164,16 @@ def work_seconds(works: Iterable[Work], rates: Rates) -> Seconds:
 def one_execution(work: Work, rates: Rates) -> Amount:
     """Device seconds of one execution of one operation."""
     if work.kind is WorkKind.GEMM:
-        return matmul_seconds(rates.matmul_rate(work.dtype), rates.bandwidth, work)
+        return matmul_seconds(rates.matmul_rate(work.dtype), work)
+    floor = 0.0 if rates.is_synchronous else min(float(np.min(rate.floor_seconds)) for rate in rates.matmul.values())
     if work.kind is WorkKind.ATTENTION:
-        rate = rates.matmul_rate(work.dtype)
-        compute = work.flops / (rate.peak * rates.attention)
-        return work.launches * rate.floor_seconds + _overlapped(compute, work.num_bytes / rates.bandwidth, SHARPNESS)
-    floor = min(rate.floor_seconds for rate in rates.matmul.values())
+        compute = work.flops / (rates.matmul_rate(work.dtype).peak * rates.in_pass.attention)
+        memory = work.num_bytes / rates.in_pass.attention_bandwidth
+        return work.launches * floor + _overlapped(compute, memory, SHARPNESS)
     return work.launches * floor + work.num_bytes / rates.bandwidth
 
 
-def _overlapped(first: Amount, second: Amount, sharpness: float) -> Amount:
+def _overlapped(first: Amount, second: Amount, sharpness: Amount) -> Amount:
     """(a^p + b^p)^(1/p), by the larger one so that no power overflows."""
     larger, smaller = np.maximum(first, second), np.minimum(first, second)
     ratio = smaller / np.maximum(larger, 1e-300)

@@ -10,7 +10,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from planner.calibration.efficiency import (
     BandwidthCurve,
     MatmulPoint,
     MatmulRate,
+    PassRate,
     Rates,
     ideal_matmul_seconds,
     interpolate,
@@ -33,11 +34,24 @@ from planner.jobs.operations import Amount, Work
 Entry = TypeVar("Entry")
 
 FIT_FORM = 1
-# The part of the best product rate that fused attention reaches where it is not measured apart: forward and backward of
-# FlashAttention-2 on A100 and FlashAttention-3 on H100 lie at 0.5 to 0.75 of the peak (Dao 2023; Shah et al. 2024).
+# Where whole passes say nothing about it: the part of the best product rate that fused attention reaches (forward and
+# backward of FlashAttention-2 on A100 and FlashAttention-3 on H100 lie at 0.5 to 0.75 of the peak, Dao 2023 and Shah et
+# al. 2024), and the part of the memory bandwidth at which it reads keys and values (assumed).
 ATTENTION_SHARE = 0.6
+ATTENTION_BANDWIDTH_SHARE = 0.8
 # The host's time per kernel in a framework is at most this many times that of a bare loop over products (assumed).
 FRAMEWORK_LAUNCHES = 3.0
+# The values that are tried, coarse on purpose: there are about a dozen samples.
+PEAK_FACTORS = (1.0, 1.03, 1.07, 1.12, 1.2)
+BANDWIDTH_FACTORS = (0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.1)
+FLOOR_SECONDS = (0.0, 1e-6, 2e-6, 4e-6, 8e-6, 16e-6, 32e-6, 64e-6)
+SHARPNESSES = (1.0, 1.5, 2.0, 4.0, 8.0)
+ATTENTION_SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.85)
+ATTENTION_BANDWIDTH_SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
+LAUNCH_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
+# How strongly, against the samples, whole passes are held to the sum of their operations and to the shares above.
+FACTOR_PULL = 0.1
+SHARE_PULL = 0.002
 # 90 % of a normal distribution lies within this many standard deviations; its quartiles 1.349 of them apart.
 NINETY = 1.645
 QUARTILES = 1.349
@@ -90,7 +104,7 @@ class Fit:
     matmul_quality: Mapping[Dtype, Quality]
     bandwidth: BandwidthCurve | None
     bandwidth_quality: Quality | None
-    launch_seconds: float
+    in_pass: Mapping[Dtype, PassRate]
     corrections: Mapping[tuple[Operation, Dtype], Correction]
     memory_factor: float | None  # peak memory of a training step, measured ÷ itemised
     power_watts: Mapping[Operation, float]  # mean draw while measuring
@@ -99,17 +113,12 @@ class Fit:
     left_out: Mapping[str, int] = field(default_factory=dict)  # reason → how many
     form: int = FIT_FORM
 
-    def rates(self) -> Rates | None:
-        """For timing operations; None where products or memory were not measured."""
+    def rates(self, dtype: Dtype) -> Rates | None:
+        """For timing passes in `dtype`; None where products or memory were not measured."""
         if not self.matmul or self.bandwidth is None:
             return None
-        return Rates(
-            matmul=self.matmul,
-            bandwidth=self.bandwidth.far,
-            attention=ATTENTION_SHARE,
-            launch_seconds=self.launch_seconds,
-            is_synchronous=self.is_cpu,
-        )
+        in_pass = self.in_pass.get(dtype) or next(iter(self.in_pass.values()), None)
+        return Rates(self.matmul, self.bandwidth.far, in_pass or _usual_pass(self), is_synchronous=self.is_cpu)
 
     def to_document(self) -> dict[str, Any]:
         """The fit as JSON."""
@@ -148,7 +157,7 @@ def fit_samples(
         matmul_quality=matmul_quality,
         bandwidth=bandwidth,
         bandwidth_quality=bandwidth_quality,
-        launch_seconds=0.0 if is_cpu else _launch_seconds(merged, matmul),
+        in_pass={},
         corrections={},
         memory_factor=_memory_factor(merged),
         power_watts=_power(merged, telemetry_power or {}),
@@ -156,8 +165,7 @@ def fit_samples(
         samples=tuple(sample.bench.key for sample in merged),
         left_out=dict(left_out),
     )
-    rates = fit.rates()
-    return fit if rates is None else replace(fit, corrections=_fit_corrections(merged, rates))
+    return fit if bandwidth is None else _with_passes(fit, merged)
 
 
 def _is_steady(sample: Sample, left_out: Counter[str]) -> bool:
@@ -225,27 +233,30 @@ def _fit_matmuls(samples: Sequence[Sample], bandwidth: float) -> tuple[dict[Dtyp
 
 
 def _fit_matmul(samples: Sequence[Sample], bandwidth: float) -> MatmulRate:
-    """The best measured rate, the launch floor that leaves the least to explain, and what is left per shape."""
-    peak = max(sample.flops / sample.seconds for sample in samples)
-    shortest = min(sample.seconds for sample in samples)
-    floors = [0.0, *(shortest * share for share in (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0))]
-
-    def unexplained(floor: float) -> float:
-        rate = MatmulRate(peak, floor)
-        return sum(_residual(sample, rate, bandwidth) ** 2 for sample in samples)
-
-    rate = MatmulRate(peak, min(floors, key=unexplained))
-    points = tuple(
-        MatmulPoint(*_shape(sample.bench), residual=_residual(sample, rate, bandwidth)) for sample in samples
+    """The tried values that leave the least to explain (squares of logarithms), and what is left per shape."""
+    best = max(sample.flops / sample.seconds for sample in samples)
+    axes = (PEAK_FACTORS, BANDWIDTH_FACTORS, FLOOR_SECONDS, SHARPNESSES)
+    peaks, bandwidths, floors, sharpnesses = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+    known = bandwidth if math.isfinite(bandwidth) else max(sample.num_bytes / sample.seconds for sample in samples)
+    every = MatmulRate(best * peaks, known * bandwidths, floors, sharpnesses)
+    unexplained = sum((np.square(_residual(sample, every)) for sample in samples), start=np.zeros(peaks.size))
+    place = int(np.argmin(unexplained))
+    rate = MatmulRate(
+        float(best * peaks[place]), float(known * bandwidths[place]), float(floors[place]), float(sharpnesses[place])
     )
-    return replace(rate, points=points)
+    return replace(rate, points=tuple(_matmul_point(sample, rate) for sample in samples))
 
 
-def _residual(sample: Sample, rate: MatmulRate, bandwidth: float) -> float:
+def _matmul_point(sample: Sample, rate: MatmulRate) -> MatmulPoint:
+    return MatmulPoint(*_shape(sample.bench), residual=float(_residual(sample, rate)))
+
+
+def _residual(sample: Sample, rate: MatmulRate) -> Amount:
+    """ln(measured ÷ the form's)."""
     _, _, inner = _shape(sample.bench)
-    return math.log(
-        sample.seconds / float(ideal_matmul_seconds(rate, bandwidth, sample.flops, sample.num_bytes, inner))
-    )
+    ideal = ideal_matmul_seconds(rate, sample.flops, sample.num_bytes, inner)
+    result: Amount = np.log(sample.seconds / ideal)
+    return result
 
 
 def _shape(bench: Bench) -> tuple[float, float, float]:
@@ -262,23 +273,12 @@ def _matmul_errors(samples: Sequence[Sample], bandwidth: float) -> list[float]:
             known = shape_coordinates(*(np.array(axis) for axis in zip(*map(_point_shape, rate.points), strict=True)))
             residuals = np.array([point.residual for point in rate.points])
             deviation = float(interpolate(known, residuals, shape_coordinates(*_shape(sample.bench)))[0])
-            errors.append(deviation - _residual(sample, rate, bandwidth))
+            errors.append(deviation - float(_residual(sample, rate)))
     return errors
 
 
 def _point_shape(point: MatmulPoint) -> tuple[float, float, float]:
     return point.rows, point.columns, point.inner
-
-
-def _launch_seconds(samples: Sequence[Sample], matmul: Mapping[Dtype, MatmulRate]) -> float:
-    """Host seconds per kernel: at most what any whole pass took per launch, and some times a bare product's floor."""
-    bounds = [FRAMEWORK_LAUNCHES * max((rate.floor_seconds for rate in matmul.values()), default=0.0)]
-    for sample in samples:
-        works = _works(sample)
-        if works:
-            launches = sum(float(np.max(work.count * work.launches)) for work in works)
-            bounds.append(sample.seconds / launches)
-    return min(bounds)
 
 
 def _works(sample: Sample) -> tuple[Work, ...]:
@@ -291,29 +291,96 @@ def _works(sample: Sample) -> tuple[Work, ...]:
     return ()
 
 
-def _fit_corrections(samples: Sequence[Sample], rates: Rates) -> dict[tuple[Operation, Dtype], Correction]:
-    found: dict[tuple[Operation, Dtype], list[tuple[Sample, CorrectionPoint]]] = {}
-    for sample in samples:
-        works = _works(sample)
-        if not works or sample.bench.dtype not in rates.matmul:
+def _usual_pass(fit: Fit) -> PassRate:
+    """What is taken where no whole pass was measured."""
+    bandwidth = fit.bandwidth.far if fit.bandwidth is not None else 0.0
+    floors = [float(np.min(rate.floor_seconds)) for rate in fit.matmul.values()]
+    launch = 0.0 if fit.is_cpu else FRAMEWORK_LAUNCHES * max(floors, default=0.0)
+    return PassRate(ATTENTION_SHARE, ATTENTION_BANDWIDTH_SHARE * bandwidth, launch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Passes:
+    """The whole passes of one number format under every tried value: ln(measured ÷ predicted) and predicted seconds,
+    one row per tried value, one column per pass."""
+
+    samples: tuple[Sample, ...]
+    tried: PassRate
+    pull: np.ndarray[Any, np.dtype[np.float64]]
+    factors: np.ndarray[Any, np.dtype[np.float64]]
+    seconds: np.ndarray[Any, np.dtype[np.float64]]
+
+    def best(self, without: int | None = None) -> int:
+        """The tried value under which passes of one operation deviate alike, by little; `without` leaves one out."""
+        loss = self.pull.copy()
+        for operation in {sample.bench.operation for sample in self.samples}:
+            columns = [
+                place
+                for place, sample in enumerate(self.samples)
+                if sample.bench.operation is operation and place != without
+            ]
+            if columns:
+                same = self.factors[:, columns]
+                loss += same.var(axis=1) * len(columns) + FACTOR_PULL * same.mean(axis=1) ** 2
+        return int(np.argmin(loss))
+
+    def point(self, row: int, column: int) -> CorrectionPoint:
+        rows = float(np.max(bench_pass(self.samples[column].bench).rows))
+        return CorrectionPoint(rows, float(self.seconds[row, column]), float(self.factors[row, column]))
+
+    def held_out_error(self, column: int, columns: Sequence[int]) -> float:
+        """ln(predicted ÷ measured) of a pass when all is fitted without it."""
+        row = self.best(without=column)
+        rest = [self.point(row, other) for other in columns if other != column]
+        left = self.point(row, column)
+        query = _pass_coordinates(left.rows, left.predicted_seconds)
+        return float(interpolate(_known(rest), np.array([p.factor for p in rest]), query)[0]) - left.factor
+
+
+def _with_passes(fit: Fit, samples: Sequence[Sample]) -> Fit:
+    """The fit with what whole passes say, each number format by itself."""
+    in_pass: dict[Dtype, PassRate] = {}
+    corrections: dict[tuple[Operation, Dtype], Correction] = {}
+    for dtype in fit.matmul:
+        whole = tuple(sample for sample in samples if sample.bench.dtype is dtype and _works(sample))
+        if not whole:
             continue
-        predicted = float(np.max(work_seconds(works, rates).total))
-        rows = float(np.max(bench_pass(sample.bench).rows))
-        point = CorrectionPoint(rows, predicted, math.log(sample.seconds / predicted))
-        found.setdefault((sample.bench.operation, sample.bench.dtype), []).append((sample, point))
-    return {key: _correction(pairs) for key, pairs in found.items()}
+        passes = _try_passes(fit, whole)
+        row = passes.best()
+        in_pass[dtype] = _one(passes.tried, row)
+        for operation in {sample.bench.operation for sample in whole}:
+            columns = [place for place, sample in enumerate(whole) if sample.bench.operation is operation]
+            errors = [passes.held_out_error(column, columns) for column in columns] if len(columns) > 1 else None
+            points = tuple(passes.point(row, column) for column in columns)
+            quality = _quality([whole[column] for column in columns], errors)
+            corrections[operation, dtype] = Correction(points, quality)
+    return replace(fit, in_pass=in_pass, corrections=corrections)
 
 
-def _correction(pairs: Sequence[tuple[Sample, CorrectionPoint]]) -> Correction:
-    points = tuple(point for _, point in pairs)
-    errors = []
-    if len(points) > 1:
-        for place, point in enumerate(points):
-            rest = points[:place] + points[place + 1 :]
-            query = _pass_coordinates(point.rows, point.predicted_seconds)
-            predicted = float(interpolate(_known(rest), np.array([other.factor for other in rest]), query)[0])
-            errors.append(predicted - point.factor)
-    return Correction(points, _quality([sample for sample, _ in pairs], errors))
+def _try_passes(fit: Fit, samples: tuple[Sample, ...]) -> _Passes:
+    usual = _usual_pass(fit)
+    bandwidth = fit.bandwidth.far if fit.bandwidth is not None else 0.0
+    slowest = min(sample.seconds / _num_launches(_works(sample)) for sample in samples)
+    most = slowest if fit.is_cpu else min(slowest, float(np.max(usual.launch_seconds)))
+    axes = (ATTENTION_SHARES, ATTENTION_BANDWIDTH_SHARES, LAUNCH_SHARES)
+    shares, bandwidths, launches = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+    tried = PassRate(shares, bandwidths * bandwidth, launches * most)
+    rates = Rates(fit.matmul, bandwidth, tried, is_synchronous=fit.is_cpu)
+    seconds = np.stack(
+        [np.broadcast_to(work_seconds(_works(sample), rates).total, shares.shape) for sample in samples], axis=1
+    )
+    measured = np.array([sample.seconds for sample in samples])
+    pull = np.log(shares / ATTENTION_SHARE) ** 2 + np.log(bandwidths / ATTENTION_BANDWIDTH_SHARE) ** 2
+    return _Passes(samples, tried, SHARE_PULL * pull, np.log(measured / seconds), seconds)
+
+
+def _one(tried: PassRate, row: int) -> PassRate:
+    amounts = (tried.attention, tried.attention_bandwidth, tried.launch_seconds)
+    return PassRate(*(float(np.asarray(amount)[row]) for amount in amounts))
+
+
+def _num_launches(works: Iterable[Work]) -> float:
+    return sum(float(np.max(work.count * work.launches)) for work in works)
 
 
 def _pass_coordinates(rows: Amount, seconds: Amount) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -354,7 +421,9 @@ def fit_to_document(fit: Fit) -> dict[str, Any]:
         "matmul": {
             dtype.value: {
                 "peak": rate.peak,
+                "bandwidth": rate.bandwidth,
                 "floor_seconds": rate.floor_seconds,
+                "sharpness": rate.sharpness,
                 "inner_fill": rate.inner_fill,
                 "points": [[p.rows, p.columns, p.inner, p.residual] for p in rate.points],
                 "quality": _quality_document(fit.matmul_quality[dtype]),
@@ -363,7 +432,7 @@ def fit_to_document(fit: Fit) -> dict[str, Any]:
         },
         "bandwidth": None if fit.bandwidth is None else [list(point) for point in fit.bandwidth.points],
         "bandwidth_quality": None if fit.bandwidth_quality is None else _quality_document(fit.bandwidth_quality),
-        "launch_seconds": fit.launch_seconds,
+        "in_pass": {dtype.value: asdict(rate) for dtype, rate in fit.in_pass.items()},
         "corrections": {
             f"{operation.value}/{dtype.value}": {
                 "points": [[p.rows, p.predicted_seconds, p.factor] for p in correction.points],
@@ -391,7 +460,7 @@ def fit_from_document(document: Mapping[str, Any]) -> Fit:
         matmul_quality=_by_dtype(document["matmul"], lambda entry: Quality(**entry["quality"])),
         bandwidth=None if document["bandwidth"] is None else _curve_from(document["bandwidth"]),
         bandwidth_quality=None if quality is None else Quality(**quality),
-        launch_seconds=document["launch_seconds"],
+        in_pass=_by_dtype(document["in_pass"], lambda entry: PassRate(**entry)),
         corrections={_pair(name): _correction_from(entry) for name, entry in document["corrections"].items()},
         memory_factor=document["memory_factor"],
         power_watts={Operation(name): watts for name, watts in document["power_watts"].items()},
@@ -411,7 +480,8 @@ def _by_dtype(entries: Mapping[str, Any], read: Callable[[Mapping[str, Any]], En
 
 def _rate_from(entry: Mapping[str, Any]) -> MatmulRate:
     points = tuple(MatmulPoint(*point) for point in entry["points"])
-    return MatmulRate(entry["peak"], entry["floor_seconds"], entry["inner_fill"], points)
+    single = ("peak", "bandwidth", "floor_seconds", "sharpness", "inner_fill")
+    return MatmulRate(**{name: entry[name] for name in single}, points=points)
 
 
 def _curve_from(points: Sequence[Sequence[float]]) -> BandwidthCurve:

@@ -1,0 +1,85 @@
+"""What GPUs that were never measured here reach, as shares of their published peaks: facts with source and date."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from planner.calibration.sample import Operation
+from planner.hardware.gpu import Gpu
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Shares of peak for one family of GPUs.
+
+    `factors` are what a whole pass takes beyond the sum of its operations, `spreads` the log half-widths that go with
+    them (nine in ten), per phase.
+    """
+
+    name: str
+    matmul: float
+    matmul_8bit: float
+    bandwidth: float
+    attention: float
+    inner_fill: float
+    floor_seconds: float
+    launch_seconds: Mapping[Operation, float]
+    factors: Mapping[Operation, float]
+    spreads: Mapping[Operation, float]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Priors:
+    """All families, and the figures that hold for every one."""
+
+    families: tuple[tuple[Mapping[str, Any], Prior], ...]
+    figures: Mapping[str, float]
+    version: str
+
+    def of(self, gpu: Gpu) -> Prior:
+        """The first family that the GPU's vendor, kind and generation belong to; the last one takes all."""
+        for match, prior in self.families:
+            if _belongs(gpu, match):
+                return prior
+        raise ValueError("the last family of the priors must take every GPU")
+
+
+@cache
+def load_priors() -> Priors:
+    """The packaged facts file."""
+    document = tomllib.loads(resources.files(__name__).joinpath("efficiency.toml").read_text(encoding="utf-8"))
+    families = tuple((entry["match"], _prior(entry)) for entry in document["family"])
+    figures = {name: float(entry["value"]) for name, entry in document["figure"].items()}
+    return Priors(families, MappingProxyType(figures), document["version"])
+
+
+def _belongs(gpu: Gpu, match: Mapping[str, Any]) -> bool:
+    """Vendor and kind as named; the generation equal to one of those named, in lower case."""
+    return (
+        match.get("vendor", gpu.vendor.value) == gpu.vendor.value
+        and match.get("kind", gpu.kind.value) == gpu.kind.value
+        and gpu.generation.casefold() in match.get("generations", [gpu.generation.casefold()])
+    )
+
+
+def _prior(entry: Mapping[str, Any]) -> Prior:
+    return Prior(
+        name=entry["name"],
+        matmul=entry["matmul"],
+        matmul_8bit=entry["matmul_8bit"],
+        bandwidth=entry["bandwidth"],
+        attention=entry["attention"],
+        inner_fill=entry["inner_fill"],
+        floor_seconds=entry["floor_us"] * 1e-6,
+        launch_seconds={Operation(name): value * 1e-6 for name, value in entry["launch_us"].items()},
+        factors={Operation(name): value for name, value in entry["factor"].items()},
+        spreads={Operation(name): value for name, value in entry["spread"].items()},
+        source=entry["source"],
+    )
