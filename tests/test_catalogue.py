@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -125,6 +126,38 @@ def test_peaks_are_dense_as_units_times_clock_gives(gpu: Gpu) -> None:
 )
 def test_peaks_agree_with_the_data_sheets(key: str, dtype: Dtype, tera: float) -> None:
     assert CATALOGUE.get(key).peak(dtype) == pytest.approx(tera * 1e12, rel=0.05)
+
+
+@pytest.mark.parametrize("gpu", [g for g in GPUS if re.search(r"-\d+GB(-|$)", g.key)], ids=by_key)
+def test_a_size_in_a_key_is_the_memory(gpu: Gpu) -> None:
+    size = re.search(r"-(\d+)GB(-|$)", gpu.key)
+    assert size is not None
+    assert value(gpu.memory_bytes) == float(size[1]) * 1e9
+
+
+@pytest.mark.parametrize(
+    ("key", "gigabytes", "gigabytes_per_second"),
+    [
+        # NVIDIA and AMD data sheets
+        ("T4", 16, 320),
+        ("L4", 24, 300),
+        ("L40S", 48, 864),
+        ("A100-80GB-SXM", 80, 2039),
+        ("H100-80GB-SXM", 80, 3350),
+        ("H100-NVL", 94, 3938),
+        ("H200-SXM", 141, 4800),
+        ("RTX-4090", 24, 1008),
+        ("MI250X", 128, 3277),
+        ("MI300A", 128, 5300),
+        ("MI300X", 192, 5300),
+        ("MI325X", 256, 6000),
+        ("MI355X", 288, 8000),
+    ],
+)
+def test_memory_agrees_with_the_data_sheets(key: str, gigabytes: float, gigabytes_per_second: float) -> None:
+    gpu = CATALOGUE.get(key)
+    assert value(gpu.memory_bytes) == gigabytes * 1e9
+    assert value(gpu.memory_bandwidth) == pytest.approx(gigabytes_per_second * 1e9, rel=0.005)
 
 
 def test_variants_of_one_name_are_apart() -> None:
