@@ -8,6 +8,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+UNSTATED_REGION = "unstated"  # the region of an offer whose source names none
+
 
 class OfferKind(StrEnum):
     OWNED = "owned"
@@ -38,6 +40,10 @@ class Offer:
     memory_bytes: int | None = None
     host_included: bool = True  # the price covers CPU, RAM and chassis, not the GPU alone
 
+    def __post_init__(self) -> None:
+        if not (self.num_gpus.is_finite() and self.num_gpus > 0):
+            raise ValueError(f"an offer has more than 0 GPUs, not {self.num_gpus}")
+
     @property
     def identity(self) -> tuple[str, str, str, str, str, str]:
         return (self.provider, self.region, self.zone, self.instance_type, self.kind.value, self.currency)
@@ -57,6 +63,14 @@ class Price:
     source: str
     source_date: date
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.amount is None and not self.reason:
+            raise ValueError("a price without an amount needs its reason")
+        if self.amount is not None and not (self.amount.is_finite() and self.amount > 0):
+            raise ValueError(f"a price is above 0, not {self.amount}; unknown is None with a reason")
+        if self.valid_from.tzinfo is None or self.recorded_at.tzinfo is None:
+            raise ValueError("the times of a price are aware UTC")
 
 
 def price_at(prices: Iterable[Price], moment: datetime, known_at: datetime) -> Price | None:
