@@ -76,6 +76,13 @@ def usable_cpus(root: Path = ROOT) -> int:
     return count if quota is None else max(1, min(count, int(quota)))
 
 
+def whole_cores(root: Path = ROOT) -> int | None:
+    """Physical cores of this machine, None where this process may use only some of its processors."""
+    if usable_cpus(root) != os.cpu_count():
+        return None
+    return psutil.cpu_count(logical=False)
+
+
 def memory_limit_bytes(root: Path = ROOT) -> int:
     """Bytes of memory, cut by the limits of this process's control groups."""
     limits = [psutil.virtual_memory().total]

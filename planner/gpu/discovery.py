@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from planner.gpu import cpu, nvidia, torch_devices
 from planner.hardware.catalogue import DRIVER, Catalogue, load_catalogue
-from planner.inventory.device import Discovery, SeenDevice
+from planner.inventory.device import Backend, Discovery, SeenDevice
 
 
 def discover() -> Discovery:
@@ -17,17 +16,25 @@ def discover() -> Discovery:
     `problems`. A name that the catalogue's alias table does not hold is kept, with `gpu_key` None.
     """
     node = cpu.look_at_node()
-    looks = [nvidia.ask(), torch_devices.ask(node.machine_id), nvidia.Look((cpu.look_at_cpu(),))]
-    devices = [device for look in looks for device in look.devices]
+    looks = [nvidia.ask(), torch_devices.ask(node.machine_id)]
+    seen = [device for look in looks for device in look.devices]
     problems = [problem for look in looks for problem in look.problems]
-    return Discovery(node, tuple(with_gpu_keys(devices, load_catalogue())), tuple(problems))
+    catalogue = load_catalogue()
+    devices = [with_gpu_key(device, catalogue) for device in seen]
+    devices.append(with_gpu_key(cpu.look_at_cpu(), catalogue, cpu.whole_cores()))
+    return Discovery(node, tuple(devices), tuple(problems))
 
 
-def with_gpu_keys(devices: Iterable[SeenDevice], catalogue: Catalogue) -> Iterable[SeenDevice]:
-    """The devices with their catalogue keys; a name that is not known is said to be so and never guessed."""
-    for device in devices:
-        key = catalogue.find(device.name, DRIVER, memory_bytes=device.memory_bytes)
-        unknown = dict(device.unknown)
-        if key is None:
-            unknown["gpu_key"] = f"the catalogue does not list {device.name!r}"
-        yield replace(device, gpu_key=key, unknown=unknown)
+def with_gpu_key(device: SeenDevice, catalogue: Catalogue, num_cores: int | None = None) -> SeenDevice:
+    """The device with its catalogue key; a name that is not known for certain is said to be so and never guessed.
+
+    An entry for a processor is one whole socket, so `num_cores` decides there and not the memory of the host.
+    """
+    is_cpu = device.backend is Backend.CPU
+    key = catalogue.find(device.name, DRIVER, memory_bytes=None if is_cpu else device.memory_bytes, num_units=num_cores)
+    if key is not None:
+        return replace(device, gpu_key=key)
+    reason = f"the catalogue does not list {device.name!r}"
+    if is_cpu:
+        reason += f" with {num_cores} cores" if num_cores else ", of which this process may use a part"
+    return replace(device, gpu_key=None, unknown={**device.unknown, "gpu_key": reason})

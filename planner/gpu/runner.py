@@ -115,7 +115,7 @@ def _read_for(selector: selectors.BaseSelector, seconds: float, output: LineRead
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         if not selector.get_map():
-            time.sleep(min(left, 0.02))
+            time.sleep(left)
             return False
         for key, _ in selector.select(left):
             lines, ended = key.data.read()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from planner.gpu import torch_devices
-from planner.gpu.discovery import discover, with_gpu_keys
-from planner.hardware.catalogue import load_catalogue
+from planner.gpu.discovery import discover, with_gpu_key
+from planner.hardware.catalogue import DRIVER, Check, load_catalogue
 from planner.inventory.device import Backend
-from tests.builders import seen_device
+from tests.builders import seen_cpu, seen_device
 from tests.gpu.conftest import CARDS
 
 
@@ -51,8 +52,30 @@ def test_a_broken_driver_leaves_the_cpu_and_a_sentence(fake_nvml: Path, monkeypa
 
 def test_a_slice_of_a_known_card_is_not_taken_for_the_card() -> None:
     slice_of_h100 = seen_device(name="NVIDIA H100 80GB HBM3 MIG slice")
-    (keyed,) = with_gpu_keys([slice_of_h100], load_catalogue())
-    assert keyed.gpu_key is None
+    assert with_gpu_key(slice_of_h100, load_catalogue()).gpu_key is None
+
+
+def test_a_name_that_variants_share_counts_only_with_the_memory_that_the_driver_tells() -> None:
+    catalogue = load_catalogue()
+    shared = next(alias for alias in catalogue.aliases if alias.check is Check.MEMORY and alias.scope in ("", DRIVER))
+    size = catalogue.get(shared.key).memory_bytes
+    assert size is not None
+    known = seen_device(name=shared.name, memory_bytes=int(size.value), gpu_key=None)
+    assert with_gpu_key(known, catalogue).gpu_key == shared.key
+    for memory_bytes in (None, int(size.value * 3.3)):
+        device = with_gpu_key(replace(known, memory_bytes=memory_bytes), catalogue)
+        assert device.gpu_key is None
+        assert device.unknown["gpu_key"] == f"the catalogue does not list {shared.name!r}"
+
+
+def test_a_processor_counts_only_as_a_whole_socket() -> None:
+    catalogue = load_catalogue()
+    whole = next(alias for alias in catalogue.aliases if alias.check is Check.UNITS)
+    num_units = catalogue.get(whole.key).num_units
+    cpu = seen_cpu(name=whole.name, gpu_key=None)
+    assert with_gpu_key(cpu, catalogue, num_units).gpu_key == whole.key
+    assert with_gpu_key(cpu, catalogue, 2).unknown["gpu_key"].endswith("with 2 cores")
+    assert with_gpu_key(cpu, catalogue, None).unknown["gpu_key"].endswith("may use a part")
 
 
 def test_torch_is_asked_only_where_it_could_have_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
