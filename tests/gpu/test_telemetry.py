@@ -29,7 +29,6 @@ def test_the_cpu_is_read_at_the_interval_asked_for() -> None:
     with Sampler(Backend.CPU, "CPU-test", 0.1, time.monotonic()) as sampler:
         readings = collect(sampler, 6)
     steps = [later.seconds_in - earlier.seconds_in for earlier, later in pairwise(readings)]
-    assert min(steps) > 0.08
     assert sorted(steps)[len(steps) // 2] == pytest.approx(0.1, abs=0.05)
 
 
