@@ -1,0 +1,413 @@
+"""Offers and prices: rows ↔ dataclasses, and what held at one moment as far as was known at another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Double,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    type_coerce,
+)
+from sqlalchemy.orm import Session, aliased
+
+from planner.offers.offer import Offer, OfferKind, Price
+from planner.offers.priced import PricedOffer
+from planner.store.keyset import SortKey, Value, behind, encode_place
+from planner.store.tables import OfferRow, PriceRow
+from planner.store.types import ScaledDecimal
+
+ORDERS = ("per_gpu_hour", "per_hour", "gpu", "provider", "age")
+_CHUNK = 500  # rows per statement: 6 identity values each stay far below any database's limit of parameters
+_GPU_PLACES, _AMOUNT_PLACES = 6, 10  # decimal places that the tables keep
+_WRITERS_LOCK = 7_301_001  # PostgreSQL's advisory lock of whoever writes offers and prices
+_IDENTITY = (
+    *(OfferRow.provider, OfferRow.region, OfferRow.zone),
+    *(OfferRow.instance_type, OfferRow.kind, OfferRow.currency),
+)
+_OFFER_COLUMNS = tuple(getattr(OfferRow, field.name) for field in fields(Offer))
+Item = TypeVar("Item")
+
+
+class Upserted(NamedTuple):
+    """The ids of the offers in the order given, and how many rows were new or got another description."""
+
+    ids: list[int]
+    num_added: int
+    num_updated: int
+
+
+class ProviderDates(NamedTuple):
+    """The oldest and newest stated dates of the prices that hold for a provider's offers."""
+
+    provider: str
+    num_offers: int
+    oldest: date
+    newest: date
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFilter:
+    """Which offers: every field given must hold. `least_num_gpus` by GPU key leaves out the keys it does not list."""
+
+    gpu_key: str | None = None
+    provider: str | None = None
+    region: str | None = None
+    kind: OfferKind | None = None
+    words: tuple[str, ...] = ()
+    least_num_gpus: Mapping[str, Decimal] | None = None
+
+
+def lock_writers(session: Session) -> None:
+    """Let one transaction at a time write offers and prices, until it ends; SQLite does so of itself."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS_LOCK})
+
+
+def upsert_offers(session: Session, offers: Iterable[Offer], now: datetime) -> Upserted:
+    """Add the offers whose identity is new; give the others the description of now (GPU, count, vCPUs, memory).
+
+    Of an offer that is there twice the last description counts.
+    """
+    found = Upserted([], 0, 0)
+    for chunk in _chunks(offers):
+        part = _upsert_chunk(session, chunk, now)
+        found = Upserted(found.ids + part.ids, found.num_added + part.num_added, found.num_updated + part.num_updated)
+    return found
+
+
+def append_prices(session: Session, prices: Iterable[tuple[int, Price]]) -> int:
+    """Append each price that says something new of its offer; the number appended.
+
+    What is known already is the last price recorded for the same `valid_from`. Only another amount or reason, or
+    the same one confirmed at a later date, is new. So repeating adds nothing, and the order of imports is no matter.
+    """
+    return sum(_append_chunk(session, chunk) for chunk in _chunks(prices))
+
+
+def find(
+    session: Session,
+    filters: OfferFilter,
+    as_of: datetime,
+    known_at: datetime,
+    *,
+    order: str = "per_gpu_hour",
+    limit: int | None = None,
+    after: str | None = None,
+) -> list[PricedOffer]:
+    """Offers known at `known_at` with the price that held at `as_of`, unknown prices last.
+
+    Amounts are compared within a currency only: no rate is assumed. Raises InvalidInput for an `after` that does
+    not belong to this order.
+    """
+    conditions = _conditions(filters)
+    query, price = _with_prices(as_of, known_at, conditions)
+    keys = _ORDERS[order].keys(price)
+    if after is not None:
+        query = query.where(behind(after, order, keys))
+    query = query.order_by(*(key.clause for key in keys)).limit(limit)
+    return [_priced(row) for row in session.execute(query)]
+
+
+def get(session: Session, offer_id: int, as_of: datetime, known_at: datetime) -> PricedOffer | None:
+    """The offer with the price that held at `as_of` as far as was known at `known_at`."""
+    query, _ = _with_prices(as_of, known_at, [OfferRow.id == offer_id])
+    row = session.execute(query).one_or_none()
+    return None if row is None else _priced(row)
+
+
+def place_of(item: PricedOffer, order: str) -> str:
+    """The place behind this row in a list of that order: what `find` takes as `after`."""
+    return encode_place(order, _ORDERS[order].values(item))
+
+
+def history(session: Session, offer_id: int, known_at: datetime) -> list[tuple[int, Price]]:
+    """Every price of the offer recorded by `known_at`, by `valid_from` and then as learnt; corrected ones stay."""
+    query = (
+        select(PriceRow)
+        .where(PriceRow.offer_id == offer_id, PriceRow.recorded_at <= known_at)
+        .order_by(PriceRow.valid_from, PriceRow.recorded_at, PriceRow.id)
+    )
+    return [(row.id, _price(row)) for row in session.scalars(query)]
+
+
+def count_by(session: Session, column: str) -> list[tuple[str | None, int]]:
+    """The values of one offer column with the number of offers of each, most frequent first."""
+    value = getattr(OfferRow, column)
+    number = func.count()
+    query = select(value, number).group_by(value).order_by(number.desc(), value)
+    return [(found, count) for found, count in session.execute(query)]
+
+
+def dates_by_provider(session: Session, as_of: datetime, known_at: datetime) -> list[ProviderDates]:
+    """Per provider, how many offers have a known price and the range of the dates that their sources state."""
+    query, price = _with_prices(as_of, known_at, [])
+    priced = query.add_columns().where(price.amount.is_not(None)).subquery()
+    stated = priced.c.source_date
+    grouped = select(priced.c.provider, func.count(), func.min(stated), func.max(stated))
+    return [
+        ProviderDates(*row) for row in session.execute(grouped.group_by(priced.c.provider).order_by(priced.c.provider))
+    ]
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
+
+
+def _upsert_chunk(session: Session, offers: Sequence[Offer], now: datetime) -> Upserted:
+    kept = [_as_kept(offer) for offer in offers]
+    by_identity = {offer.identity: offer for offer in kept}
+    rows = session.scalars(select(OfferRow).where(tuple_(*_IDENTITY).in_(list(by_identity))))
+    known = {offer.identity: (row, offer) for row, offer in ((row, _offer(row)) for row in rows)}
+    changed = [row for identity, (row, offer) in known.items() if offer != by_identity[identity]]
+    for row in changed:
+        for name, value in _columns(by_identity[_offer(row).identity]).items():
+            setattr(row, name, value)
+    session.flush()
+    ids = {identity: row.id for identity, (row, _) in known.items()}
+    new = [offer for identity, offer in by_identity.items() if identity not in known]
+    if new:
+        statement = insert(OfferRow).returning(OfferRow.id, sort_by_parameter_order=True)
+        added = session.scalars(statement, [_columns(offer) | {"created_at": now} for offer in new])
+        ids |= dict(zip((offer.identity for offer in new), added, strict=True))
+    return Upserted([ids[offer.identity] for offer in kept], len(new), len(changed))
+
+
+def _append_chunk(session: Session, prices: Sequence[tuple[int, Price]]) -> int:
+    stated = {(offer_id, price.valid_from): price for offer_id, price in prices}
+    if any(price.amount != stated[offer_id, price.valid_from].amount for offer_id, price in prices):
+        raise ValueError("an offer has two prices from the same moment in one batch")
+    offer_ids, moments = {key[0] for key in stated}, {key[1] for key in stated}
+    query = (
+        select(PriceRow.offer_id, PriceRow.valid_from, PriceRow.amount, PriceRow.reason, PriceRow.source_date)
+        .where(PriceRow.offer_id.in_(offer_ids), PriceRow.valid_from.in_(moments))
+        .order_by(PriceRow.recorded_at, PriceRow.id)
+    )
+    known = {(row.offer_id, row.valid_from): row for row in session.execute(query)}  # the last recorded one remains
+    new = [
+        {
+            "offer_id": offer_id,
+            "amount": price.amount,
+            "reason": price.reason,
+            "valid_from": price.valid_from,
+            "recorded_at": price.recorded_at,
+            "source": price.source,
+            "source_date": price.source_date,
+        }
+        for (offer_id, _), price in stated.items()
+        if _says_something_new(price, known.get((offer_id, price.valid_from)))
+    ]
+    if new:
+        session.execute(insert(PriceRow), new)
+    return len(new)
+
+
+def _says_something_new(price: Price, known: Any) -> bool:
+    if known is None:
+        return True
+    amount = None if price.amount is None else round(price.amount, _AMOUNT_PLACES)
+    if (amount, price.reason) != (known.amount, known.reason):
+        return True
+    return bool(price.source_date > known.source_date)
+
+
+def _as_kept(offer: Offer) -> Offer:
+    """The offer as it will be read back, so that rounding to the places kept is no change."""
+    columns = _columns(offer)
+    columns["num_gpus"] = round(offer.num_gpus, _GPU_PLACES)
+    columns["vcpus"] = None if offer.vcpus is None else round(offer.vcpus, _GPU_PLACES)
+    return Offer(**columns | {"kind": offer.kind})
+
+
+def _columns(offer: Offer) -> dict[str, Any]:
+    return {field.name: getattr(offer, field.name) for field in fields(Offer)} | {"kind": offer.kind.value}
+
+
+def _offer(row: Any) -> Offer:
+    return Offer(
+        provider=row.provider,
+        region=row.region,
+        zone=row.zone,
+        instance_type=row.instance_type,
+        kind=OfferKind(row.kind),
+        currency=row.currency,
+        gpu_name=row.gpu_name,
+        gpu_key=row.gpu_key,
+        num_gpus=row.num_gpus,
+        vcpus=row.vcpus,
+        memory_bytes=row.memory_bytes,
+        host_included=row.host_included,
+    )
+
+
+def _price(row: Any) -> Price:
+    return Price(
+        amount=row.amount,
+        valid_from=row.valid_from,
+        recorded_at=row.recorded_at,
+        source=row.source,
+        source_date=row.source_date,
+        reason=row.reason,
+    )
+
+
+def _priced(row: Any) -> PricedOffer:
+    price = None if row.price_id is None else _price(row)
+    return PricedOffer(offer_id=row.offer_id, offer=_offer(row), price_id=row.price_id, price=price)
+
+
+def _conditions(filters: OfferFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if filters.gpu_key is not None:
+        conditions.append(OfferRow.gpu_key == filters.gpu_key)
+    if filters.provider is not None:
+        conditions.append(OfferRow.provider == filters.provider)
+    if filters.region is not None:
+        conditions.append(OfferRow.region == filters.region)
+    if filters.kind is not None:
+        conditions.append(OfferRow.kind == filters.kind.value)
+    for word in filters.words:
+        searched = (OfferRow.provider, OfferRow.region, OfferRow.instance_type, OfferRow.gpu_name, OfferRow.gpu_key)
+        conditions.append(or_(*(column.icontains(word, autoescape=True) for column in searched)))
+    if filters.least_num_gpus is not None:
+        shares = {key: literal(share, ScaledDecimal(_GPU_PLACES)) for key, share in filters.least_num_gpus.items()}
+        enough = OfferRow.num_gpus >= case(shares, value=OfferRow.gpu_key) if shares else literal(False)
+        conditions.append(enough)
+    return conditions
+
+
+def _with_prices(
+    as_of: datetime, known_at: datetime, conditions: Sequence[ColumnElement[bool]]
+) -> tuple[Select[Any], type[PriceRow]]:
+    """Offers, each with the price in force or nulls: the valid-latest one, of its corrections the last recorded."""
+    latest_first = (PriceRow.valid_from.desc(), PriceRow.recorded_at.desc(), PriceRow.id.desc())
+    position = func.row_number().over(partition_by=PriceRow.offer_id, order_by=latest_first)
+    known = select(PriceRow, position.label("position")).where(
+        PriceRow.valid_from <= as_of, PriceRow.recorded_at <= known_at
+    )
+    if conditions:
+        known = known.where(PriceRow.offer_id.in_(select(OfferRow.id).where(*conditions)))
+    ranked = known.subquery()
+    price = aliased(PriceRow, ranked)
+    query = (
+        select(
+            OfferRow.id.label("offer_id"),
+            *_OFFER_COLUMNS,
+            price.id.label("price_id"),
+            price.amount,
+            price.reason,
+            price.valid_from,
+            price.recorded_at,
+            price.source,
+            price.source_date,
+        )
+        .outerjoin(price, and_(price.offer_id == OfferRow.id, ranked.c.position == 1))
+        .where(OfferRow.created_at <= known_at, *conditions)
+    )
+    return query, price
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """An order twice over: as the database sorts, and the same values of a row read back."""
+
+    keys: Callable[[type[PriceRow]], list[SortKey]]
+    values: Callable[[PricedOffer], list[Value | date]]
+
+
+def _unknown_key(price: type[PriceRow]) -> SortKey:
+    return SortKey(case((price.amount.is_(None), 1), else_=0), int)
+
+
+def _raw(column: Any) -> ColumnElement[Any]:
+    """The scaled integer as it is stored, in binary: division of two of these is the same on every database."""
+    return cast(type_coerce(column, BigInteger), Double)
+
+
+def _per_gpu_hour_keys(price: type[PriceRow]) -> list[SortKey]:
+    ratio = func.coalesce(_raw(price.amount) / _raw(OfferRow.num_gpus), 0.0)
+    return [_unknown_key(price), SortKey(OfferRow.currency, str), SortKey(ratio, float), SortKey(OfferRow.id, int)]
+
+
+def _per_gpu_hour_values(item: PricedOffer) -> list[Value | date]:
+    return [_is_unknown(item), item.offer.currency, _ratio(item), item.offer_id]
+
+
+def _is_unknown(item: PricedOffer) -> int:
+    return int(item.price is None or item.price.amount is None)
+
+
+def _amount(item: PricedOffer) -> float:
+    if item.price is None or item.price.amount is None:
+        return 0.0
+    return float(int(item.price.amount.scaleb(_AMOUNT_PLACES)))
+
+
+def _ratio(item: PricedOffer) -> float:
+    return _amount(item) / float(int(item.offer.num_gpus.scaleb(_GPU_PLACES)))
+
+
+_ORDERS = {
+    "per_gpu_hour": _Order(_per_gpu_hour_keys, _per_gpu_hour_values),
+    "per_hour": _Order(
+        lambda price: [
+            _unknown_key(price),
+            SortKey(OfferRow.currency, str),
+            SortKey(func.coalesce(_raw(price.amount), 0.0), float),
+            SortKey(OfferRow.id, int),
+        ],
+        lambda item: [_is_unknown(item), item.offer.currency, _amount(item), item.offer_id],
+    ),
+    "gpu": _Order(
+        lambda price: [
+            SortKey(case((OfferRow.gpu_key.is_(None), 1), else_=0), int),
+            SortKey(func.coalesce(OfferRow.gpu_key, OfferRow.gpu_name), str),
+            *_per_gpu_hour_keys(price),
+        ],
+        lambda item: [
+            int(item.offer.gpu_key is None),
+            item.offer.gpu_key or item.offer.gpu_name,
+            *_per_gpu_hour_values(item),
+        ],
+    ),
+    "provider": _Order(
+        lambda _: [
+            SortKey(OfferRow.provider, str),
+            SortKey(OfferRow.region, str),
+            SortKey(OfferRow.instance_type, str),
+            SortKey(OfferRow.id, int),
+        ],
+        lambda item: [item.offer.provider, item.offer.region, item.offer.instance_type, item.offer_id],
+    ),
+    "age": _Order(
+        lambda price: [
+            _unknown_key(price),
+            SortKey(func.coalesce(price.source_date, date.min), date, descending=True),
+            SortKey(OfferRow.id, int),
+        ],
+        lambda item: [
+            _is_unknown(item),
+            date.min if item.price is None else item.price.source_date,
+            item.offer_id,
+        ],
+    ),
+}
