@@ -313,7 +313,7 @@ class _Passes:
     def best(self, without: int | None = None) -> int:
         """The tried value under which passes of one operation deviate alike, by little; `without` leaves one out."""
         loss = self.pull.copy()
-        for operation in {sample.bench.operation for sample in self.samples}:
+        for operation in sorted({sample.bench.operation for sample in self.samples}):
             columns = [
                 place
                 for place, sample in enumerate(self.samples)
@@ -348,7 +348,7 @@ def _with_passes(fit: Fit, samples: Sequence[Sample]) -> Fit:
         passes = _try_passes(fit, whole)
         row = passes.best()
         in_pass[dtype] = _one(passes.tried, row)
-        for operation in {sample.bench.operation for sample in whole}:
+        for operation in sorted({sample.bench.operation for sample in whole}):
             columns = [place for place, sample in enumerate(whole) if sample.bench.operation is operation]
             errors = [passes.held_out_error(column, columns) for column in columns] if len(columns) > 1 else None
             points = tuple(passes.point(row, column) for column in columns)

@@ -1,0 +1,195 @@
+"""One job on many placements: options ranked by the goal, and rejections with their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+
+from planner import units
+from planner.calibration.fit import Fit
+from planner.errors import FieldProblem, InvalidInput
+from planner.estimates.cost import cost_of
+from planner.estimates.estimate import Answer, Bottleneck, Option, Placement, Rejection
+from planner.estimates.memory import usable_bytes
+from planner.estimates.outcome import Outcome
+from planner.estimates.profile import Lack, Profile, profile_from_fit, profile_from_priors, whole_gpus
+from planner.estimates.reasons import measure, why_not
+from planner.estimates.serving import serve
+from planner.estimates.training import train
+from planner.hardware.gpu import Dtype, GpuKind
+from planner.jobs.job import Job, TrainingJob
+
+GOALS = ("cost", "time")
+TRAINABLE = (Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16, Dtype.FP8)
+Fits = Mapping[str, tuple[str, Fit]]
+
+
+def answer(job: Job, placements: Sequence[Placement], fits: Fits, goal: str = "cost") -> Answer:
+    """All options, best first by the goal, and all rejections.
+
+    `fits` holds (fit id, fit) by device id: a device is estimated from its own fit, a GPU of the same model from the
+    newest fit of one, any other from published figures. Placements that differ in price alone are worked out once.
+    Raises InvalidInput for a job that no hardware could do.
+    """
+    if goal not in GOALS:
+        raise InvalidInput.of("goal", f"{goal!r} is not a goal; give one of {', '.join(GOALS)}")
+    check(job)
+    by_model = _newest_by_model(fits)
+    worked_out: dict[Hashable, Outcome | Lack] = {}
+    options, rejections = [], []
+    for placement in placements:
+        chosen = _fit_for(placement, fits, by_model)
+        key = _hardware(placement, chosen)
+        if key not in worked_out:
+            worked_out[key] = work_out(job, placement, chosen)
+        outcome = worked_out[key]
+        if isinstance(outcome, Lack):
+            rejections.append(Rejection(placement, outcome.bottleneck, outcome.reason))
+        else:
+            options.append(_option(outcome, placement))
+    return Answer(_ranked(options, goal, job.dtype), tuple(rejections))
+
+
+def check(job: Job) -> None:
+    """Raise InvalidInput naming every field of a job that no hardware could do."""
+    problems = [FieldProblem(name, message) for name, message in _faults(job)]
+    if problems:
+        raise InvalidInput(problems)
+
+
+def work_out(job: Job, placement: Placement, chosen: tuple[str, Fit, bool] | None) -> Outcome | Lack:
+    """The job on the hardware of a placement; `chosen` is the fit's id, the fit, and whether it is the device's own."""
+    num_gpus = whole_gpus(placement.num_gpus)
+    if num_gpus is None:
+        part = units.plain_decimal(placement.num_gpus)
+        return Lack(
+            Bottleneck.FRACTION, f"the offer is {part} of a {placement.gpu.key}; what a part of one reaches is unknown"
+        )
+    if placement.gpu.kind is GpuKind.CPU and num_gpus > 1:
+        return Lack(Bottleneck.UNKNOWN_FIGURE, f"{num_gpus} CPUs working on one job are not estimated")
+    profile = _profile(job, placement, chosen)
+    if isinstance(profile, Lack):
+        return profile
+    usable = usable_bytes(placement.gpu, placement.device_memory_bytes)
+    if usable is None:
+        return Lack(Bottleneck.UNKNOWN_FIGURE, f"the memory size of {placement.gpu.key} is not known")
+    if isinstance(job, TrainingJob):
+        return train(job, profile, num_gpus, usable)
+    return serve(job, profile, num_gpus, usable)
+
+
+def _profile(job: Job, placement: Placement, chosen: tuple[str, Fit, bool] | None) -> Profile | Lack:
+    if chosen is None:
+        return profile_from_priors(placement.gpu, job.dtype)
+    fit_id, fit, is_own_device = chosen
+    profile = profile_from_fit(placement.gpu, job.dtype, fit, fit_id, is_own_device=is_own_device)
+    if isinstance(profile, Lack):
+        published = profile_from_priors(placement.gpu, job.dtype)
+        if isinstance(published, Profile):
+            note = f"The calibration could not be used: {profile.reason}."
+            return replace(published, notes=(note, *published.notes))
+    return profile
+
+
+def _faults(job: Job) -> list[tuple[str, str]]:
+    architecture = job.architecture
+    faults = []
+    if isinstance(job, TrainingJob):
+        least = {"num_tokens": job.num_tokens, "sequence_length": job.sequence_length, "global_batch": job.global_batch}
+        least |= {} if job.micro_batch is None else {"micro_batch": job.micro_batch}
+        least |= {"lora_rank": job.lora_rank}
+        length, field = job.sequence_length, "sequence_length"
+        if job.dtype not in TRAINABLE:
+            faults.append(("dtype", f"{job.dtype.value} is for inference; train in one of {_names(TRAINABLE)}"))
+    else:
+        least = {"prompt_tokens": job.prompt_tokens, "output_tokens": job.output_tokens}
+        least |= {} if job.concurrency is None else {"concurrency": job.concurrency}
+        least |= {} if job.num_requests is None else {"num_requests": job.num_requests}
+        length, field = job.prompt_tokens + job.output_tokens, "prompt_tokens"
+        if not architecture.causal:
+            faults.append(("architecture", f"{architecture.name} is an encoder: it generates no tokens"))
+    faults += [(name, f"must be at least 1, not {value}") for name, value in least.items() if not value >= 1]
+    if architecture.max_positions is not None and length > architecture.max_positions:
+        faults.append((field, f"{length:,} tokens are more than the {architecture.max_positions:,} positions it has"))
+    return faults
+
+
+def _names(dtypes: Sequence[Dtype]) -> str:
+    return ", ".join(dtype.value for dtype in dtypes)
+
+
+def _newest_by_model(fits: Fits) -> dict[str, tuple[str, Fit]]:
+    """The fit with the largest id (ids grow with time) of each model."""
+    newest: dict[str, tuple[str, Fit]] = {}
+    for fit_id, fit in sorted(fits.values(), key=lambda pair: pair[0]):
+        newest[fit.gpu_key] = (fit_id, fit)
+    return newest
+
+
+def _fit_for(placement: Placement, fits: Fits, by_model: Mapping[str, tuple[str, Fit]]) -> tuple[str, Fit, bool] | None:
+    """The device's own fit, else one of the same catalogue model; CPUs of one model differ too much by host."""
+    if placement.device_id is not None and placement.device_id in fits:
+        return (*fits[placement.device_id], True)
+    if placement.gpu.kind is GpuKind.GPU and placement.gpu.key in by_model:
+        return (*by_model[placement.gpu.key], False)
+    return None
+
+
+def _hardware(placement: Placement, chosen: tuple[str, Fit, bool] | None) -> Hashable:
+    """What two placements must share to take the same time, memory and energy."""
+    gpu = placement.gpu
+    memory = gpu.memory_bytes and gpu.memory_bytes.value
+    fit = None if chosen is None else (chosen[0], chosen[2])
+    return gpu.key, gpu.kind, memory, placement.num_gpus, placement.device_memory_bytes, fit
+
+
+def _option(outcome: Outcome, placement: Placement) -> Option:
+    cost = cost_of(outcome, placement)
+    unknown = dict(outcome.unknown)
+    if cost.reason:
+        unknown |= dict.fromkeys(("cost", "cost_per_hour", "cost_per_million_tokens"), cost.reason)
+    return Option(
+        placement=placement,
+        layout=outcome.layout,
+        seconds=outcome.seconds,
+        step_seconds=outcome.step_seconds,
+        tokens_per_second=outcome.tokens_per_second,
+        memory_bytes=outcome.memory_bytes,
+        memory_items=outcome.memory_items,
+        usable_memory_bytes=outcome.usable_memory_bytes,
+        energy_joules=outcome.energy_joules,
+        average_power_watts=outcome.average_power_watts,
+        cost=cost.total,
+        cost_per_hour=cost.per_hour,
+        cost_per_million_tokens=cost.per_million_tokens,
+        bottleneck=outcome.bottleneck,
+        basis=outcome.basis,
+        fit_id=outcome.fit_id,
+        extras=outcome.extras,
+        notes=(*outcome.notes, *cost.notes),
+        unknown=unknown,
+    )
+
+
+def _ranked(options: Sequence[Option], goal: str, dtype: Dtype) -> tuple[Option, ...]:
+    """Best first, the unknown last; under the goal cost the most common currency before the others."""
+    if not options:
+        return ()
+    priced = [option.placement.currency for option in options if option.cost_per_hour is not None]
+    common = max(sorted(set(priced)), key=priced.count, default="")
+
+    def order(option: Option) -> tuple[float, ...]:
+        value = measure(option, goal)
+        foreign = goal == "cost" and value is not None and option.placement.currency != common
+        other = measure(option, "time" if goal == "cost" else "cost")
+        return (
+            value is None,
+            foreign,
+            value if value is not None else 0.0,
+            other is None,
+            other if other is not None else 0.0,
+        )
+
+    ranked = sorted(options, key=lambda option: (order(option), option.placement.title))
+    best = ranked[0]
+    return (best, *(replace(option, why_not=why_not(option, best, goal, dtype)) for option in ranked[1:]))

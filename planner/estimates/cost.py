@@ -1,0 +1,70 @@
+"""What an outcome costs by an offer: its price per hour × hours, exactly, and why where that is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from planner import units
+from planner.estimates.estimate import Placement
+from planner.estimates.outcome import Outcome
+from planner.quantity import Basis, Quantity, weakest
+
+SECONDS_PER_HOUR = Decimal(3600)
+MILLION = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The costs of an option in the offer's currency; None where unknown, with the reason."""
+
+    total: Quantity | None  # of a service: per hour
+    per_hour: Quantity | None
+    per_million_tokens: Quantity | None
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def cost_of(outcome: Outcome, placement: Placement) -> Cost:
+    """The cost of the outcome on the placement. GPU time is the only component so far; storage and traffic are none."""
+    amount = None if placement.price is None else placement.price.amount
+    if amount is None:
+        return Cost(None, None, None, _why_unknown(placement))
+    per_hour = Quantity.exact(float(amount), f"{placement.currency}/h", Basis.DERIVED)
+    total = per_hour if outcome.seconds is None else _rented(amount, outcome.seconds, placement.currency)
+    tokens = outcome.tokens_per_second
+    per_second = float(amount) / units.HOUR
+    per_million = Quantity(
+        per_second * MILLION / tokens.high,
+        per_second * MILLION / tokens.mid,
+        per_second * MILLION / tokens.low,
+        f"{placement.currency}/Mtoken",
+        weakest((tokens.basis, Basis.DERIVED)),
+        tokens.causes,
+    )
+    return Cost(total, per_hour, per_million, notes=_notes(placement))
+
+
+def hours_cost(amount_per_hour: Decimal, seconds: float) -> Decimal:
+    """Price × hours, unrounded: billing steps of a provider are not known to the price book."""
+    return amount_per_hour * Decimal(repr(seconds)) / SECONDS_PER_HOUR
+
+
+def _rented(amount: Decimal, seconds: Quantity, currency: str) -> Quantity:
+    low, mid, high = (float(hours_cost(amount, value)) for value in (seconds.low, seconds.mid, seconds.high))
+    return Quantity(low, mid, high, currency, weakest((seconds.basis, Basis.DERIVED)), seconds.causes)
+
+
+def _why_unknown(placement: Placement) -> str:
+    if placement.device_id is not None:
+        return "what an hour of this attached device costs has not been entered"
+    if placement.price is None:
+        return "the price book has no price of this offer for that moment"
+    return placement.price.reason or "the price is not known"
+
+
+def _notes(placement: Placement) -> tuple[str, ...]:
+    offer = placement.offer
+    if offer is not None and not offer.host_included:
+        return ("The price is for the GPU alone; CPU and memory of the host cost extra.",)
+    return ()

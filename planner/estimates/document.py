@@ -1,0 +1,229 @@
+"""An answer as a JSON document and back, to the last digit: decimals and dates as strings, unknown as null.
+
+GPUs and offers stand once each in tables; placements refer to them by place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from planner.estimates.estimate import Answer, Bottleneck, Layout, MemoryItem, Option, Placement, Rejection
+from planner.hardware.gpu import Dtype, Figure, Gpu, GpuKind, LinkTopology, Vendor
+from planner.offers.offer import Offer, OfferKind, Price
+from planner.quantity import Basis, Cause, Quantity
+from planner.units import plain_decimal
+
+ANSWER_FORM = 1
+QUANTITIES = (
+    "seconds",
+    "step_seconds",
+    "tokens_per_second",
+    "memory_bytes",
+    "energy_joules",
+    "average_power_watts",
+    "cost",
+    "cost_per_hour",
+    "cost_per_million_tokens",
+)
+FIGURES = tuple(field.name for field in fields(Gpu) if "Figure | None" in str(field.type))
+GPU_ENUMS = {"vendor": Vendor, "kind": GpuKind, "link_topology": LinkTopology}
+
+
+def answer_to_document(answer: Answer) -> dict[str, Any]:
+    """The whole answer as what `json.dumps` takes."""
+    gpus = _Table(gpu_to_document)
+    options = [_option_to_document(option, gpus) for option in answer.options]
+    rejections = [
+        {
+            "placement": _placement_to_document(rejection.placement, gpus),
+            "bottleneck": rejection.bottleneck.value,
+            "reason": rejection.reason,
+        }
+        for rejection in answer.rejections
+    ]
+    return {"form": ANSWER_FORM, "gpus": gpus.documents, "options": options, "rejections": rejections}
+
+
+def answer_from_document(document: Mapping[str, Any]) -> Answer:
+    """The answer that `answer_to_document` wrote. Raises ValueError for another form."""
+    if document.get("form") != ANSWER_FORM:
+        raise ValueError(f"the answer has form {document.get('form')!r}, this code reads form {ANSWER_FORM}")
+    gpus = [gpu_from_document(entry) for entry in document["gpus"]]
+    return Answer(
+        tuple(_option_from_document(entry, gpus) for entry in document["options"]),
+        tuple(
+            Rejection(
+                _placement_from_document(entry["placement"], gpus), Bottleneck(entry["bottleneck"]), entry["reason"]
+            )
+            for entry in document["rejections"]
+        ),
+    )
+
+
+class _Table:
+    """Documents of equal things, each once."""
+
+    def __init__(self, write: Callable[[Gpu], dict[str, Any]]) -> None:
+        self.documents: list[dict[str, Any]] = []
+        self._write = write
+        self._seen: dict[str, list[tuple[Gpu, int]]] = {}
+
+    def place(self, gpu: Gpu) -> int:
+        same_key = self._seen.setdefault(gpu.key, [])
+        for known, place in same_key:
+            if known is gpu or known == gpu:
+                return place
+        self.documents.append(self._write(gpu))
+        same_key.append((gpu, len(self.documents) - 1))
+        return len(self.documents) - 1
+
+
+def gpu_to_document(gpu: Gpu) -> dict[str, Any]:
+    """Every figure of a catalogue entry."""
+    plain = {field.name: getattr(gpu, field.name) for field in fields(Gpu) if field.name not in FIGURES}
+    return {
+        **plain,
+        **{name: getattr(gpu, name).value for name in GPU_ENUMS},
+        "peak_flops": {dtype.value: _figure_to_document(figure) for dtype, figure in gpu.peak_flops.items()},
+        **{name: _optional(getattr(gpu, name), _figure_to_document) for name in FIGURES},
+    }
+
+
+def gpu_from_document(document: Mapping[str, Any]) -> Gpu:
+    """The catalogue entry that `gpu_to_document` wrote."""
+    values = dict(document)
+    values |= {name: kind(values[name]) for name, kind in GPU_ENUMS.items()}
+    values["peak_flops"] = {Dtype(name): _figure_from_document(entry) for name, entry in values["peak_flops"].items()}
+    values |= {name: _optional(values[name], _figure_from_document) for name in FIGURES}
+    return Gpu(**values)
+
+
+def quantity_to_document(quantity: Quantity) -> dict[str, Any]:
+    """Ends, middle, unit, basis and causes."""
+    return {
+        "low": quantity.low,
+        "mid": quantity.mid,
+        "high": quantity.high,
+        "unit": quantity.unit,
+        "basis": quantity.basis.value,
+        "causes": [{"name": cause.name, "spread": cause.spread} for cause in quantity.causes],
+    }
+
+
+def quantity_from_document(document: Mapping[str, Any]) -> Quantity:
+    """The quantity that `quantity_to_document` wrote."""
+    causes = tuple(Cause(entry["name"], entry["spread"]) for entry in document["causes"])
+    ends = (document["low"], document["mid"], document["high"])
+    return Quantity(*ends, document["unit"], Basis(document["basis"]), causes)
+
+
+def _option_to_document(option: Option, gpus: _Table) -> dict[str, Any]:
+    return {
+        "placement": _placement_to_document(option.placement, gpus),
+        "layout": asdict(option.layout),
+        **{name: _optional(getattr(option, name), quantity_to_document) for name in QUANTITIES},
+        "memory_items": [asdict(item) for item in option.memory_items],
+        "usable_memory_bytes": option.usable_memory_bytes,
+        "bottleneck": option.bottleneck.value,
+        "basis": option.basis.value,
+        "fit_id": option.fit_id,
+        "extras": {name: quantity_to_document(quantity) for name, quantity in option.extras.items()},
+        "notes": list(option.notes),
+        "unknown": dict(option.unknown),
+        "why_not": option.why_not,
+    }
+
+
+def _option_from_document(document: Mapping[str, Any], gpus: Sequence[Gpu]) -> Option:
+    values = dict(document)
+    values |= {name: _optional(values[name], quantity_from_document) for name in QUANTITIES}
+    values |= {
+        "placement": _placement_from_document(values["placement"], gpus),
+        "layout": Layout(**values["layout"]),
+        "memory_items": tuple(MemoryItem(**item) for item in values["memory_items"]),
+        "bottleneck": Bottleneck(values["bottleneck"]),
+        "basis": Basis(values["basis"]),
+        "extras": {name: quantity_from_document(entry) for name, entry in values["extras"].items()},
+        "notes": tuple(values["notes"]),
+    }
+    return Option(**values)
+
+
+def _placement_to_document(placement: Placement, gpus: _Table) -> dict[str, Any]:
+    return {
+        "gpu": gpus.place(placement.gpu),
+        "num_gpus": plain_decimal(placement.num_gpus),
+        "offer_id": placement.offer_id,
+        "offer": _optional(placement.offer, _offer_to_document),
+        "price_id": placement.price_id,
+        "price": _optional(placement.price, _price_to_document),
+        "device_id": placement.device_id,
+        "device_name": placement.device_name,
+        "device_memory_bytes": placement.device_memory_bytes,
+    }
+
+
+def _placement_from_document(document: Mapping[str, Any], gpus: Sequence[Gpu]) -> Placement:
+    values = dict(document)
+    values |= {
+        "gpu": gpus[values["gpu"]],
+        "num_gpus": Decimal(values["num_gpus"]),
+        "offer": _optional(values["offer"], _offer_from_document),
+        "price": _optional(values["price"], _price_from_document),
+    }
+    return Placement(**values)
+
+
+def _offer_to_document(offer: Offer) -> dict[str, Any]:
+    return {
+        **{field.name: getattr(offer, field.name) for field in fields(Offer)},
+        "kind": offer.kind.value,
+        "num_gpus": plain_decimal(offer.num_gpus),
+        "vcpus": _optional(offer.vcpus, plain_decimal),
+    }
+
+
+def _offer_from_document(document: Mapping[str, Any]) -> Offer:
+    values = dict(document)
+    values |= {"kind": OfferKind(values["kind"]), "num_gpus": Decimal(values["num_gpus"])}
+    values["vcpus"] = _optional(values["vcpus"], Decimal)
+    return Offer(**values)
+
+
+def _price_to_document(price: Price) -> dict[str, Any]:
+    return {
+        "amount": _optional(price.amount, plain_decimal),
+        "valid_from": price.valid_from.isoformat(),
+        "recorded_at": price.recorded_at.isoformat(),
+        "source": price.source,
+        "source_date": price.source_date.isoformat(),
+        "reason": price.reason,
+    }
+
+
+def _price_from_document(document: Mapping[str, Any]) -> Price:
+    values = dict(document)
+    values |= {
+        "amount": _optional(values["amount"], Decimal),
+        "valid_from": datetime.fromisoformat(values["valid_from"]),
+        "recorded_at": datetime.fromisoformat(values["recorded_at"]),
+        "source_date": date.fromisoformat(values["source_date"]),
+    }
+    return Price(**values)
+
+
+def _figure_to_document(figure: Figure) -> dict[str, Any]:
+    return {"value": figure.value, "source": figure.source, "as_of": figure.as_of.isoformat(), "note": figure.note}
+
+
+def _figure_from_document(document: Mapping[str, Any]) -> Figure:
+    return Figure(document["value"], document["source"], date.fromisoformat(document["as_of"]), document["note"])
+
+
+def _optional(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """None stays None."""
+    return None if value is None else convert(value)

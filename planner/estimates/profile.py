@@ -1,0 +1,199 @@
+"""How fast a GPU is for a job's number format and how that is known: from its own fit, a twin's fit, or priors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from planner.calibration.efficiency import MatmulRate, PassRate, Rates, Seconds, work_seconds
+from planner.calibration.fit import Fit, Quality
+from planner.calibration.sample import Operation
+from planner.estimates.estimate import Bottleneck
+from planner.estimates.priors import Prior, load_priors
+from planner.hardware.gpu import Dtype, Gpu, GpuKind
+from planner.jobs.operations import Amount, Work, side_dtype
+from planner.quantity import Basis, Cause
+
+# Assumed log half-widths (nine in ten), until the ledger of actuals replaces them.
+SINGLE_SAMPLE = 0.15  # one measured pass tells no error of its own
+PER_DOUBLING = 0.03  # for each doubling of rows or seconds away from the nearest measured pass …
+FARTHEST = 0.30  # … and at most
+TWIN = 0.06  # another card of the same model: two honest measurements differ by 4 to 5 % (our design notes)
+OTHER_FORMAT = 0.30  # a format that was not measured, scaled by the ratio of the published peaks
+UNMEASURED_PHASE = 0.40  # a phase that was not measured, from the sum of its operations alone
+MIXED_8BIT = (Dtype.FP8, Dtype.INT8, Dtype.FP4)
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What keeps a GPU from being estimated."""
+
+    bottleneck: Bottleneck
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is needed to time passes of one number format on one GPU.
+
+    `fit` is None where priors alone speak; `fit_id` names the fit that was used.
+    """
+
+    gpu: Gpu
+    dtype: Dtype
+    rates: Mapping[Operation, Rates]
+    prior: Prior
+    basis: Basis
+    fit: Fit | None = None
+    fit_id: str | None = None
+    causes: tuple[Cause, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def seconds(self, operation: Operation, works: tuple[Work, ...], rows: Amount) -> Seconds:
+        """Seconds of a whole pass: the sum of its operations times what passes take beyond it here."""
+        parts = work_seconds(works, self.rates[operation])
+        factor = self._factor(operation, rows, parts.total)
+        memory, compute = parts.memory, parts.compute
+        return Seconds(parts.total * factor, compute, memory, parts.overhead * factor)
+
+    def phase_causes(self, operation: Operation, rows: float, seconds: float) -> tuple[Cause, ...]:
+        """Why a pass of that size may take longer or shorter."""
+        if self.fit is None:
+            return (Cause("published efficiency", self.prior.spreads[operation]), *self.causes)
+        correction = self.fit.corrections.get((operation, self.dtype))
+        if correction is None:
+            return (*self.causes, Cause(f"{operation.value} not measured", UNMEASURED_PHASE))
+        quality = correction.quality
+        away = min(FARTHEST, PER_DOUBLING * correction.distance(rows, seconds))
+        return (*self.causes, *_quality_causes(quality), Cause("distance from what was measured", away))
+
+    def phase_notes(self, operations: tuple[Operation, ...]) -> tuple[str, ...]:
+        """What was not measured, in words."""
+        if self.fit is None:
+            return self.notes
+        missing = [name for name in operations if (name, self.dtype) not in self.fit.corrections]
+        return self.notes + tuple(
+            f"No {name.value.replace('_', ' ')} in {self.dtype.value} was measured here: "
+            "it follows from its operations alone, with a wider range."
+            for name in missing
+        )
+
+    def _factor(self, operation: Operation, rows: Amount, seconds: Amount) -> Amount:
+        if self.fit is None:
+            return self.prior.factors[operation]
+        correction = self.fit.corrections.get((operation, self.dtype))
+        return 1.0 if correction is None else correction.factor(rows, seconds)
+
+
+def _quality_causes(quality: Quality) -> tuple[Cause, ...]:
+    error = (
+        Cause("only one sample", SINGLE_SAMPLE)
+        if quality.held_out is None
+        else Cause("error of held-out samples", quality.held_out)
+    )
+    return Cause("measurement noise", quality.spread), error
+
+
+def profile_from_fit(gpu: Gpu, dtype: Dtype, fit: Fit, fit_id: str, *, is_own_device: bool) -> Profile | Lack:
+    """The profile of a device that was measured, or of a GPU of the same model as one."""
+    rates = fit.rates(dtype)
+    if rates is None:
+        return Lack(Bottleneck.UNKNOWN_FIGURE, "its calibration measured no products or no memory bandwidth; repeat it")
+    causes: tuple[Cause, ...] = () if is_own_device else (Cause("another card of the same model", TWIN),)
+    notes: tuple[str, ...] = ()
+    for needed in (dtype, side_dtype(dtype)):
+        if needed not in rates.matmul:
+            scaled = _scaled_rate(gpu, rates, needed)
+            if isinstance(scaled, Lack):
+                return scaled
+            rates = Rates({**rates.matmul, needed: scaled}, rates.bandwidth, rates.in_pass, rates.is_synchronous)
+            causes += (Cause(f"{needed.value} products not measured", OTHER_FORMAT),)
+            notes += (f"Products in {needed.value} were not measured; they are scaled by the published peaks.",)
+    return Profile(
+        gpu=gpu,
+        dtype=dtype,
+        rates=dict.fromkeys(Operation, rates),
+        prior=load_priors().of(gpu),
+        basis=Basis.INTERPOLATED if is_own_device else Basis.TRANSFERRED,
+        fit=fit,
+        fit_id=fit_id,
+        causes=causes,
+        notes=notes,
+    )
+
+
+def _scaled_rate(gpu: Gpu, rates: Rates, dtype: Dtype) -> MatmulRate | Lack:
+    wanted = gpu.peak(dtype)
+    known = [measured for measured in rates.matmul if gpu.peak(measured) is not None]
+    if wanted is None or not known:
+        have = ", ".join(sorted(measured.value for measured in rates.matmul))
+        return Lack(
+            Bottleneck.DTYPE, f"{dtype.value} was not measured here and its rate is not known; measured: {have}"
+        )
+    nearest = min(known, key=lambda measured: abs(np.log((gpu.peak(measured) or 1.0) / wanted)))
+    rate = rates.matmul[nearest]
+    return MatmulRate(
+        peak=rate.peak * wanted / (gpu.peak(nearest) or 1.0),
+        bandwidth=rate.bandwidth,
+        floor_seconds=rate.floor_seconds,
+        sharpness=rate.sharpness,
+        inner_fill=rate.inner_fill,
+        points=rate.points,
+    )
+
+
+def profile_from_priors(gpu: Gpu, dtype: Dtype) -> Profile | Lack:
+    """The profile of a GPU that nobody measured here: its published peaks times what its family reaches of them."""
+    lack = missing_figures(gpu, dtype)
+    if lack is not None:
+        return lack
+    prior = load_priors().of(gpu)
+    bandwidth = (gpu.memory_bandwidth.value if gpu.memory_bandwidth else 0.0) * prior.bandwidth
+    matmul = {}
+    for needed in {dtype, side_dtype(dtype)}:
+        share = prior.matmul_8bit if needed in MIXED_8BIT else prior.matmul
+        peak = (gpu.peak(needed) or 0.0) * share
+        matmul[needed] = MatmulRate(peak, bandwidth, prior.floor_seconds, inner_fill=prior.inner_fill)
+    return Profile(
+        gpu=gpu,
+        dtype=dtype,
+        rates={
+            operation: Rates(
+                matmul=matmul,
+                bandwidth=bandwidth,
+                in_pass=PassRate(prior.attention, bandwidth, launch),
+                is_synchronous=gpu.kind is GpuKind.CPU,
+            )
+            for operation, launch in prior.launch_seconds.items()
+        },
+        prior=prior,
+        basis=Basis.DERIVED,
+        notes=(f"Nothing was measured on a {gpu.key} here: published peaks and the efficiencies of {prior.name}.",),
+    )
+
+
+def missing_figures(gpu: Gpu, dtype: Dtype) -> Lack | None:
+    """What the catalogue lacks for an estimate without a fit."""
+    if not gpu.peak_flops and gpu.memory_bandwidth is None:
+        what = "device" if gpu.kind is GpuKind.CPU else "GPU"
+        return Lack(
+            Bottleneck.UNKNOWN_GPU, f"the catalogue has no figures for the {what} {gpu.key!r}; calibrate it or name it"
+        )
+    if gpu.memory_bandwidth is None:
+        return Lack(Bottleneck.UNKNOWN_FIGURE, f"the memory bandwidth of {gpu.key} is not known")
+    for needed in (dtype, side_dtype(dtype)):
+        if gpu.peak(needed) is None:
+            have = ", ".join(sorted(known.value for known in gpu.peak_flops)) or "none"
+            return Lack(
+                Bottleneck.DTYPE,
+                f"{gpu.key} has no {needed.value} rate (not supported, or not known); it has: {have}",
+            )
+    return None
+
+
+def whole_gpus(num_gpus: Decimal) -> int | None:
+    """The number of GPUs, None where the offer is a part of one."""
+    return int(num_gpus) if num_gpus == num_gpus.to_integral_value() and num_gpus >= 1 else None
