@@ -63,7 +63,8 @@ def work_out(job: Job, placement: Placement, chosen: tuple[str, Fit, bool] | Non
     if num_gpus is None:
         part = units.plain_decimal(placement.num_gpus)
         return Lack(
-            Bottleneck.FRACTION, f"the offer is {part} of a {placement.gpu.key}; what a part of one reaches is unknown"
+            Bottleneck.FRACTION,
+            f"the offer is {part} of one {placement.gpu.key}; what a part of a GPU reaches is not known",
         )
     if placement.gpu.kind is GpuKind.CPU and num_gpus > 1:
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"{num_gpus} CPUs working on one job are not estimated")

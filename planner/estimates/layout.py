@@ -44,6 +44,12 @@ class Layouts:
         groups: Array = (self.data_parallel > 1).astype(float) + (self.tensor_parallel > 1)
         return groups
 
+    @property
+    def simplicity(self) -> Array:
+        """Smaller is simpler: less tensor parallelism, then less sharding, then smaller micro-batches."""
+        order: Array = self.tensor_parallel * 1e6 + self.sharding * 1e3 + self.micro_batch
+        return order
+
     def at(self, place: int) -> Layout:
         return Layout(
             data_parallel=int(self.data_parallel[place]),

@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.calibration.efficiency import Seconds
 from planner.estimates.estimate import Bottleneck, Layout, MemoryItem
 from planner.estimates.memory import pick
 from planner.quantity import Basis, Cause, Quantity
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+SAME = 0.01  # layouts so close in time are not told apart by any estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,7 @@ def inverse(seconds: Quantity, amount: float, unit: str) -> Quantity:
     )
 
 
-def fastest(
-    seconds: np.ndarray[tuple[int], np.dtype[np.float64]], allowed: np.ndarray[tuple[int], np.dtype[np.bool_]]
-) -> int:
-    """The place of the least seconds among those allowed; the first of equals."""
-    return int(np.argmin(np.where(allowed, seconds, np.inf)))
+def fastest(seconds: Array, allowed: Flags, simplicity: Array) -> int:
+    """The place of the least seconds among those allowed; of those within SAME of it the simplest (the least value)."""
+    within = allowed & (seconds <= np.where(allowed, seconds, np.inf).min() * (1.0 + SAME))
+    return int(np.argmin(np.where(within, simplicity, np.inf)))

@@ -171,7 +171,7 @@ def profile_from_priors(gpu: Gpu, dtype: Dtype) -> Profile | Lack:
         },
         prior=prior,
         basis=Basis.DERIVED,
-        notes=(f"Nothing was measured on a {gpu.key} here: published peaks and the efficiencies of {prior.name}.",),
+        notes=(f"No {gpu.key} was measured here: published peaks, and what the family {prior.name} reaches of them.",),
     )
 
 

@@ -61,7 +61,7 @@ def serve(job: InferenceJob, profile: Profile, num_gpus: int, usable: float) -> 
         place = int(np.argmin(np.broadcast_to(memory.total(least), sequences.shape)))
         return Lack(Bottleneck.MEMORY, _too_large(job, layouts, least, place, usable))
     times = serving_times(job, profile, layouts, links, np.maximum(sequences, 1.0))
-    place = fastest(-times.requests_per_second, fits)
+    place = fastest(1.0 / times.requests_per_second, fits, layouts.simplicity)
     return _outcome(job, profile, layouts, items, times, sequences, place, num_gpus, usable)
 
 
@@ -265,7 +265,10 @@ def _notes(job: InferenceJob, layouts: Layouts, items: dict[str, Amount], usable
     if job.concurrency is None:
         notes.append(f"As many requests at a time as memory holds, at most {MAX_AUTO_CONCURRENCY} in all.")
     if layouts.size > 1:
-        text = f"{layout.data_parallel} replicas of {layout.tensor_parallel} tensor-parallel GPUs give the most"
+        text = f"The most throughput: {_counted(layout.data_parallel, 'replica')} of "
+        text += (
+            f"{_counted(layout.tensor_parallel, 'GPU')}{' in tensor parallel' if layout.tensor_parallel > 1 else ''}"
+        )
         alone = layouts.tensor_parallel == 1
         least = float(np.min(np.broadcast_to(memory.total(items), layouts.data_parallel.shape)[alone]))
         if least > usable:
@@ -277,7 +280,9 @@ def _notes(job: InferenceJob, layouts: Layouts, items: dict[str, Amount], usable
 def _too_large(job: InferenceJob, layouts: Layouts, items: dict[str, Amount], place: int, usable: float) -> str:
     text = memory.shortfall(memory.bill(items, place), usable)
     sequences = math.ceil(pick(np.maximum(_wanted(job, layouts), 1.0), place))
-    text += (
-        f", with {sequences} request{'s' if sequences > 1 else ''} at a time on {layouts.at(place).tensor_parallel} GPU"
-    )
-    return text + ("s" if layouts.at(place).tensor_parallel > 1 else "")
+    split = layouts.at(place).tensor_parallel
+    return f"{text}, with {_counted(sequences, 'request')} at a time on {_counted(split, 'GPU')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

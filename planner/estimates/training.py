@@ -64,7 +64,7 @@ def train(job: TrainingJob, profile: Profile, num_gpus: int, usable: float) -> O
     fits &= np.isfinite(times.total)
     if not fits.any():
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"how fast {num_gpus} {profile.gpu.key}s exchange data is not known")
-    place = fastest(times.total, fits)
+    place = fastest(times.total, fits, layouts.simplicity)
     return _outcome(job, profile, layouts, items, times, place, num_gpus, usable)
 
 

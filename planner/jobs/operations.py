@@ -245,7 +245,7 @@ def _gemm(
     columns: Amount,
     inner: Amount,
     count: Amount,
-    launches: float = 1.0,
+    launches: Amount = 1.0,
 ) -> Work:
     side = side_dtype(dtype).num_bytes
     return Work(
@@ -274,7 +274,8 @@ def _projection_work(architecture: Transformer, through: Pass) -> tuple[Work, Wo
 
 
 def _ffn_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
-    """Up (and gate) and down; with experts the router and one pair of products per expert that gets rows."""
+    """Up (and gate) and down; with experts the router and one pair of products per expert that gets rows, the experts
+    of a layer in one launch."""
     layers, hidden = float(architecture.num_layers), float(architecture.hidden)
     gates = 2.0 if architecture.gated else 1.0
     width = architecture.ffn / through.tensor_parallel
@@ -288,8 +289,8 @@ def _ffn_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
         router = (_gemm("router", side_dtype(through.dtype), through.rows, columns, hidden, layers),)
     return (
         *router,
-        _gemm("feed-forward up", through.dtype, rows, gates * width, hidden, layers * experts, launches=gates),
-        _gemm("feed-forward down", through.dtype, rows, hidden, width, layers * experts),
+        _gemm("feed-forward up", through.dtype, rows, gates * width, hidden, layers * experts, gates / experts),
+        _gemm("feed-forward down", through.dtype, rows, hidden, width, layers * experts, 1.0 / experts),
     )
 
 
