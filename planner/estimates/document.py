@@ -1,10 +1,12 @@
 """An answer as a JSON document and back, to the last digit: decimals and dates as strings, unknown as null.
 
-GPUs and offers stand once each in tables; placements refer to them by place.
+GPUs, and what a job takes on a kind of hardware, stand once each in tables; options refer to them by place, because
+hundreds of offers differ in their price alone.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import date, datetime
@@ -25,18 +27,16 @@ QUANTITIES = (
     "memory_bytes",
     "energy_joules",
     "average_power_watts",
-    "cost",
-    "cost_per_hour",
-    "cost_per_million_tokens",
 )
+COSTS = ("cost", "cost_per_hour", "cost_per_million_tokens")
 FIGURES = tuple(field.name for field in fields(Gpu) if "Figure | None" in str(field.type))
 GPU_ENUMS = {"vendor": Vendor, "kind": GpuKind, "link_topology": LinkTopology}
 
 
 def answer_to_document(answer: Answer) -> dict[str, Any]:
     """The whole answer as what `json.dumps` takes."""
-    gpus = _Table(gpu_to_document)
-    options = [_option_to_document(option, gpus) for option in answer.options]
+    gpus, works = _Table(), _Table()
+    options = [_option_to_document(option, gpus, works) for option in answer.options]
     rejections = [
         {
             "placement": _placement_to_document(rejection.placement, gpus),
@@ -45,7 +45,13 @@ def answer_to_document(answer: Answer) -> dict[str, Any]:
         }
         for rejection in answer.rejections
     ]
-    return {"form": ANSWER_FORM, "gpus": gpus.documents, "options": options, "rejections": rejections}
+    return {
+        "form": ANSWER_FORM,
+        "gpus": gpus.documents,
+        "works": works.documents,
+        "options": options,
+        "rejections": rejections,
+    }
 
 
 def answer_from_document(document: Mapping[str, Any]) -> Answer:
@@ -53,8 +59,9 @@ def answer_from_document(document: Mapping[str, Any]) -> Answer:
     if document.get("form") != ANSWER_FORM:
         raise ValueError(f"the answer has form {document.get('form')!r}, this code reads form {ANSWER_FORM}")
     gpus = [gpu_from_document(entry) for entry in document["gpus"]]
+    works = [_work_from_document(entry) for entry in document["works"]]
     return Answer(
-        tuple(_option_from_document(entry, gpus) for entry in document["options"]),
+        tuple(_option_from_document(entry, gpus, works) for entry in document["options"]),
         tuple(
             Rejection(
                 _placement_from_document(entry["placement"], gpus), Bottleneck(entry["bottleneck"]), entry["reason"]
@@ -65,21 +72,18 @@ def answer_from_document(document: Mapping[str, Any]) -> Answer:
 
 
 class _Table:
-    """Documents of equal things, each once."""
+    """Documents, equal ones once; `place` gives where one stands."""
 
-    def __init__(self, write: Callable[[Gpu], dict[str, Any]]) -> None:
+    def __init__(self) -> None:
         self.documents: list[dict[str, Any]] = []
-        self._write = write
-        self._seen: dict[str, list[tuple[Gpu, int]]] = {}
+        self._places: dict[str, int] = {}
 
-    def place(self, gpu: Gpu) -> int:
-        same_key = self._seen.setdefault(gpu.key, [])
-        for known, place in same_key:
-            if known is gpu or known == gpu:
-                return place
-        self.documents.append(self._write(gpu))
-        same_key.append((gpu, len(self.documents) - 1))
-        return len(self.documents) - 1
+    def place(self, document: dict[str, Any]) -> int:
+        key = json.dumps(document, sort_keys=True)
+        if key not in self._places:
+            self._places[key] = len(self.documents)
+            self.documents.append(document)
+        return self._places[key]
 
 
 def gpu_to_document(gpu: Gpu) -> dict[str, Any]:
@@ -121,9 +125,29 @@ def quantity_from_document(document: Mapping[str, Any]) -> Quantity:
     return Quantity(*ends, document["unit"], Basis(document["basis"]), causes)
 
 
-def _option_to_document(option: Option, gpus: _Table) -> dict[str, Any]:
+def _option_to_document(option: Option, gpus: _Table, works: _Table) -> dict[str, Any]:
     return {
         "placement": _placement_to_document(option.placement, gpus),
+        "work": works.place(_work_to_document(option)),
+        **{name: _optional(getattr(option, name), quantity_to_document) for name in COSTS},
+        "unknown": dict(option.unknown),
+        "why_not": option.why_not,
+    }
+
+
+def _option_from_document(
+    document: Mapping[str, Any], gpus: Sequence[Gpu], works: Sequence[Mapping[str, Any]]
+) -> Option:
+    values = dict(document)
+    work = works[values.pop("work")]
+    values |= {name: _optional(values[name], quantity_from_document) for name in COSTS}
+    values |= {"placement": _placement_from_document(values["placement"], gpus)}
+    return Option(**work, **values)
+
+
+def _work_to_document(option: Option) -> dict[str, Any]:
+    """What is the same for every offer of the same hardware."""
+    return {
         "layout": asdict(option.layout),
         **{name: _optional(getattr(option, name), quantity_to_document) for name in QUANTITIES},
         "memory_items": [asdict(item) for item in option.memory_items],
@@ -133,16 +157,13 @@ def _option_to_document(option: Option, gpus: _Table) -> dict[str, Any]:
         "fit_id": option.fit_id,
         "extras": {name: quantity_to_document(quantity) for name, quantity in option.extras.items()},
         "notes": list(option.notes),
-        "unknown": dict(option.unknown),
-        "why_not": option.why_not,
     }
 
 
-def _option_from_document(document: Mapping[str, Any], gpus: Sequence[Gpu]) -> Option:
+def _work_from_document(document: Mapping[str, Any]) -> Mapping[str, Any]:
     values = dict(document)
     values |= {name: _optional(values[name], quantity_from_document) for name in QUANTITIES}
-    values |= {
-        "placement": _placement_from_document(values["placement"], gpus),
+    return values | {
         "layout": Layout(**values["layout"]),
         "memory_items": tuple(MemoryItem(**item) for item in values["memory_items"]),
         "bottleneck": Bottleneck(values["bottleneck"]),
@@ -150,12 +171,11 @@ def _option_from_document(document: Mapping[str, Any], gpus: Sequence[Gpu]) -> O
         "extras": {name: quantity_from_document(entry) for name, entry in values["extras"].items()},
         "notes": tuple(values["notes"]),
     }
-    return Option(**values)
 
 
 def _placement_to_document(placement: Placement, gpus: _Table) -> dict[str, Any]:
     return {
-        "gpu": gpus.place(placement.gpu),
+        "gpu": gpus.place(gpu_to_document(placement.gpu)),
         "num_gpus": plain_decimal(placement.num_gpus),
         "offer_id": placement.offer_id,
         "offer": _optional(placement.offer, _offer_to_document),
