@@ -59,7 +59,7 @@ def _decode_place(place: str, order: str, keys: Sequence[SortKey]) -> list[Any]:
     return [_value(found, key.kind) for found, key in zip(content[1:], keys, strict=True)]
 
 
-def _value(found: Any, kind: type) -> Value | date:
+def _value(found: Any, kind: type) -> Any:
     if kind is date and type(found) is str:
         try:
             return date.fromisoformat(found)
@@ -67,8 +67,7 @@ def _value(found: Any, kind: type) -> Value | date:
             raise InvalidInput.of("after", _MALFORMED) from None
     if type(found) is not kind or not _is_sound(found):
         raise InvalidInput.of("after", _MALFORMED)
-    value: Value = found
-    return value
+    return found
 
 
 def _is_sound(value: Any) -> bool:
