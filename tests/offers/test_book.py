@@ -311,3 +311,16 @@ def test_any_text_in_any_column_is_read_or_rejected_but_never_fails(text: str, c
     line = ",".join('"' + field.replace('"', '""') + '"' for field in fields)
     for _, found in read_entries([",".join(COLUMNS), line], "mine.csv", load_catalogue()):
         assert isinstance(found, BookEntry | RejectedRow)
+
+
+def test_the_documentation_counts_the_offers_and_shows_a_row_that_can_be_read() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "prices.md").read_text(encoding="utf-8")
+    book = load_book()
+    unmapped = sum(entry.offer.gpu_key is None for entry in book)
+    assert f"{len(book)} offers of {len({entry.offer.provider for entry in book})} providers" in text
+    assert f"({unmapped} of the {len(book)})" in text
+    for name in BOOK_FILES:
+        num_rows = len((FACTS / name).read_text(encoding="utf-8").splitlines()) - 1
+        assert f"| `{name}` | {num_rows} |" in text
+    example = text.split("```csv\n")[1].split("```")[0]
+    assert len(parse_book({"example": example}, load_catalogue())) == 1
