@@ -361,16 +361,18 @@ def _try_passes(fit: Fit, samples: tuple[Sample, ...]) -> _Passes:
     usual = _usual_pass(fit)
     bandwidth = fit.bandwidth.far if fit.bandwidth is not None else 0.0
     slowest = min(sample.seconds / _num_launches(_works(sample)) for sample in samples)
-    most = slowest if fit.is_cpu else min(slowest, float(np.max(usual.launch_seconds)))
     axes = (ATTENTION_SHARES, ATTENTION_BANDWIDTH_SHARES, LAUNCH_SHARES)
     shares, bandwidths, launches = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
-    tried = PassRate(shares, bandwidths * bandwidth, launches * most)
+    tried = PassRate(shares, bandwidths * bandwidth, launches * slowest)
     rates = Rates(fit.matmul, bandwidth, tried, is_synchronous=fit.is_cpu)
     seconds = np.stack(
         [np.broadcast_to(work_seconds(_works(sample), rates).total, shares.shape) for sample in samples], axis=1
     )
     measured = np.array([sample.seconds for sample in samples])
     pull = np.log(shares / ATTENTION_SHARE) ** 2 + np.log(bandwidths / ATTENTION_BANDWIDTH_SHARE) ** 2
+    usual_launch = float(np.max(usual.launch_seconds))
+    if usual_launch > 0:
+        pull += np.log(np.maximum(launches, min(LAUNCH_SHARES[1:])) * slowest / usual_launch) ** 2
     return _Passes(samples, tried, SHARE_PULL * pull, np.log(measured / seconds), seconds)
 
 
