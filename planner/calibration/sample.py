@@ -34,8 +34,8 @@ class Bench:
 
     @property
     def key(self) -> str:
-        """ "matmul/bf16/m=1024,n=1024,k=1024": stable, unique within a suite."""
-        inside = ",".join(f"{name}={value}" for name, value in self.parameters.items())
+        """ "matmul/bf16/k=1024,m=1024,n=1024": stable whatever the order of the parameters, unique within a suite."""
+        inside = ",".join(f"{name}={value}" for name, value in sorted(self.parameters.items()))
         return f"{self.operation}/{self.dtype}/{inside}"
 
 

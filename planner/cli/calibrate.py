@@ -11,6 +11,7 @@ from planner.cli.edge import Edge, json_option, now, pass_edge
 from planner.errors import NotFound, PlannerError
 from planner.services.calibrations import CalibrationPlan, RunView, get_run, plan_calibration, request_run
 from planner.services.devices import DeviceView, list_devices
+from planner.version import code_version
 from planner.worker.calibrate import run_here
 from planner.worker.discover import discover_here
 
@@ -23,8 +24,8 @@ from planner.worker.discover import discover_here
 @pass_edge
 def calibrate(edge: Edge, device_id: str | None, suite: str, plan_only: bool) -> int:
     """Measure training and inference on this machine's devices; every later estimate uses what comes out."""
+    discovery = discover_here(edge.sessions, now())
     with edge.session() as session:
-        discovery = discover_here(session, now())
         here = [d for d in list_devices(session) if d.node_machine_id == discovery.node.machine_id and d.state == "ok"]
         chosen = [d for d in here if device_id in (None, d.id, d.uuid)]
         if not chosen:
@@ -58,7 +59,7 @@ def measure_device(edge: Edge, console: Console, device: DeviceView, plan: Calib
     """Show the plan, run it in a child process with a live bar, and say how it ended."""
     print_plan(console, device, plan)
     with edge.session() as session:
-        run_id = request_run(session, device.id, plan.suite, now()).id
+        run_id = request_run(session, device.id, plan.suite, now(), code_version=code_version()).id
     columns = (
         TextColumn("  {task.description:<44.44}"),
         BarColumn(),
@@ -69,7 +70,7 @@ def measure_device(edge: Edge, console: Console, device: DeviceView, plan: Calib
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("starting", total=plan.num_benches)
         run_here(
-            edge.settings,
+            edge.sessions,
             run_id,
             on_progress=lambda done, bench: progress.update(task, completed=done, description=bench or "finishing"),
         )

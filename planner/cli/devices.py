@@ -18,9 +18,9 @@ from planner.worker.discover import discover_here
 def devices(edge: Edge, scan: bool) -> None:
     """List the nodes' devices: what the driver calls them, which catalogue entry they are, and their state."""
     problems: tuple[str, ...] = ()
+    if scan:
+        problems = discover_here(edge.sessions, now()).problems
     with edge.session() as session:
-        if scan:
-            problems = discover_here(session, now()).problems
         found = list_devices(session)
     if edge.as_json:
         edge.print_json({"devices": found, "problems": problems})

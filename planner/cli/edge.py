@@ -17,7 +17,7 @@ from rich.console import Console
 from planner.errors import InvalidInput, PlannerError
 from planner.services.documents import document
 from planner.settings import Settings
-from planner.store.engine import Engine, Session, check_schema, make_engine, session_factory
+from planner.store.engine import Engine, Session, Sessions, check_schema, make_engine, session_factory
 
 
 @dataclass
@@ -38,10 +38,15 @@ class Edge:
         check_schema(engine)
         return engine
 
+    @property
+    def sessions(self) -> Sessions:
+        """Sessions on that database."""
+        return session_factory(self.engine)
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """One unit of work: committed when the block ends well, else rolled back."""
-        with session_factory(self.engine).begin() as session:
+        with self.sessions.begin() as session:
             yield session
 
     def print_json(self, value: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -55,7 +56,7 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--top", default=8, show_default=True, type=click.IntRange(1, 1000), help="How many options to print.")
 @json_option
 @pass_edge
-def estimate(edge: Edge, estimate_id: str | None, top: int, **fields: Any) -> int:
+def estimate(edge: Edge, /, estimate_id: str | None, top: int, **fields: Any) -> int:
     """Estimate time, memory, energy and cost of a job, with ranges, and say why the other options lost."""
     given = without_blanks({name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()})
     with edge.session() as session:
@@ -106,14 +107,15 @@ def options_table(options: typing.Sequence[Option], is_service: bool) -> Table:
             if is_service
             else span(option.seconds, units.format_seconds),
             f"{units.format_bytes(option.memory_bytes.mid)} of {units.format_bytes(option.usable_memory_bytes)}",
-            span(energy, (lambda watts: f"{watts:,.0f} W") if is_service else units.format_energy),
-            span(
-                option.cost_per_hour if is_service else option.cost,
-                lambda amount, currency=currency: units.format_money(amount, currency),
-            ),
+            span(energy, _watts if is_service else units.format_energy),
+            span(option.cost_per_hour if is_service else option.cost, partial(units.format_money, currency=currency)),
             option.basis,
         )
     return table
+
+
+def _watts(value: float) -> str:
+    return f"{value:,.0f} W"
 
 
 def span(quantity: Quantity | None, show: Callable[[float], str]) -> str:

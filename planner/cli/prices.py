@@ -26,7 +26,7 @@ from planner.services.requests import PriceQuery, parse, without_blanks
 @click.option("--known-at", help="… as far as was known at this moment.")
 @json_option
 @pass_edge
-def prices(edge: Edge, **options: Any) -> None:
+def prices(edge: Edge, /, **options: Any) -> None:
     """Print offers with the price that holds, cheapest GPU-hour first. Every price shows its age."""
     query = parse(PriceQuery, without_blanks(options))
     moment = now()

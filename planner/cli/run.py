@@ -77,10 +77,10 @@ def prepare(edge: Edge) -> None:
     upgrade(settings.database_url)
     catalogue = load_catalogue()
     moment = now()
+    discovery = discover_here(edge.sessions, moment)
     with edge.session() as session:
         sync_price_book(session, moment)
         ages = price_book_age(session, moment)
-        discovery = discover_here(session, moment)
         found = list_devices(session)
     console.print(f"[bold]GPU Planner[/bold] {code_version()}")
     console.print(f"  data       {settings.home}")
@@ -96,8 +96,8 @@ def prepare(edge: Edge) -> None:
 
 def devices_to_calibrate(edge: Edge) -> list[DeviceView]:
     """The devices of this machine that work and were never calibrated."""
+    machine_id = discover_here(edge.sessions, now()).node.machine_id
     with edge.session() as session:
-        machine_id = discover_here(session, now()).node.machine_id
         return [
             device
             for device in list_devices(session)

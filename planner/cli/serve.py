@@ -6,14 +6,14 @@ import click
 
 from planner.cli.edge import Edge, json_option, pass_edge
 from planner.store.migrate import current, upgrade
-from planner.web.server import serve_pages
-from planner.worker.main import run_worker
 
 
 @click.command(epilog="Example: PLANNER_PORT=8800 planner serve")
 @pass_edge
 def serve(edge: Edge) -> None:
     """Serve the pages and the REST API at http://127.0.0.1:8750 (PLANNER_PORT) until Ctrl-C."""
+    from planner.web.server import serve_pages  # Flask is read when it is needed: other commands start sooner
+
     serve_pages(edge.settings.with_secret())
 
 
@@ -21,6 +21,8 @@ def serve(edge: Edge) -> None:
 @pass_edge
 def worker(edge: Edge) -> None:
     """Watch the schedules and calibrate this machine's devices when they are due, until Ctrl-C."""
+    from planner.worker.main import run_worker  # likewise APScheduler
+
     run_worker(edge.settings)
 
 

@@ -92,8 +92,8 @@ def make_estimate(session: Session, request: EstimateRequest, now: datetime, cod
         *(_offer_placement(item, catalogue) for item in priced if _passes(item, request)),
     ]
     found = apply_limits(answer(job, placements, fits, goal=request.goal), request.limits())
-    used_prices = {option.placement.price_id for option in found.options} - {None}
-    used_fits = {option.fit_id for option in found.options} - {None}
+    price_ids = {option.placement.price_id for option in found.options if option.placement.price_id is not None}
+    fit_ids = {option.fit_id for option in found.options if option.fit_id is not None}
     row = store.add(
         session,
         job_kind=job_kind(job),
@@ -105,8 +105,8 @@ def make_estimate(session: Session, request: EstimateRequest, now: datetime, cod
         request=document(request.model_dump(exclude_defaults=True)),
         summary=document(_summary(job, found)),
         result=answer_to_document(found),
-        price_ids=sorted(used_prices),
-        fit_ids=sorted(used_fits),
+        price_ids=sorted(price_ids),
+        fit_ids=sorted(fit_ids),
         catalogue_version=catalogue.version,
         code_version=code_version,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import DBAPIError as DatabaseError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
@@ -19,8 +20,10 @@ from planner.store.revision import current_revision, head_revision
 BUSY_SECONDS = 30.0
 
 __all__ = [
+    "DatabaseError",
     "Engine",
     "Session",
+    "Sessions",
     "check_schema",
     "database_now",
     "make_engine",
@@ -58,12 +61,15 @@ def make_engine(url: str, *, pooled: bool = True) -> Engine:
     return create_engine(parsed, connect_args={"connect_timeout": 10}, **options)
 
 
-def session_factory(engine: Engine) -> sessionmaker[Session]:
+Sessions = sessionmaker[Session]
+
+
+def session_factory(engine: Engine) -> Sessions:
     """Sessions whose objects stay readable after the commit."""
     return sessionmaker(engine, expire_on_commit=False)
 
 
-def reader_factory(engine: Engine) -> sessionmaker[Session]:
+def reader_factory(engine: Engine) -> Sessions:
     """Sessions that only read: on SQLite they never wait for a writer, on PostgreSQL the server refuses writes."""
     return session_factory(engine.execution_options(readonly=True, postgresql_readonly=True))
 

@@ -128,7 +128,7 @@ def find(
 
 def get(session: Session, offer_id: int, as_of: datetime, known_at: datetime) -> PricedOffer | None:
     """The offer with the price that held at `as_of` as far as was known at `known_at`."""
-    query, _ = _with_prices(as_of, known_at, [OfferRow.id == offer_id])
+    query, _ = _with_prices(as_of, known_at, [OfferRow.id == offer_id], PriceRow.offer_id == offer_id)
     row = session.execute(query).one_or_none()
     return None if row is None else _priced(row)
 
@@ -296,16 +296,14 @@ def _conditions(filters: OfferFilter) -> list[ColumnElement[bool]]:
 
 
 def _with_prices(
-    as_of: datetime, known_at: datetime, conditions: Sequence[ColumnElement[bool]]
+    as_of: datetime, known_at: datetime, conditions: Sequence[ColumnElement[bool]], *of_prices: ColumnElement[bool]
 ) -> tuple[Select[Any], type[PriceRow]]:
     """Offers, each with the price in force or nulls: the valid-latest one, of its corrections the last recorded."""
     latest_first = (PriceRow.valid_from.desc(), PriceRow.recorded_at.desc(), PriceRow.id.desc())
     position = func.row_number().over(partition_by=PriceRow.offer_id, order_by=latest_first)
     known = select(PriceRow, position.label("position")).where(
-        PriceRow.valid_from <= as_of, PriceRow.recorded_at <= known_at
+        PriceRow.valid_from <= as_of, PriceRow.recorded_at <= known_at, *of_prices
     )
-    if conditions:
-        known = known.where(PriceRow.offer_id.in_(select(OfferRow.id).where(*conditions)))
     ranked = known.subquery()
     price = aliased(PriceRow, ranked)
     query = (

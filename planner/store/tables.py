@@ -68,7 +68,7 @@ class NodeRow(Base):
 
 
 class DeviceRow(Base):
-    """A physical accelerator or CPU, known by its UUID. `last_fence` is the last fence number given out for it."""
+    """A physical accelerator or CPU, known by its UUID."""
 
     __tablename__ = "devices"
     id: Mapped[str] = mapped_column(Ulid, primary_key=True)
@@ -89,7 +89,6 @@ class DeviceRow(Base):
     first_seen_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     missing_since: Mapped[datetime | None]
-    last_fence: Mapped[int] = mapped_column(BigInteger, default=0)
     __table_args__ = (CheckConstraint("state IN ('ok','missing','quarantined')", name="state"),)
 
 
@@ -149,11 +148,14 @@ class JobRow(Base):
 
 
 class ScheduleRow(Base):
-    """When to calibrate what: a cron rule in a zone. `device_id` NULL means every device of every node."""
+    """When to calibrate what: a cron rule in a zone. `device_id` NULL means every device of every node.
+
+    `updated_at` is when its rule or its being enabled last changed: due times before it do not count.
+    """
 
     __tablename__ = "schedules"
     id: Mapped[str] = mapped_column(Ulid, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
     suite: Mapped[str] = mapped_column(String(50))
     cron: Mapped[str] = mapped_column(String(200))
     timezone: Mapped[str] = mapped_column(String(100))
@@ -161,6 +163,7 @@ class ScheduleRow(Base):
     enabled: Mapped[bool]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    archived_at: Mapped[datetime | None]
 
 
 class RunRow(Base):

@@ -116,7 +116,7 @@ class EstimateRequest(Request):
         changes = {name: value for name, value in given.items() if value is not None}
         if base is None:
             _require(self, ("layers", "hidden", "heads", "ffn", "vocab"), "a custom architecture needs it")
-            changes.setdefault("num_kv_heads", self.heads)
+            changes.setdefault("num_kv_heads", changes["num_heads"])
             return _transformer({"name": self.name or "custom", **changes})
         if not changes:
             return base
@@ -138,7 +138,7 @@ class EstimateRequest(Request):
             micro_batch=self.micro_batch or (base.micro_batch if base else None),
             recompute=_pick(self.recompute, base and base.recompute, Recompute.NONE),
         )
-        problems = []
+        problems: list[FieldProblem] = []
         _check_context(problems, "sequence_length", job.sequence_length, architecture)
         if job.micro_batch is not None and job.micro_batch > job.global_batch:
             problems.append(

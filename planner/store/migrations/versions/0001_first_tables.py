@@ -101,7 +101,6 @@ def upgrade() -> None:
         sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("missing_since", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("last_fence", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("state IN ('ok','missing','quarantined')", name="ck_devices_state"),
         sa.ForeignKeyConstraint(["node_id"], ["nodes.id"], name="fk_devices_node_id"),
         sa.PrimaryKeyConstraint("id", name="pk_devices"),
@@ -168,9 +167,9 @@ def upgrade() -> None:
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["device_id"], ["devices.id"], name="fk_schedules_device_id"),
         sa.PrimaryKeyConstraint("id", name="pk_schedules"),
-        sa.UniqueConstraint("name", name="uq_schedules_name"),
     )
     op.create_table(
         "runs",

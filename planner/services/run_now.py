@@ -1,0 +1,41 @@
+"""Do what a schedule would do, at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from planner.errors import Conflict
+from planner.inventory.device import DeviceState
+from planner.services.calibrations import RunView, request_run
+from planner.services.devices import list_devices
+from planner.services.schedules import get_schedule
+from planner.store.engine import Session
+
+
+@dataclass(frozen=True, slots=True)
+class RunNow:
+    """The runs that were queued, and why the other devices got none."""
+
+    queued: tuple[RunView, ...]
+    refused: tuple[str, ...]
+
+
+def run_schedule_now(session: Session, schedule_id: str, now: datetime, code_version: str) -> RunNow:
+    """Queue a run of the schedule's suite on its device, or on all that work. Raises Conflict where none can be queued."""
+    schedule = get_schedule(session, schedule_id, now)
+    targets = [
+        device
+        for device in list_devices(session)
+        if (device.state is DeviceState.OK if schedule.device_id is None else device.id == schedule.device_id)
+    ]
+    queued: list[RunView] = []
+    refused: list[str] = []
+    for device in targets:
+        try:
+            queued.append(request_run(session, device.id, schedule.suite, now, code_version=code_version))
+        except Conflict as error:
+            refused.append(str(error))
+    if not queued:
+        raise Conflict("; ".join(refused) or "no device is ready to be calibrated")
+    return RunNow(tuple(queued), tuple(refused))

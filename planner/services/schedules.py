@@ -1,0 +1,240 @@
+"""Schedules of recurring calibration: keep them, say when they are due, and turn a due time into runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ulid import ULID
+
+from planner.calibration.due import Rule
+from planner.calibration.run_states import RunState
+from planner.calibration.suites import get_suite
+from planner.errors import FieldProblem, InvalidInput, NotFound
+from planner.inventory.device import DeviceState
+from planner.services.calibrations import RunView, new_run_row, run_view
+from planner.services.requests import ScheduleRequest
+from planner.store import devices as device_store
+from planner.store import runs as run_store
+from planner.store import schedules as store
+from planner.store.engine import Session
+from planner.store.tables import DeviceRow, RunRow, ScheduleRow
+
+NUM_PREVIEWED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """A schedule with its rule in words and, while it is enabled, its next due times (UTC)."""
+
+    id: str
+    name: str
+    suite: str
+    cron: str
+    timezone: str
+    in_words: str
+    device_id: str | None
+    device_name: str | None  # None: every device of every node
+    enabled: bool
+    created_at: datetime
+    updated_at: datetime
+    next_due: tuple[datetime, ...]
+    last_run_id: str | None
+    last_run_state: RunState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a rule means: in words, and its next due times (UTC)."""
+
+    in_words: str
+    next_due: tuple[datetime, ...]
+
+
+def preview(cron: str, timezone: str, now: datetime, number: int = NUM_PREVIEWED) -> Preview:
+    """The rule in words and its next due times. Raises InvalidInput for a rule or a zone that cannot be used."""
+    rule = Rule.read(cron, timezone)
+    return Preview(rule.in_words(), tuple(rule.next_due(now, number)))
+
+
+def next_due(cron: str, timezone: str, after: datetime, number: int) -> list[datetime]:
+    """The next due times later than `after`, in UTC."""
+    return Rule.read(cron, timezone).next_due(after, number)
+
+
+def create_schedule(session: Session, request: ScheduleRequest, now: datetime) -> ScheduleView:
+    """Keep a new schedule. Raises InvalidInput naming every field that cannot be used."""
+    rule = _checked(session, request, own_id=None)
+    row = ScheduleRow(
+        id=str(ULID.from_datetime(now)),
+        name=request.name,
+        suite=request.suite,
+        cron=rule.cron,
+        timezone=rule.timezone,
+        device_id=request.device_id,
+        enabled=request.enabled,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(row)
+    session.flush()
+    return get_schedule(session, row.id, now)
+
+
+def update_schedule(session: Session, schedule_id: str, request: ScheduleRequest, now: datetime) -> ScheduleView:
+    """Change a schedule. Runs that are queued already keep what they were asked for."""
+    row = _row(session, schedule_id, lock=True)
+    rule = _checked(session, request, own_id=schedule_id)
+    row.name = request.name
+    row.suite = request.suite
+    row.cron = rule.cron
+    row.timezone = rule.timezone
+    row.device_id = request.device_id
+    row.enabled = request.enabled
+    row.updated_at = now
+    session.flush()
+    return get_schedule(session, schedule_id, now)
+
+
+def set_enabled(session: Session, schedule_id: str, enabled: bool, now: datetime) -> ScheduleView:
+    """Pause or resume. Due times that pass during a pause do not count afterwards."""
+    row = _row(session, schedule_id, lock=True)
+    if row.enabled != enabled:
+        row.enabled = enabled
+        row.updated_at = now
+        session.flush()
+    return get_schedule(session, schedule_id, now)
+
+
+def archive_schedule(session: Session, schedule_id: str, now: datetime) -> None:
+    """Take a schedule away; its past runs stay and still say which schedule asked for them."""
+    row = _row(session, schedule_id, lock=True)
+    row.enabled = False
+    row.archived_at = now
+    row.updated_at = now
+    session.flush()
+
+
+def list_schedules(session: Session, now: datetime) -> list[ScheduleView]:
+    """All schedules by name."""
+    names = {device.id: device.name for device, _ in device_store.all_devices(session)}
+    runs = store.last_runs(session)
+    return [_view(row, names, runs.get(row.id), now) for row in store.schedules(session)]
+
+
+def get_schedule(session: Session, schedule_id: str, now: datetime) -> ScheduleView:
+    """The schedule of that id; raises NotFound."""
+    _row(session, schedule_id)
+    return next(view for view in list_schedules(session, now) if view.id == schedule_id)
+
+
+def due_times(session: Session, now: datetime) -> dict[str, datetime]:
+    """The next due time (UTC) of every enabled schedule, by its id."""
+    found = {}
+    for row in store.schedules(session, enabled_only=True):
+        coming = Rule(row.cron, row.timezone).next_due(now, 1)
+        if coming:
+            found[row.id] = coming[0]
+    return found
+
+
+def fall_due(session: Session, schedule_id: str, now: datetime, code_version: str, actor: str) -> list[RunView]:
+    """Queue what the schedule owes: one run per device for its latest due time, saying how many were missed before it.
+
+    Safe to call at any time and from several processes: the schedule's row is locked, and a run is unique per
+    schedule, due time and device. A device that has a run under way, or does not work, gets a run that ended so.
+    """
+    row = store.get_schedule(session, schedule_id, lock=True)
+    if row is None or not row.enabled:
+        return []
+    before = store.last_due(session, schedule_id)
+    since = row.updated_at if before is None else max(before, row.updated_at)
+    latest = Rule(row.cron, row.timezone).latest_due(since, now)
+    if latest is None:
+        return []
+    due_at, num_missed = latest
+    return [
+        _queue(session, row, device, due_at, num_missed, now, code_version, actor) for device in _targets(session, row)
+    ]
+
+
+def _queue(
+    session: Session,
+    schedule: ScheduleRow,
+    device: DeviceRow,
+    due_at: datetime,
+    num_missed: int,
+    now: datetime,
+    code_version: str,
+    actor: str,
+) -> RunView:
+    under_way = run_store.active_run(session, device.id)
+    run = new_run_row(device, get_suite(schedule.suite), now, code_version)
+    run.schedule_id, run.due_at, run.num_missed = schedule.id, due_at, num_missed
+    missed = f"; {num_missed} due before it were missed" if num_missed else ""
+    run_store.add_run(session, run, now, actor, f"due by schedule {schedule.name!r}{missed}")
+    if under_way is not None:
+        reason = f"skipped: run {under_way.id} of this device is still {under_way.state}"
+        _end(session, run, RunState.BUSY, reason, now, actor)
+    elif device.state != DeviceState.OK:
+        _end(session, run, RunState.CANCELLED, f"skipped: the device is {device.state}", now, actor)
+    return run_view(run, device)
+
+
+def _end(session: Session, run: RunRow, state: RunState, reason: str, now: datetime, actor: str) -> None:
+    run.error = reason
+    run_store.move(session, run, state, now, actor, reason)
+
+
+def _targets(session: Session, schedule: ScheduleRow) -> list[DeviceRow]:
+    devices = [device for device, _ in device_store.all_devices(session)]
+    if schedule.device_id is not None:
+        return [device for device in devices if device.id == schedule.device_id]
+    return [device for device in devices if device.state != DeviceState.MISSING]
+
+
+def _checked(session: Session, request: ScheduleRequest, own_id: str | None) -> Rule:
+    problems: list[FieldProblem] = []
+    rule = None
+    try:
+        rule = Rule.read(request.cron, request.timezone)
+    except InvalidInput as error:
+        problems.extend(error.problems)
+    try:
+        get_suite(request.suite)
+    except NotFound as error:
+        problems.append(FieldProblem("suite", str(error)))
+    if request.device_id is not None and device_store.get_device(session, request.device_id) is None:
+        problems.append(FieldProblem("device_id", f"there is no device {request.device_id!r}"))
+    if any(row.name == request.name and row.id != own_id for row in store.schedules(session)):
+        problems.append(FieldProblem("name", f"{request.name!r} is the name of another schedule"))
+    if problems or rule is None:
+        raise InvalidInput(problems)
+    return rule
+
+
+def _row(session: Session, schedule_id: str, *, lock: bool = False) -> ScheduleRow:
+    row = store.get_schedule(session, schedule_id, lock=lock)
+    if row is None:
+        raise NotFound(f"there is no schedule {schedule_id!r}")
+    return row
+
+
+def _view(row: ScheduleRow, device_names: dict[str, str], run: RunRow | None, now: datetime) -> ScheduleView:
+    rule = Rule(row.cron, row.timezone)
+    return ScheduleView(
+        id=row.id,
+        name=row.name,
+        suite=row.suite,
+        cron=row.cron,
+        timezone=row.timezone,
+        in_words=rule.in_words(),
+        device_id=row.device_id,
+        device_name=None if row.device_id is None else device_names.get(row.device_id),
+        enabled=row.enabled,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        next_due=tuple(rule.next_due(now, NUM_PREVIEWED)) if row.enabled else (),
+        last_run_id=None if run is None else run.id,
+        last_run_state=None if run is None else RunState(run.state),
+    )

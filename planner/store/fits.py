@@ -1,0 +1,41 @@
+"""Fits: appended documents, of which each device's newest counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+from ulid import ULID
+
+from planner.store.tables import FitRow
+
+
+def add_fit(
+    session: Session,
+    device_id: str,
+    gpu_key: str | None,
+    run_ids: Sequence[str],
+    document: Mapping[str, Any],
+    code_version: str,
+    now: datetime,
+) -> str:
+    """Append a fit; returns its id."""
+    row = FitRow(
+        id=str(ULID.from_datetime(now)),
+        device_id=device_id,
+        gpu_key=gpu_key,
+        created_at=now,
+        run_ids=list(run_ids),
+        code_version=code_version,
+        document=dict(document),
+    )
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def get_fit(session: Session, fit_id: str) -> FitRow | None:
+    """The fit of that id."""
+    return session.get(FitRow, fit_id)

@@ -1,0 +1,81 @@
+"""Leases: a named right with an end on the database's clock and a fence number that rises with every claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from planner.store.engine import database_now
+from planner.store.tables import LeaseRow
+
+LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A held lease. Whoever shows a smaller fence than the newest is a zombie, and its words are not taken."""
+
+    name: str
+    holder: str
+    fence: int
+    expires_at: datetime
+
+
+def claim(
+    session: Session, name: str, holder: str, boot_id: str, term: timedelta, run_id: str | None = None
+) -> Lease | None:
+    """Take the lease if nobody holds it (or the holder's time is up, or it is ours already); None otherwise."""
+    _ensure(session, name)
+    now = database_now(session)
+    free = or_(LeaseRow.holder.is_(None), LeaseRow.expires_at <= now, LeaseRow.holder == holder)
+    change = (
+        update(LeaseRow)
+        .where(LeaseRow.name == name, free)
+        .values(holder=holder, boot_id=boot_id, run_id=run_id, fence=LeaseRow.fence + 1, expires_at=now + term)
+        .returning(LeaseRow.fence)
+    )
+    fence = session.execute(change).scalar_one_or_none()
+    return None if fence is None else Lease(name, holder, fence, now + term)
+
+
+def renew(session: Session, lease: Lease, term: timedelta) -> Lease | None:
+    """Push the end out; None where the lease is ours no more, or its time is up already."""
+    now = database_now(session)
+    change = (
+        update(LeaseRow)
+        .where(LeaseRow.name == lease.name, LeaseRow.fence == lease.fence, LeaseRow.expires_at > now)
+        .values(expires_at=now + term)
+        .returning(LeaseRow.fence)
+    )
+    if session.execute(change).scalar_one_or_none() is None:
+        return None
+    return Lease(lease.name, lease.holder, lease.fence, now + term)
+
+
+def release(session: Session, lease: Lease) -> None:
+    """Give the lease back, if it is still ours."""
+    change = update(LeaseRow).where(LeaseRow.name == lease.name, LeaseRow.fence == lease.fence)
+    session.execute(change.values(holder=None, run_id=None, expires_at=LONG_AGO))
+
+
+def is_current(session: Session, name: str, fence: int) -> bool:
+    """Whether `fence` is still the newest of this lease; locks the row until the transaction ends."""
+    newest = session.execute(select(LeaseRow.fence).where(LeaseRow.name == name).with_for_update()).scalar_one_or_none()
+    return newest == fence
+
+
+def is_held(session: Session, name: str) -> bool:
+    """Whether somebody holds the lease at this moment of the database's clock."""
+    now = database_now(session)
+    found = select(LeaseRow.name).where(LeaseRow.name == name, LeaseRow.holder.is_not(None), LeaseRow.expires_at > now)
+    return session.execute(found).first() is not None
+
+
+def _ensure(session: Session, name: str) -> None:
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    row = insert(LeaseRow).values(name=name, holder=None, boot_id=None, run_id=None, fence=0, expires_at=LONG_AGO)
+    session.execute(row.on_conflict_do_nothing(index_elements=["name"]))

@@ -1,0 +1,36 @@
+"""Schedules of calibration and the due times that became runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from planner.store.tables import RunRow, ScheduleRow
+
+
+def schedules(session: Session, *, enabled_only: bool = False) -> list[ScheduleRow]:
+    """The schedules that are not archived, by name."""
+    query = select(ScheduleRow).where(ScheduleRow.archived_at.is_(None))
+    if enabled_only:
+        query = query.where(ScheduleRow.enabled)
+    return list(session.execute(query.order_by(ScheduleRow.name, ScheduleRow.id)).scalars())
+
+
+def get_schedule(session: Session, schedule_id: str, *, lock: bool = False) -> ScheduleRow | None:
+    """The schedule of that id unless it is archived, locked until the transaction ends where asked."""
+    query = select(ScheduleRow).where(ScheduleRow.id == schedule_id, ScheduleRow.archived_at.is_(None))
+    return session.execute(query.with_for_update() if lock else query).scalar_one_or_none()
+
+
+def last_due(session: Session, schedule_id: str) -> datetime | None:
+    """The latest due time that became a run."""
+    return session.execute(select(func.max(RunRow.due_at)).where(RunRow.schedule_id == schedule_id)).scalar_one()
+
+
+def last_runs(session: Session) -> dict[str, RunRow]:
+    """The newest run by schedule id."""
+    newest = select(func.max(RunRow.id)).where(RunRow.schedule_id.is_not(None)).group_by(RunRow.schedule_id)
+    rows = session.execute(select(RunRow).where(RunRow.id.in_(newest))).scalars()
+    return {row.schedule_id: row for row in rows if row.schedule_id is not None}
