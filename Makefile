@@ -2,17 +2,23 @@
 # All paths are relative, so that a checkout may lie in a folder with a space in its name.
 
 .DELETE_ON_ERROR:
-.PHONY: run test check format assets lock-check clean help
+.PHONY: help run test check format assets clean
 
 VENV := .venv
-BIN := $(VENV)/bin
+PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP := $(PY) -m pip --disable-pip-version-check
 CONSTRAINTS := -c constraints/lock.txt
 # TORCH=cpu takes torch's CPU build from an index or folder that you name with PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS.
 TORCH_PIN := $(if $(filter cpu,$(TORCH)),'torch==2.13.0+cpu','torch==2.13.0')
 WORKERS ?= 2
+ASSETS := planner/web/static/vendor/.installed
+
+# What pip installs names this folder and this Python; where either has moved away the environment is made anew.
+ifneq ($(shell [ "$$(cat $(VENV)/made-in 2>/dev/null)" = "$$(pwd -P)" ] && $(PY) -c 'print("works")' 2>/dev/null),works)
+.PHONY: $(VENV)/made-in
+endif
 
 help:
 	@echo "make run     set up, calibrate this machine, print a first estimate and open the service"
@@ -22,33 +28,44 @@ help:
 	@echo "make assets  the pages' stylesheet and scripts from pinned npm packages"
 	@echo "make clean   remove what the other commands made, except your data in var/"
 
-$(VENV)/python.stamp:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; name one with: make PYTHON=/path/to/python"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	touch $@
-
-$(VENV)/run.stamp: $(VENV)/python.stamp pyproject.toml constraints/lock.txt
-	$(PIP) install --quiet $(CONSTRAINTS) $(TORCH_PIN) -e .
-	touch $@
-
-$(VENV)/dev.stamp: $(VENV)/run.stamp
-	$(PIP) install --quiet $(CONSTRAINTS) -e '.[dev]'
-	touch $@
-
-run: $(VENV)/run.stamp assets
-	$(BIN)/planner run
+run: $(VENV)/run.stamp
+	@$(MAKE) --no-print-directory assets || echo "Going on with plain pages."
+	@$(PY) -m planner run
 
 test: $(VENV)/dev.stamp assets check
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/dev.stamp
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 format: $(VENV)/dev.stamp
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+assets: $(ASSETS)
 
 clean:
-	rm -rf $(VENV) node_modules planner/web/static/vendor dist build
+	rm -rf $(VENV) .make node_modules planner/web/static/vendor dist build
+
+$(VENV)/made-in:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; name one with: make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV) …"
+	@$(PYTHON) -m venv $(if $(wildcard $@),--clear) $(VENV)
+	@pwd -P > $@
+
+$(VENV)/run.stamp: $(VENV)/made-in pyproject.toml constraints/lock.txt
+	@echo "Installing the planner and what it needs, torch among it; about a minute …"
+	@$(PIP) install --quiet $(CONSTRAINTS) $(TORCH_PIN) -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	@echo "Installing what the tests and checks need …"
+	@$(PIP) install --quiet $(CONSTRAINTS) -e '.[dev]'
+	@touch $@
+
+$(ASSETS): package.json package-lock.json .npmrc scripts/assets.py | $(VENV)/run.stamp
+	@echo "Installing the pages' stylesheet and scripts …"
+	@$(PY) scripts/assets.py
+	@touch $@
