@@ -22,7 +22,7 @@ class RunNow:
 
 
 def run_schedule_now(session: Session, schedule_id: str, now: datetime, code_version: str) -> RunNow:
-    """Queue a run of the schedule's suite on its device, or on all that work. Raises Conflict where none can be queued."""
+    """Queue a run of the schedule's suite on its device or on all that work. Raises Conflict if none can be."""
     schedule = get_schedule(session, schedule_id, now)
     targets = [
         device

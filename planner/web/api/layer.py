@@ -1,0 +1,196 @@
+"""The thin layer between Flask and the API's views: it reads and refuses requests and shapes answers.
+
+A view takes its path values, its validated `query` and `body`, and returns views of the services (dataclasses) or a
+Response. What the layer knows of each operation is what the OpenAPI document is drawn from, so the two cannot differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from planner.errors import FieldProblem, InvalidInput, NotFound
+from planner.services.documents import document
+from planner.services.requests import parse
+
+View = Callable[..., Any]
+MAX_PATH_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one address: what it takes and what it answers with."""
+
+    method: str
+    path: str  # as Flask writes it
+    name: str
+    summary: str
+    description: str
+    tag: str
+    view: View
+    answers: Any  # a type that pydantic can describe; str for text
+    status: int = 200
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    content_type: str = "application/json"
+    problems: tuple[int, ...] = ()
+    location: bool = False  # answers with a Location header
+
+
+@dataclass
+class Api:
+    """All operations, in the order in which they are described."""
+
+    operations: list[Operation] = field(default_factory=list)
+
+    def operation(self, method: str, path: str, *, tag: str, answers: Any, **more: Any) -> Callable[[View], View]:
+        """Register a view. Its docstring's first line is the summary, the rest the description."""
+
+        def register(view: View) -> View:
+            summary, _, rest = (view.__doc__ or "").strip().partition("\n")
+            self.operations.append(
+                Operation(
+                    method=method,
+                    path=path,
+                    name=view.__name__,
+                    summary=summary.rstrip("."),
+                    description=" ".join(rest.split()),
+                    tag=tag,
+                    view=view,
+                    answers=answers,
+                    **more,
+                )
+            )
+            return view
+
+        return register
+
+    def get(self, path: str, **more: Any) -> Callable[[View], View]:
+        return self.operation("GET", path, **more)
+
+    def post(self, path: str, **more: Any) -> Callable[[View], View]:
+        return self.operation("POST", path, **more)
+
+    def put(self, path: str, **more: Any) -> Callable[[View], View]:
+        return self.operation("PUT", path, **more)
+
+    def delete(self, path: str, **more: Any) -> Callable[[View], View]:
+        return self.operation("DELETE", path, **more)
+
+    def attach(self, blueprint: Blueprint) -> None:
+        for found in self.operations:
+            blueprint.add_url_rule(found.path, found.name, _handler(found), methods=[found.method])
+
+
+def _handler(operation: Operation) -> View:
+    def handle(**path: Any) -> Response:
+        _check_path(path)
+        arguments: dict[str, Any] = dict(path)
+        given = query_values()
+        if operation.query is not None:
+            arguments["query"] = parse(operation.query, given)
+        elif given:
+            raise InvalidInput([FieldProblem(name, "is not a parameter of this address") for name in given])
+        if operation.body is not None:
+            arguments["body"] = parse(operation.body, json_body())
+        return _response(operation, operation.view(**arguments))
+
+    handle.__name__ = operation.name
+    return handle
+
+
+def query_values() -> dict[str, str]:
+    """The query parameters, each given once. Raises InvalidInput for repeated ones and for text that is no text."""
+    values = request.args.to_dict(flat=False)
+    problems = [
+        FieldProblem(name, f"is given {len(several)} times; give it once")
+        for name, several in values.items()
+        if len(several) > 1
+    ]
+    problems += _unreadable(values)
+    if problems:
+        raise InvalidInput(problems)
+    return {name: several[0] for name, several in values.items()}
+
+
+def json_body() -> dict[str, Any]:
+    """The body as a JSON object. Raises 415 for another type, 400 for what is not JSON, InvalidInput for no object."""
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType
+    try:
+        value = json.loads(
+            request.get_data().decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise InvalidInput.of("request", "must be a JSON object")
+    if problems := _unreadable(value):
+        raise InvalidInput(problems)
+    return value
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _unreadable(values: Mapping[str, Any]) -> list[FieldProblem]:
+    """Text that no database keeps: NUL characters and halves of surrogate pairs."""
+    return [
+        FieldProblem(name if is_text(name) else "request", "holds a character that is no text")
+        for name, value in values.items()
+        if not is_text(name) or not _all_text(value)
+    ]
+
+
+def _all_text(value: Any) -> bool:
+    if isinstance(value, str):
+        return is_text(value)
+    if isinstance(value, list):
+        return all(_all_text(item) for item in value)
+    if isinstance(value, dict):
+        return all(is_text(name) and _all_text(item) for name, item in value.items())
+    return True
+
+
+def is_text(value: str) -> bool:
+    """Whether every character can be stored: no NUL, no lone surrogate."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _check_path(path: Mapping[str, Any]) -> None:
+    for value in path.values():
+        if isinstance(value, str) and (len(value) > MAX_PATH_TEXT or not is_text(value)):
+            raise NotFound("There is nothing at this address.")
+
+
+def _response(operation: Operation, found: Any) -> Response:
+    if isinstance(found, Response):
+        response = found
+    elif operation.status == 204:
+        response = Response(status=204)
+    else:
+        headers = {}
+        if operation.location:
+            found, headers["Location"] = found
+        body = json.dumps(document(found), ensure_ascii=False, allow_nan=False)
+        response = Response(body, operation.status, headers, content_type=operation.content_type)
+    if request.method in ("GET", "HEAD") and response.status_code == 200:
+        response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.make_conditional(request)
+    return response

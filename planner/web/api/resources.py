@@ -1,0 +1,298 @@
+"""The API's views: each parses (the layer does), calls one service and answers with its view."""
+
+from __future__ import annotations
+
+from flask import Response, url_for
+
+from planner.calibration.suites import SUITES
+from planner.errors import NotFound, Unavailable
+from planner.hardware.catalogue import load_catalogue
+from planner.hardware.gpu import Gpu
+from planner.jobs.document import job_kind
+from planner.jobs.presets import ARCHITECTURES, JOBS
+from planner.services.calibrations import (
+    CalibrationPlan,
+    RunDetail,
+    RunView,
+    cancel_run,
+    get_run,
+    list_runs,
+    plan_calibration,
+    request_run,
+)
+from planner.services.devices import DeviceView, get_device, list_devices
+from planner.services.estimates import get_estimate, list_estimates, make_estimate
+from planner.services.offers import (
+    find_prices,
+    get_offer,
+    next_after,
+    price_book_age,
+    price_facets,
+    price_history,
+)
+from planner.services.requests import CalibrationRequest, EstimateRequest, PriceQuery, ScheduleRequest
+from planner.services.run_now import run_schedule_now
+from planner.services.schedules import (
+    Preview,
+    ScheduleView,
+    archive_schedule,
+    create_schedule,
+    get_schedule,
+    list_schedules,
+    preview,
+    update_schedule,
+)
+from planner.version import code_version
+from planner.web.api import tables, views
+from planner.web.api.layer import Api
+from planner.web.catalogue import find_gpus
+from planner.web.database import is_ready, now, session
+from planner.web.queries import (
+    CatalogueQuery,
+    EstimateQuery,
+    ListQuery,
+    MomentQuery,
+    PlanQuery,
+    PreviewQuery,
+    RunsQuery,
+    price_filter,
+)
+
+OFFER = "<int(min=1, max=9223372036854775807):offer_id>"
+api = Api()
+
+
+@api.get("/health/live", tag="health", answers=views.Health)
+def health_live() -> views.Health:
+    """Whether the process answers at all."""
+    return views.Health("ok")
+
+
+@api.get("/health/ready", tag="health", answers=views.Health)
+def health_ready() -> views.Health:
+    """Whether the database answers and has the schema of this code; 503 says why not."""
+    ready, reason = is_ready()
+    if not ready:
+        raise Unavailable(reason)
+    return views.Health("ok")
+
+
+@api.get("/devices", tag="devices", answers=views.DeviceList)
+def list_all_devices() -> views.DeviceList:
+    """Every device ever seen, accelerators before CPUs, by node."""
+    return views.DeviceList(list_devices(session()))
+
+
+@api.get("/devices/<device_id>", tag="devices", answers=DeviceView)
+def get_one_device(device_id: str) -> DeviceView:
+    """One device."""
+    return get_device(session(), device_id)
+
+
+@api.get("/gpus", tag="gpus", answers=views.GpuList, query=CatalogueQuery)
+def list_gpus(query: CatalogueQuery) -> views.GpuList:
+    """The hardware catalogue: published dense peaks, in SI units."""
+    catalogue = load_catalogue()
+    found = find_gpus(list(catalogue.gpus.values()), query)
+    return views.GpuList(catalogue.version, [views.gpu_summary(gpu) for gpu in found])
+
+
+@api.get("/gpus/<key>", tag="gpus", answers=Gpu)
+def get_gpu(key: str) -> Gpu:
+    """One model, each figure with its source and date."""
+    return load_catalogue().get(key)
+
+
+@api.get("/prices", tag="prices", answers=views.PriceList, query=PriceQuery)
+def list_prices(query: PriceQuery) -> views.PriceList:
+    """Offers with the price that held at `as_of`, as far as was known at `known_at`.
+
+    `after` is `next_after` of the page before; prices that are not known come last.
+    """
+    as_of, known_at = query.as_of or now(), query.known_at or now()
+    found = find_prices(
+        session(), price_filter(query), as_of, known_at, order=query.order, limit=query.limit, after=query.after
+    )
+    listed = [views.offer_price(item, now()) for item in found]
+    return views.PriceList(as_of, known_at, listed, next_after(found, query.order, query.limit))
+
+
+@api.get("/prices.csv", tag="prices", answers=str, query=PriceQuery, content_type="text/csv")
+def list_prices_csv(query: PriceQuery) -> Response:
+    """The same as CSV; without `limit` all that pass the filters."""
+    as_of, known_at = query.as_of or now(), query.known_at or now()
+    limit = query.limit if "limit" in query.model_fields_set else None
+    found = find_prices(
+        session(), price_filter(query), as_of, known_at, order=query.order, limit=limit, after=query.after
+    )
+    return tables.prices_csv(found, as_of, known_at, now())
+
+
+@api.get("/prices/summary", tag="prices", answers=views.PriceSummary)
+def get_price_summary() -> views.PriceSummary:
+    """What there is to filter by, with counts, and how old each provider's prices are."""
+    return views.PriceSummary(price_facets(session()), price_book_age(session(), now()))
+
+
+@api.get(f"/prices/{OFFER}", tag="prices", answers=views.OfferPrice, query=MomentQuery)
+def get_one_offer(offer_id: int, query: MomentQuery) -> views.OfferPrice:
+    """One offer with the price that held."""
+    found = get_offer(session(), offer_id, query.as_of or now(), query.known_at or now())
+    return views.offer_price(found, now())
+
+
+@api.get(f"/prices/{OFFER}/history", tag="prices", answers=views.PriceHistory, query=MomentQuery)
+def get_price_history(offer_id: int, query: MomentQuery) -> views.PriceHistory:
+    """Every price of one offer that was known at `known_at`, corrected ones too."""
+    known_at = query.known_at or now()
+    offer = get_offer(session(), offer_id, query.as_of or now(), known_at).offer
+    past = [
+        views.PastPrice(
+            price_id, price.amount, price.valid_from, price.recorded_at, price.source, price.source_date, price.reason
+        )
+        for price_id, price in price_history(session(), offer_id, known_at)
+    ]
+    return views.PriceHistory(offer, past)
+
+
+@api.get("/suites", tag="calibrations", answers=views.SuiteList)
+def list_suites() -> views.SuiteList:
+    """The suites of benches that a calibration can run."""
+    return views.SuiteList([views.suite_view(suite) for suite in SUITES.values()])
+
+
+@api.get("/calibrations", tag="calibrations", answers=views.RunList, query=RunsQuery)
+def list_calibrations(query: RunsQuery) -> views.RunList:
+    """Calibration runs, newest first."""
+    found = list_runs(session(), query.limit, query.device_id, query.state, query.after)
+    return views.RunList(found, found[-1].id if len(found) == query.limit else None)
+
+
+@api.post(
+    "/calibrations",
+    tag="calibrations",
+    answers=RunView,
+    body=CalibrationRequest,
+    status=202,
+    problems=(404, 409),
+    location=True,
+)
+def request_calibration(body: CalibrationRequest) -> tuple[RunView, str]:
+    """Queue a calibration run of one device; a worker of its node takes it."""
+    run = request_run(session(), body.device_id, body.suite, now(), code_version=code_version(), actor="api")
+    return run, url_for("api.get_calibration", run_id=run.id)
+
+
+@api.get("/calibrations/plan", tag="calibrations", answers=CalibrationPlan, query=PlanQuery, problems=(404,))
+def get_calibration_plan(query: PlanQuery) -> CalibrationPlan:
+    """What a run would measure, how long it takes and when it stops at the latest. Nothing is started."""
+    return plan_calibration(session(), query.device_id, query.suite)
+
+
+@api.get("/calibrations/<run_id>", tag="calibrations", answers=RunDetail)
+def get_calibration(run_id: str) -> RunDetail:
+    """One run with its samples, failures, telemetry, conditions and history."""
+    return get_run(session(), run_id)
+
+
+@api.post("/calibrations/<run_id>/cancel", tag="calibrations", answers=RunView, status=202, problems=(409,))
+def cancel_calibration(run_id: str) -> RunView:
+    """End a queued run, or ask the worker of a running one to stop."""
+    return cancel_run(session(), run_id, now(), actor="api")
+
+
+@api.get("/schedules", tag="schedules", answers=views.ScheduleList)
+def list_all_schedules() -> views.ScheduleList:
+    """All schedules by name, with their next due times."""
+    return views.ScheduleList(list_schedules(session(), now()))
+
+
+@api.post("/schedules", tag="schedules", answers=ScheduleView, body=ScheduleRequest, status=201, location=True)
+def create_one_schedule(body: ScheduleRequest) -> tuple[ScheduleView, str]:
+    """Keep a new schedule."""
+    made = create_schedule(session(), body, now())
+    return made, url_for("api.get_one_schedule", schedule_id=made.id)
+
+
+@api.get("/schedules/preview", tag="schedules", answers=Preview, query=PreviewQuery)
+def preview_rule(query: PreviewQuery) -> Preview:
+    """What a cron rule means in words, and when it is due next. Nothing is stored."""
+    return preview(query.cron, query.timezone, now(), query.number)
+
+
+@api.get("/schedules/<schedule_id>", tag="schedules", answers=ScheduleView)
+def get_one_schedule(schedule_id: str) -> ScheduleView:
+    """One schedule."""
+    return get_schedule(session(), schedule_id, now())
+
+
+@api.put("/schedules/<schedule_id>", tag="schedules", answers=ScheduleView, body=ScheduleRequest)
+def replace_schedule(schedule_id: str, body: ScheduleRequest) -> ScheduleView:
+    """Change a schedule; fields left out take their defaults. `enabled` false pauses it."""
+    return update_schedule(session(), schedule_id, body, now())
+
+
+@api.delete("/schedules/<schedule_id>", tag="schedules", answers=None, status=204)
+def delete_one_schedule(schedule_id: str) -> None:
+    """Take a schedule away; its past runs stay."""
+    archive_schedule(session(), schedule_id, now())
+
+
+@api.post("/schedules/<schedule_id>/run", tag="schedules", answers=views.RunsQueued, status=202, problems=(409,))
+def run_one_schedule(schedule_id: str) -> views.RunsQueued:
+    """Queue the schedule's runs at once."""
+    done = run_schedule_now(session(), schedule_id, now(), code_version())
+    return views.RunsQueued(list(done.queued), list(done.refused))
+
+
+@api.get("/presets", tag="estimates", answers=views.PresetList)
+def list_presets() -> views.PresetList:
+    """Ready jobs to start from, and the architectures that requests may name."""
+    presets = [
+        views.PresetView(preset.key, preset.title, job_kind(preset.job), preset.job)  # type: ignore[arg-type]
+        for preset in JOBS.values()
+    ]
+    architectures = [
+        views.ArchitectureView(
+            found.key,
+            found.title,
+            found.architecture.num_parameters,
+            found.published_parameters,
+            found.source,
+            found.as_of,
+        )
+        for found in ARCHITECTURES.values()
+    ]
+    return views.PresetList(presets, architectures)
+
+
+@api.get("/estimates", tag="estimates", answers=views.EstimateList, query=ListQuery)
+def list_all_estimates(query: ListQuery) -> views.EstimateList:
+    """Stored estimates, newest first."""
+    found = list_estimates(session(), query.limit, query.after)
+    return views.EstimateList(found, found[-1].id if len(found) == query.limit else None)
+
+
+@api.post("/estimates", tag="estimates", answers=views.EstimateAnswer, body=EstimateRequest, status=201, location=True)
+def create_estimate(body: EstimateRequest) -> tuple[views.EstimateAnswer, str]:
+    """Estimate a job on every attached device and every offer that passes the filters, and store the answer.
+
+    Numbers may also be text as people write them: "7B", "300M", "1.5 h".
+    """
+    made = make_estimate(session(), body, now(), code_version())
+    answer = views.estimate_answer(made, EstimateQuery().options, EstimateQuery().rejections)
+    return answer, url_for("api.get_one_estimate", estimate_id=made.id)
+
+
+@api.get("/estimates/<estimate_id>.csv", tag="estimates", answers=str, content_type="text/csv")
+def get_estimate_csv(estimate_id: str) -> Response:
+    """All options and rejections of a stored estimate as CSV."""
+    return tables.estimate_csv(get_estimate(session(), estimate_id))
+
+
+@api.get("/estimates/<estimate_id>", tag="estimates", answers=views.EstimateAnswer, query=EstimateQuery)
+def get_one_estimate(estimate_id: str, query: EstimateQuery) -> views.EstimateAnswer:
+    """A stored estimate, as it was made."""
+    if estimate_id.endswith(".csv"):
+        raise NotFound(f"there is no estimate {estimate_id!r}")
+    return views.estimate_answer(get_estimate(session(), estimate_id), query.options, query.rejections)

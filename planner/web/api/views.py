@@ -1,0 +1,289 @@
+"""What the API answers with where that is not a service's own view: lists with a way on, and leaner estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from planner.calibration.suites import Suite
+from planner.estimates.estimate import Bottleneck, Layout, MemoryItem, Option, Placement, Rejection
+from planner.hardware.gpu import Gpu, GpuKind, Vendor
+from planner.jobs.job import InferenceJob, TrainingJob
+from planner.offers.offer import Offer, Price
+from planner.quantity import Basis, Quantity
+from planner.services.calibrations import RunView
+from planner.services.devices import DeviceView
+from planner.services.estimates import EstimateSummary, EstimateView
+from planner.services.offers import BookAge, PricedOffer, PriceFacets
+from planner.services.schedules import ScheduleView
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    status: Literal["ok"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceList:
+    devices: list[DeviceView]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSummary:
+    key: str
+    vendor: Vendor
+    kind: GpuKind
+    generation: str
+    form_factor: str
+    release_year: int | None
+    memory_bytes: float | None
+    memory_bandwidth: float | None
+    power_watts: float | None
+    peak_flops: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuList:
+    catalogue_version: str
+    gpus: list[GpuSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferPrice:
+    """An offer with the price that holds. `per_gpu_hour` and `age_days` are null where no price is known."""
+
+    offer_id: int
+    offer: Offer
+    price_id: int | None
+    price: Price | None
+    per_gpu_hour: Decimal | None
+    age_days: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    as_of: datetime
+    known_at: datetime
+    prices: list[OfferPrice]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSummary:
+    facets: PriceFacets
+    ages: list[BookAge]
+
+
+@dataclass(frozen=True, slots=True)
+class PastPrice:
+    price_id: int
+    amount: Decimal | None
+    valid_from: datetime
+    recorded_at: datetime
+    source: str
+    source_date: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceHistory:
+    offer: Offer
+    prices: list[PastPrice]
+
+
+@dataclass(frozen=True, slots=True)
+class RunList:
+    calibrations: list[RunView]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteView:
+    name: str
+    version: int
+    title: str
+    time_limit_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteList:
+    suites: list[SuiteView]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleList:
+    schedules: list[ScheduleView]
+
+
+@dataclass(frozen=True, slots=True)
+class RunsQueued:
+    queued: list[RunView]
+    refused: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceView:
+    """Where an option runs: an offer with its price, or an attached device."""
+
+    title: str
+    gpu_key: str
+    num_gpus: Decimal
+    offer_id: int | None
+    offer: Offer | None
+    price_id: int | None
+    price: Price | None
+    device_id: str | None
+    device_name: str | None
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class OptionView:
+    placement: PlaceView
+    layout: Layout
+    seconds: Quantity | None
+    step_seconds: Quantity
+    tokens_per_second: Quantity
+    memory_bytes: Quantity
+    memory_items: tuple[MemoryItem, ...]
+    usable_memory_bytes: float
+    energy_joules: Quantity | None
+    average_power_watts: Quantity | None
+    cost: Quantity | None
+    cost_per_hour: Quantity | None
+    cost_per_million_tokens: Quantity | None
+    bottleneck: Bottleneck
+    basis: Basis
+    fit_id: str | None
+    extras: Mapping[str, Quantity]
+    notes: tuple[str, ...]
+    unknown: Mapping[str, str]
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionView:
+    placement: PlaceView
+    bottleneck: Bottleneck
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateAnswer:
+    """A stored estimate. `options` and `rejections` are the first of `num_options` and `num_rejections`, best first."""
+
+    id: str
+    created_at: datetime
+    as_of: datetime
+    known_at: datetime
+    job_id: str
+    job_name: str
+    job_kind: Literal["training", "inference"]
+    job_sentence: str
+    job: TrainingJob | InferenceJob
+    request: Mapping[str, Any]
+    num_options: int
+    num_rejections: int
+    num_unpriced: int
+    options: list[OptionView]
+    rejections: list[RejectionView]
+    price_ids: tuple[int, ...]
+    fit_ids: tuple[str, ...]
+    catalogue_version: str
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateList:
+    estimates: list[EstimateSummary]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PresetView:
+    key: str
+    title: str
+    kind: Literal["training", "inference"]
+    job: TrainingJob | InferenceJob
+
+
+@dataclass(frozen=True, slots=True)
+class ArchitectureView:
+    key: str
+    title: str
+    num_parameters: float
+    published_parameters: float
+    source: str
+    as_of: date
+
+
+@dataclass(frozen=True, slots=True)
+class PresetList:
+    presets: list[PresetView]
+    architectures: list[ArchitectureView]
+
+
+def gpu_summary(gpu: Gpu) -> GpuSummary:
+    def value(name: str) -> float | None:
+        figure = getattr(gpu, name)
+        return None if figure is None else float(figure.value)
+
+    return GpuSummary(
+        key=gpu.key,
+        vendor=gpu.vendor,
+        kind=gpu.kind,
+        generation=gpu.generation,
+        form_factor=gpu.form_factor,
+        release_year=gpu.release_year,
+        memory_bytes=value("memory_bytes"),
+        memory_bandwidth=value("memory_bandwidth"),
+        power_watts=value("power_watts"),
+        peak_flops={dtype.value: figure.value for dtype, figure in gpu.peak_flops.items()},
+    )
+
+
+def offer_price(item: PricedOffer, now: datetime) -> OfferPrice:
+    return OfferPrice(item.offer_id, item.offer, item.price_id, item.price, item.per_gpu_hour, item.age_days(now))
+
+
+def suite_view(suite: Suite) -> SuiteView:
+    return SuiteView(suite.name, suite.version, suite.title, suite.time_limit_seconds)
+
+
+def estimate_answer(view: EstimateView, num_options: int, num_rejections: int) -> EstimateAnswer:
+    """The estimate with the first so many options and rejections."""
+    same = {field.name: getattr(view, field.name) for field in fields(EstimateView) if field.name != "answer"}
+    return EstimateAnswer(
+        **same,
+        num_options=len(view.answer.options),
+        num_rejections=len(view.answer.rejections),
+        options=[_option(option) for option in view.answer.options[:num_options]],
+        rejections=[_rejection(rejection) for rejection in view.answer.rejections[:num_rejections]],
+    )
+
+
+def _option(option: Option) -> OptionView:
+    same = {field.name: getattr(option, field.name) for field in fields(Option) if field.name != "placement"}
+    return OptionView(placement=_place(option.placement), **same)
+
+
+def _rejection(rejection: Rejection) -> RejectionView:
+    return RejectionView(_place(rejection.placement), rejection.bottleneck, rejection.reason)
+
+
+def _place(placement: Placement) -> PlaceView:
+    return PlaceView(
+        title=placement.title,
+        gpu_key=placement.gpu.key,
+        num_gpus=placement.num_gpus,
+        offer_id=placement.offer_id,
+        offer=placement.offer,
+        price_id=placement.price_id,
+        price=placement.price,
+        device_id=placement.device_id,
+        device_name=placement.device_name,
+        currency=placement.currency,
+    )

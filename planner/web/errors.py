@@ -1,0 +1,83 @@
+"""Errors as a page or as problem+json (RFC 9457), with the same sentence on both."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from planner.errors import InvalidInput, PlannerError
+from planner.services.documents import document
+from planner.web.security import is_api
+
+PROBLEM_TYPE = "application/problem+json"
+GUIDE = "/api#"
+TITLES = {
+    "invalid-input": "The request cannot be used as it stands",
+    "not-found": "There is nothing here",
+    "conflict": "The change clashes with what is there now",
+    "unavailable": "Not available at the moment",
+    "database-out-of-date": "The database has another schema",
+    "error": "A fault of ours",
+}
+SENTENCES = {
+    400: "The request cannot be read.",
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+    413: "The request is larger than the 256 KiB that are read.",
+    415: "Send the body as application/json.",
+    500: "Something went wrong that is not your fault; the log of the service says what.",
+}
+
+log = structlog.get_logger()
+
+
+def attach(app: Flask) -> None:
+    app.register_error_handler(PlannerError, planner_error)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, http_error)
+
+
+def planner_error(error: PlannerError) -> Response:
+    """What a user can act on: its own sentence, and each field with what would be right."""
+    problems = document(error.problems) if isinstance(error, InvalidInput) else []
+    return _answer(error.status, error.slug, TITLES[error.slug], str(error), problems)
+
+
+def http_error(error: HTTPException) -> Response:
+    """What Flask itself refuses, and faults of ours. Our own descriptions are kept, werkzeug's replaced."""
+    status = error.code or 500
+    if isinstance(error, InternalServerError):
+        log.error("request failed", method=request.method, path=request.path, fault=repr(error.original_exception))
+    given = error.description if error.description != type(error).description else None
+    phrase = HTTPStatus(status).phrase
+    slug = "not-found" if status == 404 else "error" if status >= 500 else phrase.lower().replace(" ", "-")
+    response = _answer(status, slug, TITLES.get(slug, phrase), given or SENTENCES.get(status, f"{phrase}."), [])
+    if status == 405:
+        response.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or [])
+    return response
+
+
+def _csrf_error(_error: CSRFError) -> Response:
+    detail = "This form is out of date or did not come from this service. Load the page again and send it once more."
+    return _answer(400, "bad-request", "The form was not accepted", detail, [])
+
+
+def _answer(status: int, slug: str, title: str, detail: str, problems: list[dict[str, Any]]) -> Response:
+    if is_api():
+        return problem(status, slug, title, detail, problems)
+    page = render_template("error.html", status=status, title=title, detail=detail, problems=problems)
+    return make_response(page, status)
+
+
+def problem(status: int, slug: str, title: str, detail: str, problems: list[dict[str, Any]] | None = None) -> Response:
+    """The answer as RFC 9457 wants it; `errors` only where fields are named."""
+    body: dict[str, Any] = {"type": GUIDE + slug, "title": title, "status": status, "detail": detail}
+    if problems:
+        body["errors"] = problems
+    return Response(json.dumps(body, ensure_ascii=False), status, content_type=PROBLEM_TYPE)

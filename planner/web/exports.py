@@ -1,0 +1,43 @@
+"""CSV by RFC 4180: UTF-8, point as decimal mark, ISO 8601 times, and no text cell that a spreadsheet would compute."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+from flask import Response
+
+from planner.services.documents import document
+from planner.units import plain_decimal
+
+STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def csv_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
+    """The rows as a download called `name`; an unknown cell is empty."""
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([cell(value) for value in row] for row in rows)
+    response = Response(text.getvalue(), content_type="text/csv; charset=utf-8; header=present")
+    response.headers["Content-Disposition"] = f'attachment; filename="{UNSAFE_IN_NAMES.sub("-", name)}"'
+    return response
+
+
+def cell(value: Any) -> str:
+    """Numbers as they are (a negative one stays a number), text with an apostrophe where it would be a formula."""
+    plain = document(value)
+    if plain is None:
+        return ""
+    if isinstance(value, str) and value.startswith(STARTS_A_FORMULA):
+        return f"'{value}"
+    if isinstance(value, float):
+        return plain_decimal(Decimal(repr(value)))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(plain)

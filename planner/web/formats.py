@@ -1,0 +1,153 @@
+"""Jinja filters: quantities with their unit, money, moments, ages. None never gets here: templates say "unknown"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from planner import units
+from planner.quantity import Quantity
+
+MONEY_UNIT = re.compile(r"(?P<currency>[A-Z]{3})(?P<per>|[ /].*)")
+ARGUMENT = re.compile(r"<(?:[^:<>]+:)?(?P<name>[^<>]+)>")
+STATE_WORDS = {
+    "ok": "ready",
+    "oom": "out of memory",
+    "timed_out": "timed out",
+}
+STATE_TONES = {
+    "succeeded": "good",
+    "ok": "good",
+    "suspect": "warn",
+    "quarantined": "warn",
+    "missing": "warn",
+    "lost": "bad",
+    "failed": "bad",
+    "oom": "bad",
+    "timed_out": "bad",
+    "busy": "warn",
+    "cancelled": "quiet",
+    "queued": "quiet",
+    "claimed": "live",
+    "running": "live",
+}
+
+
+def when(moment: datetime) -> str:
+    """ "21 Nov 2026, 09:00 UTC"."""
+    return f"{moment.astimezone(UTC):%-d %b %Y, %H:%M} UTC"
+
+
+def day(value: date) -> str:
+    """ "21 Nov 2026"."""
+    return f"{value:%-d %b %Y}"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """ "3 min ago", "in 4.5 days", "just now"."""
+    seconds = (now - moment).total_seconds()
+    if abs(seconds) < 2:
+        return "just now"
+    amount = units.format_seconds(float(round(abs(seconds))))
+    return f"{amount} ago" if seconds > 0 else f"in {amount}"
+
+
+def days_old(days: int) -> str:
+    """ "today", "1 day", "124 days"."""
+    return "today" if days == 0 else "1 day" if days == 1 else f"{days:,} days"
+
+
+def watts(value: float) -> str:
+    """ "350 W", "1.2 kW"."""
+    return f"{value / 1000:,.3g} kW" if value >= 10_000 else f"{value:,.0f} W" if value >= 100 else f"{value:.3g} W"
+
+
+def bandwidth(value: float) -> str:
+    """ "3.35 TB/s"."""
+    return f"{units.format_bytes(value)}/s"
+
+
+def hertz(value: float) -> str:
+    """ "1.98 GHz"."""
+    return f"{value / 1e9:.3g} GHz" if value >= 1e9 else f"{value / 1e6:,.0f} MHz"
+
+
+def percent(value: float) -> str:
+    """ "42 %", of a fraction."""
+    share = value * 100
+    return f"{share:.0f} %" if share >= 10 or share == 0 else f"{share:.2g} %"
+
+
+def plain(value: Decimal | float) -> str:
+    """A number without trailing zeros."""
+    return units.plain_decimal(value) if isinstance(value, Decimal) else f"{value:,.10g}"
+
+
+def in_unit(unit: str) -> Callable[[float], str]:
+    """How numbers of that unit are written; money units begin with a currency, as "USD/h"."""
+    known: dict[str, Callable[[float], str]] = {
+        "s": units.format_seconds,
+        "B": units.format_bytes,
+        "J": units.format_energy,
+        "W": watts,
+        "": units.format_count,
+    }
+    if unit in known:
+        return known[unit]
+    if money := MONEY_UNIT.fullmatch(unit):
+        return lambda value: units.format_money(value, money["currency"]) + money["per"].replace("Mtoken", "M tokens")
+    return lambda value: f"{units.format_count(value)} {unit}"
+
+
+def per_unit(quantity: Quantity) -> str:
+    """The middle of a quantity in the words of its own unit."""
+    return in_unit(quantity.unit)(quantity.mid)
+
+
+def low_mid_high(quantity: Quantity) -> tuple[str, str, str]:
+    """The three figures of a range, written in the quantity's unit."""
+    write = in_unit(quantity.unit)
+    return write(quantity.low), write(quantity.mid), write(quantity.high)
+
+
+def words(value: Any) -> str:
+    """An enum's value or a field's name as words: "on_demand" → "on demand"."""
+    text = str(getattr(value, "value", value))
+    return STATE_WORDS.get(text, text.replace("_", " "))
+
+
+def tone(state: Any) -> str:
+    """Which of the five tones a state is shown in."""
+    return STATE_TONES.get(str(getattr(state, "value", state)), "quiet")
+
+
+def argument_names(path: str) -> str:
+    """A route as people read it: "/gpus/<key>" → "/gpus/{key}"."""
+    return ARGUMENT.sub(lambda match: "{" + match["name"] + "}", path)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "when": when,
+    "day": day,
+    "ago": ago,
+    "days_old": days_old,
+    "seconds": units.format_seconds,
+    "bytes": units.format_bytes,
+    "count": units.format_count,
+    "money": units.format_money,
+    "energy": units.format_energy,
+    "flops": units.format_flops_per_second,
+    "watts": watts,
+    "bandwidth": bandwidth,
+    "hertz": hertz,
+    "percent": percent,
+    "plain": plain,
+    "per_unit": per_unit,
+    "low_mid_high": low_mid_high,
+    "words": words,
+    "tone": tone,
+    "argument_names": argument_names,
+}

@@ -1,0 +1,30 @@
+"""The pages: each view parses, calls one service and renders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, request
+
+from planner.version import code_version
+from planner.web.database import now
+from planner.web.pages import api_guide, calibrations, devices, estimates, hardware, home, prices, schedules
+from planner.web.pages.blueprint import pages
+
+MODULES = (home, devices, hardware, prices, calibrations, estimates, schedules, api_guide)
+
+
+def attach(app: Flask) -> None:
+    app.register_blueprint(pages)
+    app.context_processor(_everywhere)
+
+
+def _everywhere() -> dict[str, Any]:
+    """What every template may use."""
+    theme = request.cookies.get("theme", "")
+    return {
+        "now": now(),
+        "code_version": code_version(),
+        "theme": theme if theme in ("light", "dark") else "",
+        "is_htmx": request.headers.get("HX-Request") == "true",
+    }

@@ -1,0 +1,99 @@
+"""Calibrations: the list, the form with its plan, and one run with live progress."""
+
+from __future__ import annotations
+
+from flask import make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from planner.calibration.suites import SUITES
+from planner.errors import Conflict, InvalidInput, NotFound
+from planner.services.calibrations import cancel_run, get_run, list_runs, plan_calibration, request_run
+from planner.services.devices import list_devices
+from planner.services.requests import CalibrationRequest, parse
+from planner.version import code_version
+from planner.web.database import now, session
+from planner.web.forms import Form
+from planner.web.pages.blueprint import pages
+from planner.web.queries import NewCalibrationQuery, RunsQuery, read_query
+
+
+@pages.get("/calibrations")
+def calibrations_page() -> tuple[str, int]:
+    """The newest runs."""
+    query, form = read_query(RunsQuery)
+    wanted = query or RunsQuery()
+    found = list_runs(session(), wanted.limit, wanted.device_id, wanted.state, wanted.after)
+    page = render_template(
+        "calibrations/list.html",
+        runs=found,
+        form=form,
+        query=wanted,
+        devices=[(device.id, f"{device.name} on {device.hostname}") for device in list_devices(session())],
+        more=found[-1].id if len(found) == wanted.limit else None,
+    )
+    return page, 422 if query is None else 200
+
+
+@pages.get("/calibrations/new")
+def new_calibration() -> tuple[str, int]:
+    """Choose device and suite, and see what would be measured and for how long."""
+    query, asked = read_query(NewCalibrationQuery)
+    if query is None:
+        return _form_page(Form(problems=asked.problems), 422)
+    return _form_page(Form.filled({"device_id": query.device_id, "suite": query.suite or "quick"}), 200)
+
+
+@pages.post("/calibrations")
+def create_calibration() -> Response | tuple[str, int]:
+    """Queue the run and go to it."""
+    form = Form.sent()
+    try:
+        asked = parse(CalibrationRequest, form.given(CalibrationRequest))
+        run = request_run(session(), asked.device_id, asked.suite, now(), code_version=code_version())
+    except InvalidInput as error:
+        form.problems = list(error.problems)
+        return _form_page(form, 422)
+    except (Conflict, NotFound) as error:
+        form.problems = list(InvalidInput.of("device_id", str(error)).problems)
+        return _form_page(form, error.status)
+    return redirect(url_for("pages.calibration_page", run_id=run.id), 303)
+
+
+@pages.get("/calibrations/<run_id>")
+def calibration_page(run_id: str) -> str:
+    """One run: progress while it runs, then samples, failures, telemetry and its history."""
+    return render_template("calibrations/show.html", run=get_run(session(), run_id))
+
+
+@pages.get("/calibrations/<run_id>/progress")
+def calibration_progress(run_id: str) -> Response:
+    """The moving part of a run's page; once the run has ended it asks for the whole page."""
+    run = get_run(session(), run_id)
+    response = make_response(render_template("calibrations/_progress.html", run=run))
+    if run.is_final and request.headers.get("HX-Request") == "true":
+        response.headers["HX-Refresh"] = "true"
+    return response
+
+
+@pages.post("/calibrations/<run_id>/cancel")
+def cancel_calibration(run_id: str) -> Response:
+    """Ask for the run to end."""
+    cancel_run(session(), run_id, now())
+    return redirect(url_for("pages.calibration_page", run_id=run_id), 303)
+
+
+def _form_page(form: Form, status: int) -> tuple[str, int]:
+    devices = [device for device in list_devices(session()) if device.state == "ok"]
+    if not form.value("device_id") and devices:
+        form.values["device_id"] = [devices[0].id]
+    chosen = next((device for device in devices if device.id == form.value("device_id")), None)
+    known = chosen is not None and form.value("suite") in SUITES
+    page = render_template(
+        "calibrations/form.html",
+        form=form,
+        devices=[(device.id, f"{device.name} on {device.hostname}") for device in devices],
+        suites=[(suite.name, f"{suite.name}: {suite.title}") for suite in SUITES.values()],
+        chosen=chosen,
+        plan=plan_calibration(session(), chosen.id, form.value("suite")) if chosen and known else None,
+    )
+    return page, status

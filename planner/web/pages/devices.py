@@ -1,0 +1,31 @@
+"""The fleet: every device ever seen, and one device with its fit and its runs."""
+
+from __future__ import annotations
+
+from flask import render_template
+
+from planner.hardware.catalogue import load_catalogue
+from planner.services.calibrations import list_runs, newest_fits
+from planner.services.devices import get_device, list_devices
+from planner.web.database import session
+from planner.web.pages.blueprint import pages
+
+
+@pages.get("/devices")
+def devices_page() -> str:
+    """All devices, by node."""
+    return render_template("devices/list.html", devices=list_devices(session()))
+
+
+@pages.get("/devices/<device_id>")
+def device_page(device_id: str) -> str:
+    """One device."""
+    device = get_device(session(), device_id)
+    fits = newest_fits(session())
+    return render_template(
+        "devices/show.html",
+        device=device,
+        gpu=None if device.gpu_key is None else load_catalogue().gpus.get(device.gpu_key),
+        fit=fits[device_id][1] if device_id in fits else None,
+        runs=list_runs(session(), limit=10, device_id=device_id),
+    )

@@ -1,0 +1,93 @@
+"""Prices: what GPU time costs, filtered and sorted, each with its age; and the history of one offer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import render_template, url_for
+
+from planner.services.offers import (
+    PriceFacets,
+    find_prices,
+    get_offer,
+    next_after,
+    price_book_age,
+    price_facets,
+    price_history,
+)
+from planner.services.requests import PriceQuery
+from planner.web.database import now, session
+from planner.web.forms import Form
+from planner.web.pages.blueprint import pages
+from planner.web.queries import MomentQuery, price_filter, read_query
+
+_PAGING = frozenset({"limit", "after"})
+ORDERS = (
+    ("per_gpu_hour", "price per GPU-hour"),
+    ("per_hour", "price per hour"),
+    ("gpu", "GPU"),
+    ("provider", "provider"),
+    ("age", "age, newest first"),
+)
+
+
+@pages.get("/prices")
+def prices_page() -> tuple[str, int]:
+    """Offers with the price that holds."""
+    query, form = read_query(PriceQuery)
+    found, following = [], None
+    if query is not None:
+        as_of, known_at = query.as_of or now(), query.known_at or now()
+        found = find_prices(
+            session(), price_filter(query), as_of, known_at, order=query.order, limit=query.limit, after=query.after
+        )
+        following = next_after(found, query.order, query.limit)
+    page = render_template(
+        "prices/list.html",
+        prices=found,
+        form=form,
+        query=query or PriceQuery(),
+        facets=facet_choices(price_facets(session())),
+        ages=price_book_age(session(), now()),
+        orders=ORDERS,
+        next_url=_with(form, after=following) if following else None,
+        first_url=_with(form, after=None),
+        csv_url=_csv_url(form),
+        sort_url=lambda order: _with(form, order=order, after=None),
+    )
+    return page, 422 if query is None else 200
+
+
+@pages.get("/prices/<int(max=9223372036854775807):offer_id>")
+def offer_page(offer_id: int) -> tuple[str, int]:
+    """One offer and every price that it had."""
+    query, form = read_query(MomentQuery)
+    known_at = (query and query.known_at) or now()
+    offer = get_offer(session(), offer_id, (query and query.as_of) or now(), known_at)
+    history = price_history(session(), offer_id, known_at)
+    page = render_template("prices/show.html", item=offer, history=history, form=form, known_at=known_at)
+    return page, 422 if query is None else 200
+
+
+def facet_choices(facets: PriceFacets) -> dict[str, list[tuple[str, str]]]:
+    """What the selects offer: each value with how many offers have it."""
+
+    def choices(name: str) -> list[tuple[str, str]]:
+        found = [(facet.value, f"{facet.value} ({facet.count:,})") for facet in getattr(facets, name) if facet.value]
+        return sorted(found)
+
+    kinds = [(value, text.replace("_", " ")) for value, text in choices("kinds")]
+    return {"gpu": choices("gpu_keys"), "provider": choices("providers"), "region": choices("regions"), "kind": kinds}
+
+
+def _with(form: Form, **changes: str | None) -> str:
+    kept = {name: form.value(name) for name in PriceQuery.model_fields if form.value(name)}
+    wanted: dict[str, Any] = {name: value for name, value in {**kept, **changes}.items() if value is not None}
+    return url_for("pages.prices_page", **wanted)
+
+
+def _csv_url(form: Form) -> str:
+    kept: dict[str, Any] = {
+        name: form.value(name) for name in PriceQuery.model_fields if form.value(name) and name not in _PAGING
+    }
+    return url_for("api.list_prices_csv", **kept)

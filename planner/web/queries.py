@@ -1,0 +1,107 @@
+"""Addresses of pages and lists: the query string read by request models, or the faults beside its fields."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+from flask import request
+from pydantic import AwareDatetime, BaseModel, Field
+
+from planner.calibration.run_states import RunState
+from planner.errors import InvalidInput
+from planner.hardware.gpu import GpuKind, Vendor
+from planner.services.offers import PriceFilter
+from planner.services.requests import PriceQuery, Request, parse, without_blanks
+from planner.services.requests.base import Key, whole
+from planner.web.api.layer import query_values
+from planner.web.forms import Form
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ListQuery(Request):
+    """A page of a list, newest first; `after` is the id of the last one already seen."""
+
+    limit: Annotated[int, *whole(1, 200)] = 50
+    after: Annotated[str, Field(max_length=100)] | None = None
+
+
+class RunsQuery(ListQuery):
+    """Which calibration runs, newest first."""
+
+    device_id: Key | None = None
+    state: RunState | None = None
+
+
+class MomentQuery(Request):
+    """What held at `as_of`, as far as was known at `known_at` (both: now)."""
+
+    as_of: AwareDatetime | None = None
+    known_at: AwareDatetime | None = None
+
+
+class EstimateQuery(Request):
+    """How many options and rejections of an estimate are wanted, best first."""
+
+    options: Annotated[int, *whole(0, 10_000)] = 50
+    rejections: Annotated[int, *whole(0, 10_000)] = 50
+
+
+class CatalogueQuery(Request):
+    """Which models of the hardware catalogue."""
+
+    vendor: Vendor | None = None
+    kind: GpuKind | None = None
+    text: Annotated[str, Field(max_length=200)] | None = None
+
+
+class PlanQuery(Request):
+    """Which device would be measured, with which suite."""
+
+    device_id: Key
+    suite: Key = "quick"
+
+
+class PreviewQuery(Request):
+    """A cron rule in an IANA time zone, and how many due times are wanted."""
+
+    cron: Annotated[str, Field(min_length=1, max_length=200)]
+    timezone: Annotated[str, Field(min_length=1, max_length=100)] = "UTC"
+    number: Annotated[int, *whole(1, 50)] = 5
+
+
+class NewEstimateQuery(Request):
+    """What an estimate form starts from: a preset, an earlier estimate, or only the kind of job."""
+
+    preset: Key | None = None
+    like: Key | None = None
+    kind: Key | None = None
+
+
+class NewCalibrationQuery(Request):
+    """Which device and suite a calibration form starts from."""
+
+    device_id: Key | None = None
+    suite: Key | None = None
+
+
+def read_query(model: type[Model]) -> tuple[Model | None, Form]:
+    """The query, None where it cannot be used, and the form with what was asked and its faults."""
+    form = Form({name: list(several) for name, several in request.args.lists()})
+    try:
+        return parse(model, without_blanks(query_values())), form
+    except InvalidInput as error:
+        form.problems = list(error.problems)
+        return None, form
+
+
+def price_filter(query: PriceQuery) -> PriceFilter:
+    """The part of a price query that says which offers."""
+    return PriceFilter(
+        gpu_key=query.gpu,
+        provider=query.provider,
+        region=query.region,
+        kind=query.kind,
+        min_memory_bytes=query.min_memory,
+        text=query.text,
+    )
