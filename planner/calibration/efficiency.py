@@ -83,13 +83,14 @@ class Rates:
     """All that the time of an operation follows from.
 
     The host's time per kernel adds to the device's on one that computes in the calling thread (a CPU) and hides behind
-    it elsewhere.
+    it elsewhere. `kernel_share` is how many kernels are left of an eager framework's where the software fuses them.
     """
 
     matmul: Mapping[Dtype, MatmulRate]
     bandwidth: float
     in_pass: PassRate
     is_synchronous: bool
+    kernel_share: float = 1.0
 
     def matmul_rate(self, dtype: Dtype) -> MatmulRate:
         """The rate of that format. Raises KeyError where it is not known."""
@@ -119,9 +120,9 @@ def ideal_matmul_seconds(
     return launches * rate.floor_seconds + _overlapped(compute, num_bytes / rate.bandwidth, rate.sharpness)
 
 
-def matmul_seconds(rate: MatmulRate, work: Work) -> Amount:
-    """Seconds of one execution of a product."""
-    ideal = ideal_matmul_seconds(rate, work.flops, work.num_bytes, work.inner, work.launches)
+def matmul_seconds(rate: MatmulRate, work: Work, launches: Amount) -> Amount:
+    """Seconds of one execution of a product in so many kernels."""
+    ideal = ideal_matmul_seconds(rate, work.flops, work.num_bytes, work.inner, launches)
     if not rate.points:
         return ideal
     known = np.array([(point.rows, point.columns, point.inner) for point in rate.points])
@@ -156,21 +157,22 @@ def work_seconds(works: Iterable[Work], rates: Rates) -> Seconds:
         memory = memory + work.count * work.num_bytes / rates.bandwidth
         if rate is not None:
             compute = compute + work.count * work.flops / rate.peak
-    host = launches * rates.in_pass.launch_seconds
+    host = rates.kernel_share * launches * rates.in_pass.launch_seconds
     total = device + host if rates.is_synchronous else _overlapped(device, host, HOST_SHARPNESS)
     return Seconds(total, compute, memory, np.maximum(total - np.maximum(compute, memory), 0.0))
 
 
 def one_execution(work: Work, rates: Rates) -> Amount:
     """Device seconds of one execution of one operation."""
+    launches = rates.kernel_share * work.launches
     if work.kind is WorkKind.GEMM:
-        return matmul_seconds(rates.matmul_rate(work.dtype), work)
+        return matmul_seconds(rates.matmul_rate(work.dtype), work, launches)
     floor = 0.0 if rates.is_synchronous else min(float(np.min(rate.floor_seconds)) for rate in rates.matmul.values())
     if work.kind is WorkKind.ATTENTION:
         compute = work.flops / (rates.matmul_rate(work.dtype).peak * rates.in_pass.attention)
         memory = work.num_bytes / rates.in_pass.attention_bandwidth
-        return work.launches * floor + _overlapped(compute, memory, SHARPNESS)
-    return work.launches * floor + work.num_bytes / rates.bandwidth
+        return launches * floor + _overlapped(compute, memory, SHARPNESS)
+    return launches * floor + work.num_bytes / rates.bandwidth
 
 
 def _overlapped(first: Amount, second: Amount, sharpness: Amount) -> Amount:

@@ -106,7 +106,7 @@ class Fit:
     bandwidth_quality: Quality | None
     in_pass: Mapping[Dtype, PassRate]
     corrections: Mapping[tuple[Operation, Dtype], Correction]
-    memory_factor: float | None  # peak memory of a training step, measured ÷ itemised
+    memory_excess_bytes: float | None  # peak memory of a training step, measured − itemised
     power_watts: Mapping[Operation, float]  # mean draw while measuring
     bench_versions: Mapping[Operation, int]
     samples: tuple[str, ...]  # keys of the benches used
@@ -159,7 +159,7 @@ def fit_samples(
         bandwidth_quality=bandwidth_quality,
         in_pass={},
         corrections={},
-        memory_factor=_memory_factor(merged),
+        memory_excess_bytes=_memory_excess(merged),
         power_watts=_power(merged, telemetry_power or {}),
         bench_versions={sample.bench.operation: sample.bench.version for sample in merged},
         samples=tuple(sample.bench.key for sample in merged),
@@ -396,14 +396,18 @@ def _known(points: Sequence[CorrectionPoint]) -> np.ndarray[Any, np.dtype[np.flo
     )
 
 
-def _memory_factor(samples: Sequence[Sample]) -> float | None:
-    """Median of measured peak ÷ itemised memory over the training steps that told their peak."""
-    ratios = [
-        sample.peak_memory_bytes / bench_training_bytes(sample.bench)
+def _memory_excess(samples: Sequence[Sample]) -> float | None:
+    """Median of measured peak − itemised memory over the training steps that told their peak, at least 0.
+
+    A difference and not a ratio: what libraries keep beside the tensors hardly grows with the job, and a ratio drawn
+    from a small bench would multiply it by the size of a large one.
+    """
+    beyond = [
+        sample.peak_memory_bytes - bench_training_bytes(sample.bench)
         for sample in _of(samples, Operation.TRAIN_STEP)
         if sample.peak_memory_bytes
     ]
-    return statistics.median(ratios) if ratios else None
+    return max(0.0, statistics.median(beyond)) if beyond else None
 
 
 def _power(samples: Sequence[Sample], watts: Mapping[str, float]) -> dict[Operation, float]:
@@ -442,7 +446,7 @@ def fit_to_document(fit: Fit) -> dict[str, Any]:
             }
             for (operation, dtype), correction in fit.corrections.items()
         },
-        "memory_factor": fit.memory_factor,
+        "memory_excess_bytes": fit.memory_excess_bytes,
         "power_watts": {operation.value: watts for operation, watts in fit.power_watts.items()},
         "bench_versions": {operation.value: version for operation, version in fit.bench_versions.items()},
         "samples": list(fit.samples),
@@ -464,7 +468,7 @@ def fit_from_document(document: Mapping[str, Any]) -> Fit:
         bandwidth_quality=None if quality is None else Quality(**quality),
         in_pass=_by_dtype(document["in_pass"], lambda entry: PassRate(**entry)),
         corrections={_pair(name): _correction_from(entry) for name, entry in document["corrections"].items()},
-        memory_factor=document["memory_factor"],
+        memory_excess_bytes=document["memory_excess_bytes"],
         power_watts={Operation(name): watts for name, watts in document["power_watts"].items()},
         bench_versions={Operation(name): version for name, version in document["bench_versions"].items()},
         samples=tuple(document["samples"]),

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from planner.hardware.gpu import Gpu
-from planner.offers.offer import Offer, Price
+from planner.offers.offer import UNSTATED_REGION, Offer, Price
 from planner.quantity import Basis, Quantity
 from planner.units import plain_decimal
 
@@ -40,8 +40,8 @@ class Placement:
         if self.offer is None:
             return gpus
         offer = self.offer
-        where = f"{offer.provider} {offer.instance_type} {offer.zone or offer.region}".rstrip()
-        return f"{gpus}, {where}, {offer.kind.value.replace('_', ' ')}"
+        region = "" if offer.region == UNSTATED_REGION else f" {offer.zone or offer.region}"
+        return f"{gpus}, {offer.provider} {offer.instance_type}{region}, {offer.kind.value.replace('_', ' ')}"
 
     @property
     def currency(self) -> str:

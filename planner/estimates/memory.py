@@ -38,9 +38,9 @@ def total(items: Mapping[str, Amount]) -> Amount:
     return sum(items.values(), start=0.0)
 
 
-def bill(items: Mapping[str, Amount], place: int, factor: float = 1.0) -> tuple[MemoryItem, ...]:
+def bill(items: Mapping[str, Amount], place: int) -> tuple[MemoryItem, ...]:
     """The items of the layout at `place`, largest first, without those that are nothing."""
-    picked = ((name, factor * pick(amount, place)) for name, amount in items.items())
+    picked = ((name, pick(amount, place)) for name, amount in items.items())
     found = (MemoryItem(name, num_bytes) for name, num_bytes in picked if num_bytes > 0)
     return tuple(sorted(found, key=lambda item: -item.num_bytes))
 

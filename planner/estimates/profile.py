@@ -150,7 +150,7 @@ def profile_from_priors(gpu: Gpu, dtype: Dtype) -> Profile | Lack:
     lack = missing_figures(gpu, dtype)
     if lack is not None:
         return lack
-    prior = load_priors().of(gpu)
+    prior, figures = load_priors().of(gpu), load_priors().figures
     bandwidth = (gpu.memory_bandwidth.value if gpu.memory_bandwidth else 0.0) * prior.bandwidth
     matmul = {}
     for needed in {dtype, side_dtype(dtype)}:
@@ -166,6 +166,7 @@ def profile_from_priors(gpu: Gpu, dtype: Dtype) -> Profile | Lack:
                 bandwidth=bandwidth,
                 in_pass=PassRate(prior.attention, bandwidth, launch),
                 is_synchronous=gpu.kind is GpuKind.CPU,
+                kernel_share=1.0 if operation is Operation.TRAIN_STEP else figures["serving_kernel_share"],
             )
             for operation, launch in prior.launch_seconds.items()
         },

@@ -90,25 +90,25 @@ def serving_times(
 ) -> ServingTimes:
     """A steady state of `sequences` requests per replica, each replaced when it ends.
 
-    Per output token a request waits for a decoding step and for its share of the others' prompts; the part of the
-    requests that decodes at a moment follows from both, by iteration.
+    Per output token a request waits for a decoding step and for its share of the others' prompts (short ones share a
+    pass); the part of the requests that decodes at a moment follows from both, by iteration.
     """
-    tensor = layouts.tensor_parallel
-    prompt = Pass(1.0, float(job.prompt_tokens), job.dtype, 0.0, tensor, kv_dtype(job), head_tokens=1.0)
-    prefill = profile.seconds(Operation.PREFILL, forward_work(job.architecture, prompt), prompt.rows)
-    prompt_seconds = prefill.total + _exchange(job, layouts, links, float(job.prompt_tokens))
+    prefill, first = _prefill(job, profile, layouts, links, 1.0)
+    together = np.clip(load_priors().figures["prefill_batch_tokens"] // job.prompt_tokens, 1.0, sequences)
+    _, shared_pass = _prefill(job, profile, layouts, links, together)
+    prompt_seconds = shared_pass / together
     context = job.prompt_tokens + job.output_tokens / 2.0
     active: Array = sequences
     decode, step, each = _decode(job, profile, layouts, links, active, context)
     for _ in range(ITERATIONS):
         per_token = step + active / job.output_tokens * prompt_seconds
         answering = job.output_tokens * per_token
-        active = np.asarray(sequences * answering / (answering + prompt_seconds))
+        active = np.asarray(sequences * answering / (answering + first))
         decode, step, each = _decode(job, profile, layouts, links, active, context)
     per_token = step + active / job.output_tokens * prompt_seconds
-    rate: Array = _in_flight(job, layouts, sequences) / (job.output_tokens * per_token + prompt_seconds)
+    rate: Array = _in_flight(job, layouts, sequences) / (job.output_tokens * per_token + first)
     return ServingTimes(
-        first_token=prompt_seconds,
+        first_token=first,
         decode_step=step,
         per_token=per_token,
         requests_per_second=rate,
@@ -117,6 +117,18 @@ def serving_times(
         communication=each,
         share=step / per_token,
     )
+
+
+def _prefill(
+    job: InferenceJob, profile: Profile, layouts: Layouts, links: Links | None, prompts: Amount
+) -> tuple[Seconds, Array]:
+    """A pass over so many prompts: its operations, and its seconds with the exchange among tensor-parallel GPUs."""
+    through = Pass(
+        prompts, float(job.prompt_tokens), job.dtype, 0.0, layouts.tensor_parallel, kv_dtype(job), head_tokens=1.0
+    )
+    parts = profile.seconds(Operation.PREFILL, forward_work(job.architecture, through), through.rows)
+    total: Array = parts.total + _exchange(job, layouts, links, through.rows)
+    return parts, total
 
 
 def _decode(

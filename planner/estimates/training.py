@@ -69,7 +69,7 @@ def train(job: TrainingJob, profile: Profile, num_gpus: int, usable: float) -> O
 
 
 def training_items(job: TrainingJob, profile: Profile, layouts: Layouts) -> dict[str, Amount]:
-    """The memory bill per layout; scaled by what a calibration of the device measured against it."""
+    """The memory bill per layout, with what a calibration of the device measured beyond its items."""
     split = Split(
         layouts.micro_batch,
         layouts.data_parallel,
@@ -80,10 +80,9 @@ def training_items(job: TrainingJob, profile: Profile, layouts: Layouts) -> dict
     items = training_bytes(
         job.architecture, job.sequence_length, job.dtype, split, job.recompute, job.method, job.lora_rank
     )
-    factor = 1.0 if profile.fit is None or profile.fit.memory_factor is None else profile.fit.memory_factor
-    return memory.with_runtime(
-        {name: factor * amount for name, amount in items.items()}, profile.gpu, layouts.num_groups
-    )
+    if profile.fit is not None and profile.fit.memory_excess_bytes is not None:
+        items = {**items, "measured beyond the items": profile.fit.memory_excess_bytes}
+    return memory.with_runtime(items, profile.gpu, layouts.num_groups)
 
 
 def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Links | None) -> StepTimes:
@@ -163,7 +162,7 @@ def _outcome(
         seconds=step_seconds.times(num_steps),
         step_seconds=step_seconds,
         tokens_per_second=inverse(step_seconds, tokens_per_step, "tokens/s"),
-        memory_bytes=memory.quantity(bill, profile.fit is not None and profile.fit.memory_factor is not None),
+        memory_bytes=memory.quantity(bill, profile.fit is not None and profile.fit.memory_excess_bytes is not None),
         memory_items=bill,
         usable_memory_bytes=usable,
         bottleneck=bound_by((times.compute, times.optimizer), communication, place),
