@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from planner import units
+from planner.calibration.sample import Bench
 from planner.cli.edge import Edge, json_option, now, pass_edge
 from planner.errors import NotFound, PlannerError
-from planner.services.calibrations import CalibrationPlan, RunView, get_run, plan_calibration, request_run
+from planner.services.calibrations import WORDS, CalibrationPlan, RunDetail, get_run, plan_calibration, request_run
 from planner.services.devices import DeviceView, list_devices
 from planner.version import code_version
 from planner.worker.calibrate import run_here
@@ -55,7 +56,12 @@ def print_plan(console: Console, device: DeviceView, plan: CalibrationPlan) -> N
     )
 
 
-def measure_device(edge: Edge, console: Console, device: DeviceView, plan: CalibrationPlan) -> RunView:
+def in_words(bench: Bench | None) -> str:
+    """A bench for a progress bar: "a training step, bf16"."""
+    return "finishing" if bench is None else f"{WORDS[bench.operation]}, {bench.dtype}"
+
+
+def measure_device(edge: Edge, console: Console, device: DeviceView, plan: CalibrationPlan) -> RunDetail:
     """Show the plan, run it in a child process with a live bar, and say how it ended."""
     print_plan(console, device, plan)
     with edge.session() as session:
@@ -72,7 +78,7 @@ def measure_device(edge: Edge, console: Console, device: DeviceView, plan: Calib
         run_here(
             edge.sessions,
             run_id,
-            on_progress=lambda done, bench: progress.update(task, completed=done, description=bench or "finishing"),
+            on_progress=lambda done, bench: progress.update(task, completed=done, description=in_words(bench)),
         )
     with edge.session() as session:
         run = get_run(session, run_id)

@@ -30,6 +30,15 @@ def devices(edge: Edge, scan: bool) -> None:
     edge.console.print(devices_table(found) if found else "No device is recorded yet; try: planner devices --scan")
 
 
+def device_line(device: DeviceView) -> str:
+    """A device in a line: "AMD EPYC (25.3 GB), not in the catalogue, not calibrated"."""
+    memory = "memory unknown" if device.memory_bytes is None else units.format_bytes(device.memory_bytes)
+    key = device.gpu_key or "not in the catalogue: its own measurements count"
+    fit = "calibrated" if device.fit_id else "not calibrated"
+    state = "" if device.state == "ok" else f", {device.state}: {device.state_reason}"
+    return f"{device.name} ({memory}), {key}, {fit}{state}"
+
+
 def devices_table(found: list[DeviceView]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("id", "device", "catalogue", "memory", "driver", "state", "fit"):

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from planner import units
 from planner.cli.edge import Edge, json_option, now, pass_edge
@@ -72,46 +71,56 @@ def estimate(edge: Edge, /, estimate_id: str | None, top: int, **fields: Any) ->
 
 
 def print_estimate(console: Console, view: EstimateView, top: int) -> None:
-    """The job in a line, the best options as a table, what was rejected, and what it rests on."""
-    console.print(f"[bold]{view.job_name}[/bold]  [dim]({view.job_sentence})[/dim]")
-    options = view.answer.options[:top]
+    """The job in a line, the attached devices and the best other options, what was rejected, and what it rests on."""
+    console.print(f"[bold]{view.job_name}[/bold]")
+    console.print(f"  {view.job_sentence}", style="dim")
+    options = view.answer.options
+    here = [option for option in options if option.placement.device_id is not None]
+    elsewhere = _best_of_each_gpu([option for option in options if option.placement.device_id is None])[:top]
+    refused_here = [item for item in view.answer.rejections if item.placement.device_id is not None]
+    for option in (*here, *elsewhere):
+        _print_option(console, option)
+    for rejection in refused_here:
+        console.print(f"  {rejection.placement.title}: rejected")
+        console.print(f"      {rejection.reason}", style="dim")
     if options:
-        console.print(options_table(options, is_service=options[0].seconds is None))
-        for option in options[:1]:
-            for note in option.notes:
-                console.print(f"  · {note}", style="dim")
-    left = len(view.answer.options) - len(options)
-    if left > 0:
-        console.print(f"  and {left} more that lost; all of them: planner estimate --show {view.id} --top 1000")
-    if view.answer.rejections:
-        console.print(f"  {len(view.answer.rejections)} rejected, for example:")
-        for rejection in view.answer.rejections[:2]:
-            console.print(f"  · {rejection.placement.title}: {rejection.reason}", style="dim")
-    console.print(f"  estimate {view.id}; prices as of {view.as_of:%Y-%m-%d}; code {view.code_version}", style="dim")
+        console.print(f"  The first of these rests on: {' '.join(_first_shown(here, elsewhere).notes)}", style="dim")
+    left = len(options) - len(here) - len(elsewhere)
+    refused = len(view.answer.rejections) - len(refused_here)
+    console.print(
+        f"  {left} more lost and {refused} offers were rejected; why: planner estimate --show {view.id} --json"
+    )
+    console.print(f"  estimate {view.id}, prices as of {view.as_of:%Y-%m-%d}, code {view.code_version}", style="dim")
 
 
-def options_table(options: typing.Sequence[Option], is_service: bool) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("on")
-    table.add_column("tokens/s" if is_service else "time", justify="right")
-    table.add_column("memory per GPU", justify="right")
-    table.add_column("energy" if not is_service else "power", justify="right")
-    table.add_column("cost per hour" if is_service else "cost", justify="right")
-    table.add_column("basis")
+def _best_of_each_gpu(options: typing.Sequence[Option]) -> list[Option]:
+    """The first option of each GPU model, in order: three regions of one offer say no more than one."""
+    first: dict[str, Option] = {}
     for option in options:
-        currency = option.placement.currency
-        energy = option.average_power_watts if is_service else option.energy_joules
-        table.add_row(
-            option.placement.title,
-            span(option.tokens_per_second, units.format_count)
-            if is_service
-            else span(option.seconds, units.format_seconds),
-            f"{units.format_bytes(option.memory_bytes.mid)} of {units.format_bytes(option.usable_memory_bytes)}",
-            span(energy, _watts if is_service else units.format_energy),
-            span(option.cost_per_hour if is_service else option.cost, partial(units.format_money, currency=currency)),
-            option.basis,
-        )
-    return table
+        first.setdefault(option.placement.gpu.key, option)
+    return list(first.values())
+
+
+def _first_shown(here: typing.Sequence[Option], elsewhere: typing.Sequence[Option]) -> Option:
+    return here[0] if here else elsewhere[0]
+
+
+def _print_option(console: Console, option: Option) -> None:
+    """Two lines: where, and low – middle – high of what it takes."""
+    is_service = option.seconds is None
+    money = partial(units.format_money, currency=option.placement.currency)
+    figures = [
+        span(option.tokens_per_second, lambda value: f"{units.format_count(value)} tokens/s")
+        if is_service
+        else span(option.seconds, units.format_seconds),
+        f"{units.format_bytes(option.memory_bytes.mid)} of {units.format_bytes(option.usable_memory_bytes)} per GPU",
+        f"power {span(option.average_power_watts, _watts)}"
+        if is_service
+        else f"energy {span(option.energy_joules, units.format_energy)}",
+        f"{span(option.cost_per_hour, money)} per hour" if is_service else f"cost {span(option.cost, money)}",
+    ]
+    console.print(f"  {option.placement.title}  [cyan]{option.basis}[/cyan]")
+    console.print(f"      {' · '.join(figures)}", soft_wrap=True)
 
 
 def _watts(value: float) -> str:

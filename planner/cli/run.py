@@ -13,7 +13,7 @@ from os import environ
 import click
 
 from planner.cli.calibrate import measure_device
-from planner.cli.devices import devices_table
+from planner.cli.devices import device_line
 from planner.cli.edge import Edge, now, pass_edge
 from planner.cli.estimate import print_estimate
 from planner.errors import Unavailable
@@ -91,7 +91,8 @@ def prepare(edge: Edge) -> None:
     )
     for problem in discovery.problems:
         console.print(f"  note       {problem}", style="yellow")
-    console.print(devices_table(found))
+    for device in found:
+        console.print(f"  device     {device_line(device)}")
 
 
 def devices_to_calibrate(edge: Edge) -> list[DeviceView]:

@@ -12,7 +12,7 @@ from statistics import fmean
 import structlog
 
 from planner.calibration.run_states import RunState
-from planner.calibration.sample import BenchFailure, Sample
+from planner.calibration.sample import Bench, BenchFailure, Sample
 from planner.errors import Conflict
 from planner.gpu.events import (
     CANCELLED,
@@ -41,7 +41,7 @@ REPORT_SECONDS = 1.0  # between two looks at the database while the child measur
 MARGIN_SECONDS = 5.0  # the child is ended so long before a lease that cannot be renewed runs out
 
 Measure = Callable[[ChildJob, Callable[[Event], None], Callable[[], bool]], ChildResult]
-OnProgress = Callable[[int, str | None], None]
+OnProgress = Callable[[int, Bench | None], None]
 
 
 def run_here(sessions: Sessions, run_id: str, on_progress: OnProgress = lambda _done, _bench: None) -> None:
@@ -127,7 +127,7 @@ class Record:
             case Reading():
                 self._read(event)
         if not isinstance(event, Reading):
-            self.on_progress(len(self.outcomes), self._bench_key())
+            self.on_progress(len(self.outcomes), self._bench())
 
     def should_stop(self) -> bool:
         """Report about once a second; True once the run was cancelled, the worker is stopping, or the lease is gone."""
@@ -181,15 +181,19 @@ class Record:
         if reading.power_watts is not None and self.current is not None and self.current not in self.outcomes:
             self.watts[self.claim.benches[self.current].key].append(reading.power_watts)
 
-    def _bench_key(self) -> str | None:
-        return None if self.current is None else self.claim.benches[self.current].key
+    def _bench(self) -> Bench | None:
+        """The bench being measured, None before the first and after the last."""
+        done = len(self.outcomes) == len(self.claim.benches)
+        return None if self.current is None or done else self.claim.benches[self.current]
 
     def _report(self) -> None:
         asked_at = time.monotonic()
         self._reported_at = asked_at
+        current = self._bench()
+        key = None if current is None else current.key
         try:
             with self.sessions.begin() as session:
-                pulse = note_progress(session, self.claim, len(self.outcomes), self._bench_key(), self.term)
+                pulse = note_progress(session, self.claim, len(self.outcomes), key, self.term)
         except DatabaseError as error:
             log.warning("calibration.database_away", run=self.claim.run_id, error=str(error.orig))
             if time.monotonic() > self._lease_ends - MARGIN_SECONDS:
