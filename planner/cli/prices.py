@@ -47,7 +47,7 @@ def prices(edge: Edge, /, **options: Any) -> None:
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("provider", "instance type", "region", "kind", "GPUs"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in ("per hour", "per GPU-hour", "age"):
         table.add_column(heading, justify="right")
     for item in found:

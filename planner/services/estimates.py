@@ -203,17 +203,19 @@ def device_gpu(device: DeviceView, catalogue: Catalogue) -> Gpu:
 
 def _check_filters(request: EstimateRequest, catalogue: Catalogue, priced: list[PricedOffer]) -> None:
     """Refuse a filter value that nothing has, by its field, so that a slip of the pen is no empty answer."""
-    known = {
-        "gpus": set(catalogue.gpus),
-        "providers": {item.offer.provider for item in priced},
-        "regions": {item.offer.region for item in priced},
-    }
     problems = []
-    for field, values in known.items():
-        for asked in getattr(request, field):
-            if asked not in values:
-                near = get_close_matches(asked, values, n=5, cutoff=0.4) or sorted(values)[:8]
-                problems.append(FieldProblem(field, f"{asked!r} is not known; near it: {', '.join(near)}"))
+    for key in request.gpus:
+        try:
+            catalogue.get(key)
+        except NotFound as error:
+            problems.append(FieldProblem("gpus", str(error)))
+    for field, known in (
+        ("providers", {item.offer.provider for item in priced}),
+        ("regions", {item.offer.region for item in priced}),
+    ):
+        for asked in set(getattr(request, field)) - known:
+            near = get_close_matches(asked, known, n=5, cutoff=0.4) or sorted(known)[:8]
+            problems.append(FieldProblem(field, f"{asked!r} is not known; near it: {', '.join(near)}"))
     if problems:
         raise InvalidInput(problems)
 
