@@ -17,14 +17,25 @@ class OfferKind(StrEnum):
     SPOT = "spot"
     RESERVED_1Y = "reserved_1y"
     RESERVED_3Y = "reserved_3y"
+    NEGOTIATED = "negotiated"
+
+
+class Upfront(StrEnum):
+    """How much of a reservation is paid at its start; the price per hour always counts all of it in."""
+
+    UNSTATED = ""  # no reservation, or the source does not say
+    NO = "no"
+    PART = "part"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What is on offer. The first six fields are its identity; a changed price never makes a new offer.
+    """What is on offer. The first six fields and `upfront` are its identity; a changed price never makes a new offer.
 
     `num_gpus` may be a fraction (Azure rents a sixth of an A10). `gpu_key` is None while `gpu_name`, the
-    provider's own word, has no entry in the alias table.
+    provider's own word, has no entry in the alias table. The last six fields say how the offer can be had, as its
+    source states; None is unknown, which is the usual case.
     """
 
     provider: str
@@ -39,14 +50,24 @@ class Offer:
     vcpus: Decimal | None = None
     memory_bytes: int | None = None
     host_included: bool = True  # the price covers CPU, RAM and chassis, not the GPU alone
+    upfront: Upfront = Upfront.UNSTATED
+    interconnect: str = ""  # between machines, as the provider words it ("3200 Gigabit"); "" is unknown
+    is_available: bool | None = None  # whether it could be had when the source was read
+    quota_gpus: Decimal | None = None  # at most so many GPUs at a time
+    minimum_term_seconds: int | None = None
+    lead_time_seconds: int | None = None
+    interruptions_per_hour: Decimal | None = None  # of one spot machine, on average
 
     def __post_init__(self) -> None:
         if not (self.num_gpus.is_finite() and self.num_gpus > 0):
             raise ValueError(f"an offer has more than 0 GPUs, not {self.num_gpus}")
+        if self.upfront and self.kind not in (OfferKind.RESERVED_1Y, OfferKind.RESERVED_3Y, OfferKind.NEGOTIATED):
+            raise ValueError(f"nothing is paid upfront for an offer of kind {self.kind}")
 
     @property
-    def identity(self) -> tuple[str, str, str, str, str, str]:
-        return (self.provider, self.region, self.zone, self.instance_type, self.kind.value, self.currency)
+    def identity(self) -> tuple[str, str, str, str, str, str, str]:
+        first = (self.provider, self.region, self.zone, self.instance_type, self.kind.value, self.currency)
+        return (*first, self.upfront.value)
 
 
 @dataclass(frozen=True, slots=True)
