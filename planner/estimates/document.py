@@ -15,7 +15,7 @@ from typing import Any
 
 from planner.estimates.estimate import Answer, Bottleneck, Layout, MemoryItem, Option, Placement, Rejection
 from planner.hardware.gpu import Dtype, Figure, Gpu, GpuKind, LinkTopology, Vendor
-from planner.offers.offer import Offer, OfferKind, Price
+from planner.offers.offer import Offer, OfferKind, Price, Upfront
 from planner.quantity import Basis, Cause, Quantity
 from planner.units import plain_decimal
 
@@ -30,6 +30,7 @@ QUANTITIES = (
 )
 COSTS = ("cost", "cost_per_hour", "cost_per_million_tokens")
 FIGURES = tuple(field.name for field in fields(Gpu) if "Figure | None" in str(field.type))
+_OFFER_DECIMALS = ("vcpus", "quota_gpus", "interruptions_per_hour")
 GPU_ENUMS = {"vendor": Vendor, "kind": GpuKind, "link_topology": LinkTopology}
 
 
@@ -202,15 +203,17 @@ def _offer_to_document(offer: Offer) -> dict[str, Any]:
     return {
         **{field.name: getattr(offer, field.name) for field in fields(Offer)},
         "kind": offer.kind.value,
+        "upfront": offer.upfront.value,
         "num_gpus": plain_decimal(offer.num_gpus),
-        "vcpus": _optional(offer.vcpus, plain_decimal),
+        **{name: _optional(getattr(offer, name), plain_decimal) for name in _OFFER_DECIMALS},
     }
 
 
 def _offer_from_document(document: Mapping[str, Any]) -> Offer:
     values = dict(document)
-    values |= {"kind": OfferKind(values["kind"]), "num_gpus": Decimal(values["num_gpus"])}
-    values["vcpus"] = _optional(values["vcpus"], Decimal)
+    values |= {"kind": OfferKind(values["kind"]), "upfront": Upfront(values.get("upfront", ""))}
+    values |= {"num_gpus": Decimal(values["num_gpus"])}
+    values |= {name: _optional(values.get(name), Decimal) for name in _OFFER_DECIMALS}
     return Offer(**values)
 
 

@@ -41,7 +41,8 @@ _IDENTITY = (
     *(OfferRow.provider, OfferRow.region, OfferRow.zone),
     *(OfferRow.instance_type, OfferRow.kind, OfferRow.currency),
 )
-_OFFER_COLUMNS = tuple(getattr(OfferRow, field.name) for field in fields(Offer))
+_OFFER_FIELDS = tuple(field.name for field in fields(Offer) if hasattr(OfferRow, field.name))
+_OFFER_COLUMNS = tuple(getattr(OfferRow, name) for name in _OFFER_FIELDS)
 Item = TypeVar("Item")
 
 
@@ -174,12 +175,12 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 def _upsert_chunk(session: Session, offers: Sequence[Offer], now: datetime) -> Upserted:
     kept = [_as_kept(offer) for offer in offers]
-    by_identity = {offer.identity: offer for offer in kept}
+    by_identity = {_identity(offer): offer for offer in kept}
     rows = session.scalars(select(OfferRow).where(tuple_(*_IDENTITY).in_(list(by_identity))))
-    known = {offer.identity: (row, offer) for row, offer in ((row, _offer(row)) for row in rows)}
+    known = {_identity(offer): (row, offer) for row, offer in ((row, _offer(row)) for row in rows)}
     changed = [row for identity, (row, offer) in known.items() if offer != by_identity[identity]]
     for row in changed:
-        for name, value in _columns(by_identity[_offer(row).identity]).items():
+        for name, value in _columns(by_identity[_identity(_offer(row))]).items():
             setattr(row, name, value)
     session.flush()
     ids = {identity: row.id for identity, (row, _) in known.items()}
@@ -187,8 +188,8 @@ def _upsert_chunk(session: Session, offers: Sequence[Offer], now: datetime) -> U
     if new:
         statement = insert(OfferRow).returning(OfferRow.id, sort_by_parameter_order=True)
         added = session.scalars(statement, [_columns(offer) | {"created_at": now} for offer in new])
-        ids |= dict(zip((offer.identity for offer in new), added, strict=True))
-    return Upserted([ids[offer.identity] for offer in kept], len(new), len(changed))
+        ids |= dict(zip((_identity(offer) for offer in new), added, strict=True))
+    return Upserted([ids[_identity(offer)] for offer in kept], len(new), len(changed))
 
 
 def _append_chunk(session: Session, prices: Sequence[tuple[int, Price]]) -> int:
@@ -238,7 +239,12 @@ def _as_kept(offer: Offer) -> Offer:
 
 
 def _columns(offer: Offer) -> dict[str, Any]:
-    return {field.name: getattr(offer, field.name) for field in fields(Offer)} | {"kind": offer.kind.value}
+    return {name: getattr(offer, name) for name in _OFFER_FIELDS} | {"kind": offer.kind.value}
+
+
+def _identity(offer: Offer) -> tuple[str, ...]:
+    """The offer's identity as far as the table has columns for it."""
+    return offer.identity[: len(_IDENTITY)]
 
 
 def _offer(row: Any) -> Offer:
