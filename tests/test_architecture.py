@@ -52,7 +52,6 @@ ROOMS_OF: Mapping[str, frozenset[str]] = {
     "apscheduler": frozenset({"worker"}),
     "flask": frozenset({"web"}),
     "flask_wtf": frozenset({"web"}),
-    "apiflask": frozenset({"web"}),
     "gunicorn": frozenset({"web"}),
     "werkzeug": frozenset({"web"}),
     "jinja2": frozenset({"web"}),
