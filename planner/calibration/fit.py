@@ -27,8 +27,15 @@ from planner.calibration.efficiency import (
     work_seconds,
 )
 from planner.calibration.sample import Bench, BenchFailure, Operation, Sample
-from planner.calibration.theory import bench_forward_work, bench_pass, bench_training_bytes, bench_training_work
+from planner.calibration.theory import (
+    bench_architecture,
+    bench_forward_work,
+    bench_pass,
+    bench_training_bytes,
+    bench_training_work,
+)
 from planner.hardware.gpu import Dtype, Gpu, GpuKind
+from planner.jobs.architecture import Transformer
 from planner.jobs.operations import Amount, Work
 
 Entry = TypeVar("Entry")
@@ -66,13 +73,22 @@ class Quality:
     held_out: float | None  # of each sample predicted from the others; None for a single one
 
 
+def block_shape(architecture: Transformer) -> tuple[int, ...]:
+    """What makes one block run like another: hidden, heads, key-value heads, feed-forward width."""
+    return (architecture.hidden, architecture.num_heads, architecture.num_kv_heads, architecture.ffn)
+
+
 @dataclass(frozen=True, slots=True)
 class CorrectionPoint:
-    """A whole pass of a transformer: `factor` is ln(measured ÷ predicted from its operations)."""
+    """A whole pass of a transformer: `factor` is ln(measured ÷ predicted from its operations).
+
+    `shape` is hidden, heads, key-value heads and feed-forward width of what was run.
+    """
 
     rows: float
     predicted_seconds: float
     factor: float
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,10 @@ class Correction:
         queries = _pass_coordinates(rows, predicted_seconds)
         found = np.exp(interpolate(_known(self.points), np.array([p.factor for p in self.points]), queries))
         return float(found[0]) if found.size == 1 else found
+
+    def has_run(self, architecture: Transformer) -> bool:
+        """Whether blocks of this shape were measured."""
+        return any(point.shape == block_shape(architecture) for point in self.points)
 
     def distance(self, rows: float, predicted_seconds: float) -> float:
         """Doublings of rows or seconds from the nearest measured pass."""
@@ -325,8 +345,10 @@ class _Passes:
         return int(np.argmin(loss))
 
     def point(self, row: int, column: int) -> CorrectionPoint:
-        rows = float(np.max(bench_pass(self.samples[column].bench).rows))
-        return CorrectionPoint(rows, float(self.seconds[row, column]), float(self.factors[row, column]))
+        bench = self.samples[column].bench
+        rows = float(np.max(bench_pass(bench).rows))
+        shape = block_shape(bench_architecture(bench))
+        return CorrectionPoint(rows, float(self.seconds[row, column]), float(self.factors[row, column]), shape)
 
     def held_out_error(self, column: int, columns: Sequence[int]) -> float:
         """ln(predicted ÷ measured) of a pass when all is fitted without it."""
@@ -441,7 +463,7 @@ def fit_to_document(fit: Fit) -> dict[str, Any]:
         "in_pass": {dtype.value: asdict(rate) for dtype, rate in fit.in_pass.items()},
         "corrections": {
             f"{operation.value}/{dtype.value}": {
-                "points": [[p.rows, p.predicted_seconds, p.factor] for p in correction.points],
+                "points": [[p.rows, p.predicted_seconds, p.factor, list(p.shape)] for p in correction.points],
                 "quality": _quality_document(correction.quality),
             }
             for (operation, dtype), correction in fit.corrections.items()
@@ -500,5 +522,7 @@ def _pair(name: str) -> tuple[Operation, Dtype]:
 
 
 def _correction_from(entry: Mapping[str, Any]) -> Correction:
-    points = tuple(CorrectionPoint(*point) for point in entry["points"])
+    points = tuple(
+        CorrectionPoint(rows, seconds, factor, tuple(shape)) for rows, seconds, factor, shape in entry["points"]
+    )
     return Correction(points, Quality(**entry["quality"]))

@@ -258,7 +258,7 @@ def _phase_causes(
     job: InferenceJob, profile: Profile, operation: Operation, rows: float, seconds: float, exchange: float
 ) -> tuple[Cause, ...]:
     figures = load_priors().figures
-    found = shared(profile.phase_causes(operation, rows, seconds), 1.0 - exchange)
+    found = shared(profile.phase_causes(operation, job.architecture, rows, seconds), 1.0 - exchange)
     found += shared((Cause("communication", figures["communication_spread"]),), exchange)
     if job.architecture.num_experts > 1:
         found += (Cause("uneven experts", figures["expert_imbalance_spread"]),)

@@ -182,7 +182,7 @@ def _causes(job: TrainingJob, profile: Profile, layout: Layout, times: StepTimes
     step = pick(times.total, place)
     communication = pick(times.communication, place) / step
     rows = float(layout.micro_batch * job.sequence_length)
-    causes = profile.phase_causes(Operation.TRAIN_STEP, rows, pick(times.micro_seconds, place))
+    causes = profile.phase_causes(Operation.TRAIN_STEP, job.architecture, rows, pick(times.micro_seconds, place))
     found = shared(causes, 1.0 - communication)
     found += shared((Cause("communication", figures["communication_spread"]),), communication)
     if job.architecture.num_experts > 1:

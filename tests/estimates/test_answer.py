@@ -86,6 +86,17 @@ def test_a_calibrated_cpu_that_no_catalogue_knows_is_estimated_from_its_fit() ->
     assert option.unknown["cost"] == "what an hour of this attached device costs has not been entered"
 
 
+def test_blocks_of_the_measured_shape_have_a_narrower_range_than_others() -> None:
+    measured = transformer(num_layers=4, hidden=768, num_heads=12, num_kv_heads=4, ffn=2048)
+    placement, fits = attached(device_memory_bytes=24_000_000_000), {"device-1": ("fit-1", cpu_fit())}
+    same, other = (
+        answer(training_job(architecture=shape), [placement], fits).options[0].step_seconds
+        for shape in (measured, replace(measured, ffn=2304))
+    )
+    assert other.high / other.low > same.high / same.low
+    assert "blocks of another shape than measured" in {cause.name for cause in other.causes}
+
+
 def test_an_uncalibrated_cpu_without_figures_is_refused_and_told_what_to_do() -> None:
     rejection = answer(training_job(), [attached()], {}).rejections[0]
     assert rejection.bottleneck is Bottleneck.UNKNOWN_GPU
@@ -124,6 +135,9 @@ def test_a_phase_that_was_not_measured_is_estimated_wider_and_said() -> None:
     assert any("No decode in bf16 was measured here" in note for note in partial.notes)
     width = [option.step_seconds.high / option.step_seconds.low for option in (whole, partial)]
     assert width[1] > width[0]
+    named = {cause.name for cause in partial.step_seconds.causes}
+    assert "decode not measured" in named
+    assert "error of held-out samples" not in named
 
 
 @pytest.mark.parametrize(
