@@ -108,15 +108,25 @@ def per_unit(quantity: Quantity) -> str:
 
 
 def low_mid_high(quantity: Quantity) -> tuple[str, str, str]:
-    """The three figures of a range, written in the quantity's unit."""
+    """The three figures of a range, written in the quantity's unit; the unit once where all three have the same."""
     write = in_unit(quantity.unit)
-    return write(quantity.low), write(quantity.mid), write(quantity.high)
+    texts = [write(value) for value in (quantity.low, quantity.mid, quantity.high)]
+    units_of = {text.partition(" ")[2] for text in texts}
+    if len(units_of) == 1 and texts[0] != texts[2]:  # "5.1 – 7.2 – 10.3 min": the unit once, at the end
+        texts[:2] = [text.partition(" ")[0] for text in texts[:2]]
+    return texts[0], texts[1], texts[2]
 
 
 def words(value: Any) -> str:
     """An enum's value or a field's name as words: "on_demand" → "on demand"."""
     text = str(getattr(value, "value", value))
     return STATE_WORDS.get(text, text.replace("_", " "))
+
+
+def quantity_name(name: str) -> str:
+    """The name of a figure as words: "num_steps" → "Number of steps", "first_token_seconds" → "First token"."""
+    plain = name.removesuffix("_seconds").removesuffix("_per_second").replace("_", " ")
+    return f"Number of {plain[4:]}" if plain.startswith("num ") else plain[:1].upper() + plain[1:]
 
 
 def tone(state: Any) -> str:
@@ -149,5 +159,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "low_mid_high": low_mid_high,
     "words": words,
     "tone": tone,
+    "quantity_name": quantity_name,
     "argument_names": argument_names,
 }

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated, TypeVar
 
 from flask import request
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from planner.calibration.run_states import RunState
 from planner.errors import InvalidInput
 from planner.hardware.gpu import GpuKind, Vendor
 from planner.services.offers import PriceFilter
 from planner.services.requests import PriceQuery, Request, parse, without_blanks
-from planner.services.requests.base import Key, whole
+from planner.services.requests.base import Key, Moment, whole
 from planner.web.api.layer import query_values
 from planner.web.forms import Form
 
@@ -36,8 +36,8 @@ class RunsQuery(ListQuery):
 class MomentQuery(Request):
     """What held at `as_of`, as far as was known at `known_at` (both: now)."""
 
-    as_of: AwareDatetime | None = None
-    known_at: AwareDatetime | None = None
+    as_of: Moment | None = None
+    known_at: Moment | None = None
 
 
 class EstimateQuery(Request):

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from planner import units
@@ -79,10 +90,30 @@ def _money_schema() -> WithJsonSchema:
     )
 
 
+def _read_moment(value: Any) -> Any:
+    """Only what begins as a date does: pydantic would take "2026" for seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value.strip())):
+        return value
+    raise PydanticCustomError(
+        "unreadable",
+        "{message}",
+        {"message": f"must be a moment such as 2026-11-21T09:00:00Z, not {_shown(value)}"},
+    )
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("unreadable", "{message}", {"message": "is beyond the calendar"}) from None
+
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+Moment = Annotated[AwareDatetime, BeforeValidator(_read_moment), AfterValidator(_in_utc)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Key = Annotated[str, Field(min_length=1, max_length=100)]
 Keys = Annotated[tuple[Key, ...], Field(max_length=50)]
-Money = Annotated[Decimal, BeforeValidator(_read(units.parse_money)), Field(gt=0, le=Decimal("1e12")), _money_schema()]
+Money = Annotated[Decimal, BeforeValidator(_read(units.parse_money)), Field(gt=0, le=10**12), _money_schema()]
 
 
 class Request(BaseModel):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from planner.errors import FieldProblem, InvalidInput
 from planner.estimates.limits import Limits
@@ -14,7 +13,18 @@ from planner.jobs.architecture import Transformer
 from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob, TrainingMethod
 from planner.jobs.presets import ARCHITECTURES, JOBS
 from planner.offers.offer import OfferKind
-from planner.services.requests.base import Key, Keys, Money, Name, Request, count, duration, field_problem, whole
+from planner.services.requests.base import (
+    Key,
+    Keys,
+    Moment,
+    Money,
+    Name,
+    Request,
+    count,
+    duration,
+    field_problem,
+    whole,
+)
 
 
 class EstimateRequest(Request):
@@ -63,12 +73,7 @@ class EstimateRequest(Request):
     providers: Keys = ()
     regions: Keys = ()
     offer_kinds: Annotated[tuple[OfferKind, ...], Field(max_length=10)] = ()
-    as_of: AwareDatetime | None = None
-
-    @field_validator("as_of", mode="after")
-    @classmethod
-    def _in_utc(cls, value: datetime | None) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
+    as_of: Moment | None = None
 
     @model_validator(mode="after")
     def _known_preset(self) -> EstimateRequest:

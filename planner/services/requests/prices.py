@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, field_validator
+from pydantic import Field
 
 from planner.offers.offer import OfferKind
-from planner.services.requests.base import Key, Request, bytes_, whole
+from planner.services.requests.base import Key, Moment, Request, bytes_, whole
 
 
 class PriceQuery(Request):
@@ -23,10 +22,5 @@ class PriceQuery(Request):
     order: Literal["per_gpu_hour", "per_hour", "gpu", "provider", "age"] = "per_gpu_hour"
     limit: Annotated[int, *whole(1, 1000)] = 100
     after: Annotated[str, Field(max_length=500)] | None = None
-    as_of: AwareDatetime | None = None
-    known_at: AwareDatetime | None = None
-
-    @field_validator("as_of", "known_at", mode="after")
-    @classmethod
-    def _in_utc(cls, value: datetime | None) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
+    as_of: Moment | None = None
+    known_at: Moment | None = None

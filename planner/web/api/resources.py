@@ -214,7 +214,7 @@ def create_one_schedule(body: ScheduleRequest) -> tuple[ScheduleView, str]:
     return made, url_for("api.get_one_schedule", schedule_id=made.id)
 
 
-@api.get("/schedules/preview", tag="schedules", answers=Preview, query=PreviewQuery)
+@api.get("/due-times", tag="schedules", answers=Preview, query=PreviewQuery)
 def preview_rule(query: PreviewQuery) -> Preview:
     """What a cron rule means in words, and when it is due next. Nothing is stored."""
     return preview(query.cron, query.timezone, now(), query.number)

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, request
 
+from planner.offers.offer import UNSTATED_REGION
 from planner.version import code_version
 from planner.web.database import now
 from planner.web.pages import api_guide, calibrations, devices, estimates, hardware, home, prices, schedules
@@ -25,6 +26,7 @@ def _everywhere() -> dict[str, Any]:
     return {
         "now": now(),
         "code_version": code_version(),
+        "unstated_region": UNSTATED_REGION,
         "theme": theme if theme in ("light", "dark") else "",
         "is_htmx": request.headers.get("HX-Request") == "true",
     }

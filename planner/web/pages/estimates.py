@@ -22,6 +22,14 @@ from planner.web.pages.blueprint import pages
 from planner.web.queries import EstimateQuery, ListQuery, NewEstimateQuery, read_query
 
 LISTS = frozenset({"gpus", "providers", "regions", "offer_kinds"})
+OFFER_KINDS = (
+    ("owned", "attached devices only"),
+    ("on_demand", "on demand"),
+    ("spot", "spot"),
+    ("reserved_1y", "reserved, 1 year"),
+    ("reserved_3y", "reserved, 3 years"),
+    ("negotiated", "negotiated"),
+)
 SHAPE = {  # the form's field → the architecture's
     "layers": "num_layers",
     "hidden": "hidden",
@@ -135,9 +143,8 @@ def _form_page(form: Form, kind: str | None, status: int) -> tuple[str, int]:
         gpus=[(facet.value, facet.value) for facet in facets.gpu_keys if facet.value in catalogue.gpus],
         providers=[(facet.value, facet.value) for facet in facets.providers],
         regions=sorted((facet.value, facet.value) for facet in facets.regions),
-        kinds=[("owned", "attached devices only"), ("on_demand", "on demand"), ("spot", "spot"),
-               ("reserved_1y", "reserved, 1 year"), ("reserved_3y", "reserved, 3 years")],
-    )  # fmt: skip
+        kinds=OFFER_KINDS,
+    )
     return page, status
 
 

@@ -23,8 +23,8 @@ from planner.web.queries import MomentQuery, price_filter, read_query
 
 _PAGING = frozenset({"limit", "after"})
 ORDERS = (
-    ("per_gpu_hour", "price per GPU-hour"),
-    ("per_hour", "price per hour"),
+    ("per_gpu_hour", "per GPU-hour"),
+    ("per_hour", "per hour"),
     ("gpu", "GPU"),
     ("provider", "provider"),
     ("age", "age, newest first"),

@@ -1,0 +1,50 @@
+"""The OpenAPI document is valid, and the API keeps to it when it is asked at random."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import schemathesis
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, Phase, settings
+from openapi_spec_validator import validate
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from planner.web.api import PREFIX
+from planner.web.api.openapi import openapi_document
+from planner.web.api.resources import api
+
+schema = schemathesis.openapi.from_dict(openapi_document(api, PREFIX))
+
+
+def test_the_document_is_valid_openapi_3_1(client: FlaskClient) -> None:
+    document = json.loads(client.get("/api/v1/openapi.json").data)
+    assert document["openapi"] == "3.1.0"
+    validate(document)
+
+
+def test_decimals_are_strings_and_problems_have_their_own_content_type(client: FlaskClient) -> None:
+    document = json.loads(client.get("/api/v1/openapi.json").data)
+    amount = document["components"]["schemas"]["Price"]["properties"]["amount"]
+    assert {choice["type"] for choice in amount["anyOf"]} == {"string", "null"}
+    refused = document["paths"]["/api/v1/estimates"]["post"]["responses"]["422"]["content"]
+    assert list(refused) == ["application/problem+json"]
+    assert document["paths"]["/api/v1/estimates"]["post"]["requestBody"]["required"] is True
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:schemathesis")
+@schema.parametrize()
+@settings(
+    max_examples=10,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_operation_answers_as_documented(case: schemathesis.Case, app: Flask) -> None:
+    """No 500, only documented statuses, types and shapes. A request may be refused although its schema allows it:
+    numbers in words ("7B"), and fields that hang together, are more than a schema can say."""
+    response = case.call(app=app, base_url="http://localhost")
+    case.validate_response(response, excluded_checks=[positive_data_acceptance])

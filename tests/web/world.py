@@ -1,0 +1,140 @@
+"""A small world made through the services: prices, two devices, runs in several states, schedules, estimates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from planner.calibration.run_states import RunState
+from planner.calibration.sample import Bench, BenchFailure, Sample
+from planner.calibration.theory import bench_theory
+from planner.services.calibrations import (
+    TelemetryPoint,
+    begin_run,
+    claim_run,
+    finish_run,
+    note_progress,
+    request_run,
+)
+from planner.services.devices import record_discovery
+from planner.services.estimates import make_estimate
+from planner.services.offers import sync_price_book
+from planner.services.requests import EstimateRequest, ScheduleRequest
+from planner.services.schedules import create_schedule
+from planner.store.engine import Session
+from tests.builders import NOW, discovery
+
+TERM = timedelta(minutes=1)
+CODE = "0.1.0+tests"
+
+
+@dataclass(frozen=True)
+class World:
+    """The ids of what there is."""
+
+    gpu_id: str
+    cpu_id: str
+    finished_run: str
+    running_run: str
+    training: str
+    service: str
+    nothing_fits: str
+    schedule: str
+    offer: int
+    withdrawn_offer: int
+
+
+def build(session: Session) -> World:
+    """Fill an empty, migrated database; the caller commits."""
+    sync_price_book(session, NOW - timedelta(days=1))
+    gpu, cpu = record_discovery(session, discovery(), NOW - timedelta(hours=3))
+    finished = measured_run(session, gpu.id)
+    estimates = [
+        make_estimate(session, EstimateRequest(**asked), NOW + timedelta(seconds=order), CODE).id
+        for order, asked in enumerate(
+            (
+                {"preset": "finetune-small"},
+                {"preset": "serve-llama-3-8b", "goal": "time"},
+                {"preset": "pretrain-1b", "budget": "0.01"},
+            )
+        )
+    ]
+    schedule = create_schedule(
+        session, ScheduleRequest(name="Weekly check", cron="0 3 * * 6", timezone="Europe/Berlin"), NOW
+    )
+    return World(
+        gpu_id=gpu.id,
+        cpu_id=cpu.id,
+        finished_run=finished,
+        running_run=running_run(session, cpu.id),
+        training=estimates[0],
+        service=estimates[1],
+        nothing_fits=estimates[2],
+        schedule=schedule.id,
+        offer=1,
+        withdrawn_offer=2,
+    )
+
+
+def measured_run(session: Session, device_id: str) -> str:
+    """A run that succeeded with one bench failed and telemetry beside it."""
+    begun = NOW - timedelta(hours=2)
+    run = request_run(session, device_id, "quick", begun, code_version=CODE)
+    claim = _claim(session, device_id)
+    assert begin_run(session, claim, begun + timedelta(seconds=3))
+    outcomes: dict[int, Sample | BenchFailure] = {
+        position: measured(bench) for position, bench in enumerate(claim.benches)
+    }
+    last = len(claim.benches) - 1
+    outcomes[last] = BenchFailure(claim.benches[last], "oom", "tried to allocate 90 GiB <of> 79 GiB")
+    readings = [
+        TelemetryPoint(second / 2, 300.0 + second, None, 50.0 + second / 8, 1.9e9, None, 0.97, 40_000_000_000, 0)
+        for second in range(40)
+    ]
+    finished = finish_run(
+        session,
+        claim,
+        RunState.SUCCEEDED,
+        outcomes,
+        readings,
+        {},
+        {"driver": "580.95.05", "power_limit_watts": None},
+        "",
+        begun + timedelta(seconds=63),
+        CODE,
+    )
+    assert finished
+    return run.id
+
+
+def running_run(session: Session, device_id: str, num_done: int = 3) -> str:
+    """A run that is under way."""
+    run = request_run(session, device_id, "smoke", NOW - timedelta(seconds=20), code_version=CODE)
+    claim = _claim(session, device_id)
+    assert begin_run(session, claim, NOW - timedelta(seconds=15))
+    assert note_progress(session, claim, num_done, claim.benches[num_done].key, TERM).lease
+    return run.id
+
+
+def measured(bench: Bench) -> Sample:
+    """What a card that reaches 400 TFLOP/s and 2.6 TB/s would give."""
+    theory = bench_theory(bench)
+    return Sample(
+        bench=bench,
+        seconds=theory.flops / 4e14 + theory.num_bytes / 2.6e12 + 5e-6,
+        spread=0.01,
+        repeats=7,
+        flops=theory.flops,
+        num_bytes=theory.num_bytes,
+        steady=True,
+        peak_memory_bytes=None,
+    )
+
+
+def _claim(session: Session, device_id: str):  # type: ignore[no-untyped-def]
+    from planner.services.devices import get_device
+
+    device = get_device(session, device_id)
+    claim = claim_run(session, device.node_id, "worker-1", "boot-1", TERM, NOW)
+    assert claim is not None
+    return claim
