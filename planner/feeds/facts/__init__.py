@@ -1,0 +1,1 @@
+"""Facts about machines that price lists name without saying what is in them."""

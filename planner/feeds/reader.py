@@ -1,0 +1,56 @@
+"""What the readers share: a format's parser as a Source, GPU keys through the alias table, and prices said twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import BinaryIO
+
+from planner.feeds.source import Quote, ReadContext, Refused
+from planner.feeds.unpack import FileFault, unpacked
+
+Found = Iterator[Quote | Refused]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A Source: `parse` reads the plain bytes and may raise FileFault, which becomes the last, whole-file refusal."""
+
+    name: str
+    title: str
+    parse: Callable[[BinaryIO, ReadContext], Found]
+
+    def read(self, stream: BinaryIO, context: ReadContext) -> Found:
+        try:
+            yield from self.parse(unpacked(stream), context)
+        except FileFault as fault:
+            yield Refused(fault.row, fault.reason, is_whole_file=True)
+
+
+def find_gpu(context: ReadContext, scopes: Sequence[str], *names: str, memory_bytes: float | None = None) -> str | None:
+    """The catalogue's key of the first name that one of the scopes is certain about; None: unmapped."""
+    for name in names:
+        for scope in scopes:
+            if name and (key := context.catalogue.find(name, scope, memory_bytes=memory_bytes)):
+                return key
+    return None
+
+
+class Said:
+    """Which amounts a file has stated already, so that a row that repeats one is silent and another is refused."""
+
+    def __init__(self) -> None:
+        self._amounts: dict[tuple[str, ...], tuple[datetime, Decimal | None]] = {}
+
+    def is_new(self, quote: Quote) -> bool:
+        """Whether the file has not said so yet. Raises ValueError where it gives two prices for one moment."""
+        known = self._amounts.get(quote.offer.identity)
+        if known is not None and known[0] == quote.valid_from:
+            if known[1] != quote.amount:
+                offer = " · ".join(part for part in quote.offer.identity if part)
+                raise ValueError(f"the file gives two prices for {offer}: {known[1]} and {quote.amount}")
+            return False
+        self._amounts[quote.offer.identity] = (quote.valid_from, quote.amount)
+        return True
