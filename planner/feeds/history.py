@@ -1,0 +1,208 @@
+"""Histories and snapshots of one price per machine, region and day, as kept from public price lists.
+
+A row holds until the next one of the same machine, region and zone. `event` is new, change or gone; a snapshot has
+none. Columns: `as_of` or `date`, `instance_type`, `region`, `on_demand_usd_per_hour`; where there are such things
+`provider`, `availability_zone_id`, `accelerator_name`, `accelerator_count`, `vcpus`, `memory_mib`,
+`spot_usd_per_hour`. Without `instance_type` the price is that of the GPUs alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import BinaryIO
+
+from planner.feeds import fields
+from planner.feeds.machines import find_machine
+from planner.feeds.reader import Found, Reader, find_gpu
+from planner.feeds.source import Quote, ReadContext, Refused, midnight
+from planner.feeds.tables import Row, read_table, row_text
+from planner.feeds.unpack import FileFault
+from planner.offers.offer import Offer, OfferKind
+from planner.units import plain_decimal
+
+ON_DEMAND, SPOT = "on_demand_usd_per_hour", "spot_usd_per_hour"
+GONE = "the source lists it no longer"
+NO_PRICE = "the source gives no price from this day on"
+_EVENTS = ("new", "change", "gone")
+_NO_GPU_FAMILIES = {"aws": ("dl", "inf", "trn", "vt", "f1"), "azure": ("standard_np", "standard_nm")}
+
+
+def _parse(stream: BinaryIO, context: ReadContext) -> Found:
+    state = _State(context)
+    for found in read_table(stream, ("region", ON_DEMAND)):
+        if isinstance(found, Refused):
+            yield found
+            continue
+        line, row = found
+        state.require_columns(line, row)
+        yield from _row(line, row, state)
+
+
+READER = Reader("history", "Price histories and snapshots by machine and day (CSV)", _parse)
+
+
+@dataclass
+class _Place:
+    """What has been said of one machine in one region so far."""
+
+    on_demand: Decimal | None = None
+    zones: set[str] = field(default_factory=set)  # in which it is listed
+    spot_zones: set[str] = field(default_factory=set)  # of these, those with a spot price
+
+
+@dataclass
+class _State:
+    context: ReadContext
+    places: dict[tuple[str, str, str], _Place] = field(default_factory=dict)
+    offers: dict[tuple[str, ...], Offer] = field(default_factory=dict)
+    is_checked: bool = False
+
+    def require_columns(self, line: int, row: Row) -> None:
+        if self.is_checked:
+            return
+        self.is_checked = True
+        if "provider" not in row and not self.context.provider:
+            raise FileFault(line, "the file does not name its provider; say which one it is")
+        if "instance_type" not in row and "accelerator_name" not in row:
+            raise FileFault(line, "there is no column instance_type or accelerator_name")
+        if "as_of" not in row and "date" not in row and self.context.stated_date is None:
+            raise FileFault(line, "there is no column as_of or date; say the day that the prices are of")
+
+
+def _row(line: int, row: Row, state: _State) -> Iterator[Quote | Refused]:
+    """The quotes of one row. What the row says of one kind stands although the other is refused."""
+    try:
+        provider = fields.provider(row.get("provider") or state.context.provider)
+        instance_type = _instance_type(row)
+        region = fields.text(row, "region")
+        if instance_type.casefold().startswith(_NO_GPU_FAMILIES.get(provider, ())):
+            state.context.left_out["machines without a GPU"] += 1
+            return
+        day = _day(row, state.context)
+        event = row.get("event", "new")
+        if event not in _EVENTS:
+            raise ValueError(f"event: {event!r} is not one of {', '.join(_EVENTS)}")
+        offer = _offer(row, state, (provider, region, fields.optional_text(row, "availability_zone_id"), instance_type))
+    except ValueError as error:
+        yield Refused(line, str(error), row_text(row))
+        return
+    place = state.places.setdefault((provider, region, instance_type), _Place())
+    source = state.context.source or f"price history, stated for {day.isoformat()}"
+    said = _Row(line, row, offer, day, source, is_gone=event == "gone")
+    yield from _on_demand(said, place)
+    if SPOT in row:
+        yield from _spot(said, place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    line: int
+    row: Row
+    offer: Offer
+    day: date
+    source: str
+    is_gone: bool
+
+    def quote(self, kind: OfferKind, amount: Decimal | None, reason: str = "") -> Quote:
+        zone = self.offer.zone if kind is OfferKind.SPOT else ""  # one on-demand price holds in the whole region
+        offer = _with(self.offer, kind, zone)
+        return Quote(self.line, offer, amount, midnight(self.day), self.day, self.source, reason)
+
+    def refused(self, reason: str) -> Refused:
+        return Refused(self.line, reason, row_text(self.row))
+
+
+def _on_demand(said: _Row, place: _Place) -> Iterator[Quote | Refused]:
+    """Its on-demand price, once for all zones; withdrawn when the last zone is gone."""
+    zone = said.offer.zone
+    if said.is_gone:
+        place.zones.discard(zone)
+        if not place.zones and place.on_demand is not None:
+            place.on_demand = None
+            yield said.quote(OfferKind.ON_DEMAND, None, GONE)
+        return
+    place.zones.add(zone)
+    try:
+        amount = fields.amount(said.row[ON_DEMAND], ON_DEMAND)
+    except ValueError as error:
+        yield said.refused(str(error))
+        return
+    if amount != place.on_demand:
+        place.on_demand = amount
+        yield said.quote(OfferKind.ON_DEMAND, amount)
+
+
+def _spot(said: _Row, place: _Place) -> Iterator[Quote | Refused]:
+    """Its spot price in its zone; a blank one after a price says that there is none any more."""
+    zone, had_price = said.offer.zone, said.offer.zone in place.spot_zones
+    try:
+        amount = None if said.is_gone else fields.amount(said.row[SPOT], SPOT)
+    except fields.Blank:
+        amount = None
+    except ValueError as error:
+        yield said.refused(str(error))
+        return
+    if amount is not None:
+        place.spot_zones.add(zone)
+        yield said.quote(OfferKind.SPOT, amount)
+    elif had_price:
+        place.spot_zones.discard(zone)
+        yield said.quote(OfferKind.SPOT, None, GONE if said.is_gone else NO_PRICE)
+
+
+def _day(row: Row, context: ReadContext) -> date:
+    for column in ("as_of", "date"):
+        if column in row:
+            return fields.day(row[column], column)
+    return context.source_date
+
+
+def _instance_type(row: Row) -> str:
+    """The machine's name; a table of GPUs without their machines says how many of which."""
+    if "instance_type" in row:
+        return fields.text(row, "instance_type")
+    num_gpus = fields.count(row.get("accelerator_count"), "accelerator_count")
+    return f"{plain_decimal(num_gpus)} x {fields.text(row, 'accelerator_name', 'gpu_name')}"
+
+
+def _offer(row: Row, state: _State, place: tuple[str, str, str, str]) -> Offer:
+    """The offer of a row, made once per machine and zone, on demand."""
+    key = (*place, row.get("accelerator_name", ""), row.get("accelerator_count", ""))
+    if key not in state.offers:
+        state.offers[key] = _new_offer(row, state.context, place)
+    return state.offers[key]
+
+
+def _new_offer(row: Row, context: ReadContext, place: tuple[str, str, str, str]) -> Offer:
+    provider, region, zone, instance_type = place
+    machine = find_machine(provider, instance_type)
+    stated = fields.optional_count(row.get("accelerator_count"), "accelerator_count")
+    num_gpus = stated if machine is None else machine.num_gpus  # the sources round fractions of a GPU to 0
+    if num_gpus is None:
+        raise ValueError(f"how many GPUs a {instance_type} of {provider} has is not known")
+    name = fields.optional_text(row, "accelerator_name", "gpu_name") or (machine.gpu_name if machine else "")
+    stated_memory = int(fields.number(row["memory_mib"], "memory_mib") * 2**20) if row.get("memory_mib") else None
+    return Offer(
+        provider=provider,
+        region=region,
+        zone=zone,
+        instance_type=instance_type,
+        kind=OfferKind.ON_DEMAND,
+        currency="USD",
+        gpu_name=name or instance_type,
+        gpu_key=find_gpu(context, (provider,), instance_type, name, machine.gpu_name if machine else ""),
+        num_gpus=num_gpus,
+        vcpus=machine.vcpus if machine else fields.optional_count(row.get("vcpus"), "vcpus"),
+        memory_bytes=machine.memory_bytes if machine else stated_memory or None,
+        host_included="instance_type" in row,
+    )
+
+
+def _with(offer: Offer, kind: OfferKind, zone: str) -> Offer:
+    if offer.kind is kind and offer.zone == zone:
+        return offer
+    described = (offer.gpu_name, offer.gpu_key, offer.num_gpus, offer.vcpus, offer.memory_bytes, offer.host_included)
+    return Offer(offer.provider, offer.region, zone, offer.instance_type, kind, offer.currency, *described)
