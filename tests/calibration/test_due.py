@@ -105,13 +105,14 @@ def fields(low: int, high: int) -> st.SearchStrategy[str]:
 
 
 RULES = st.tuples(fields(0, 59), fields(0, 23), st.just("*"), st.just("*"), fields(0, 6)).map(" ".join)
+MOMENTS = st.integers(0, 365 * 24 * 3600).map(lambda seconds: utc(2026, 1, 1) + timedelta(seconds=seconds))
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
 
 
 @settings(max_examples=40, deadline=None)
-@given(RULES, ZONES, st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)))
+@given(RULES, ZONES, MOMENTS)
 def test_due_times_rise_strictly_and_never_stop_short(cron: str, zone: str, start: datetime) -> None:
-    after = start.replace(tzinfo=UTC)
+    after = start
     found = Rule.read(cron, zone).next_due(after, 30)
     assert len(found) == 30
     assert found[0] > after
@@ -220,11 +221,11 @@ def test_the_latest_due_time_agrees_with_the_next_one_where_the_clock_jumps(
 
 
 @settings(max_examples=40, deadline=None)
-@given(RULES, ZONES, st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)), st.integers(0, 3 * 24 * 60))
+@given(RULES, ZONES, MOMENTS, st.integers(0, 3 * 24 * 60))
 def test_the_latest_due_time_and_the_missed_ones_are_those_counted_forward(
     cron: str, zone: str, start: datetime, minutes: int
 ) -> None:
-    after = start.replace(tzinfo=UTC, second=0, microsecond=0)
+    after = start.replace(second=0, microsecond=0)
     until = after + timedelta(minutes=minutes)
     forward = due_between(cron, zone, after, until)
     expected = (forward[-1], len(forward) - 1) if forward else None
