@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from planner.feeds import fields
 from planner.feeds.machines import find_machine
-from planner.feeds.reader import Found, Reader, find_gpu
+from planner.feeds.reader import Found, Reader, find_gpu, is_no_gpu
 from planner.feeds.source import Quote, ReadContext, Refused, midnight
 from planner.feeds.tables import Row, read_table, row_text
 from planner.feeds.unpack import FileFault
@@ -26,6 +26,7 @@ from planner.units import plain_decimal
 ON_DEMAND, SPOT = "on_demand_usd_per_hour", "spot_usd_per_hour"
 GONE = "the source lists it no longer"
 NO_PRICE = "the source gives no price from this day on"
+_ZONES = ("availability_zone_id", "availability_zone")
 _EVENTS = ("new", "change", "gone")
 _NO_GPU_FAMILIES = {"aws": ("dl", "inf", "trn", "vt", "f1"), "azure": ("standard_np", "standard_nm")}
 
@@ -85,7 +86,11 @@ def _row(line: int, row: Row, state: _State) -> Iterator[Quote | Refused]:
         event = row.get("event", "new")
         if event not in _EVENTS:
             raise ValueError(f"event: {event!r} is not one of {', '.join(_EVENTS)}")
-        offer = _offer(row, state, (provider, region, fields.optional_text(row, "availability_zone_id"), instance_type))
+        if is_no_gpu(row.get("accelerator_name", "")):
+            state.context.left_out["accelerators that are no GPUs"] += 1
+            return
+        zone = next((fields.optional_text(row, column, "zone") for column in _ZONES if column in row), "")
+        offer = _offer(row, state, (provider, region, zone, instance_type))
     except ValueError as error:
         yield Refused(line, str(error), row_text(row))
         return

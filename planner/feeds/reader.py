@@ -11,6 +11,8 @@ from typing import BinaryIO
 from planner.feeds.source import Quote, ReadContext, Refused
 from planner.feeds.unpack import FileFault, unpacked
 
+# AWS's own chips, video cards and FPGAs, Google's tensor processors, Qualcomm's inference cards
+_NO_GPUS = ("inferentia", "trainium", "tpu", "virtex", "alveo", "u30", "ma35d", "qualcomm ai100")
 Found = Iterator[Quote | Refused]
 
 
@@ -36,6 +38,11 @@ def find_gpu(context: ReadContext, scopes: Sequence[str], *names: str, memory_by
             if name and (key := context.catalogue.find(name, scope, memory_bytes=memory_bytes)):
                 return key
     return None
+
+
+def is_no_gpu(accelerator: str) -> bool:
+    """Whether the name is that of an accelerator that price lists put beside GPUs and that is none."""
+    return accelerator.casefold().startswith(_NO_GPUS)
 
 
 class Said:
