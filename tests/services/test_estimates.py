@@ -78,9 +78,7 @@ def test_a_later_price_changes_a_new_estimate_and_not_the_stored_one(
 ) -> None:
     before = make(session, now)
     later = now + timedelta(days=1)
-    append_prices(
-        session, [(offers[0], price("5", valid_from=later, recorded_at=later, source_date=date(2026, 11, 22)))]
-    )
+    halve(session, offers[0], later)
     after = make(session, later)
     assert cost_of(after, "one") == pytest.approx(0.5 * (cost_of(before, "one") or 0))
     assert get_estimate(session, before.id) == before
@@ -88,9 +86,7 @@ def test_a_later_price_changes_a_new_estimate_and_not_the_stored_one(
 
 def test_asked_as_of_an_old_day_it_takes_that_days_prices(session: Session, offers: list[int], now: datetime) -> None:
     later = now + timedelta(days=1)
-    append_prices(
-        session, [(offers[0], price("5", valid_from=later, recorded_at=later, source_date=date(2026, 11, 22)))]
-    )
+    halve(session, offers[0], later)
     old = make(session, later, as_of=now.isoformat())
     assert old.as_of == now
     assert cost_of(old, "one") == pytest.approx(2 * (cost_of(make(session, later), "one") or 0))
