@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from flask import Flask
 from flask_wtf import CSRFProtect
+from jinja2 import StrictUndefined
 
 from planner.settings import Settings
 from planner.web import api, errors, pages, security
@@ -41,6 +42,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
         WTF_CSRF_CHECK_DEFAULT=False,  # security.py asks for it where a cookie would be believed
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.globals["fmt"] = FILTERS
