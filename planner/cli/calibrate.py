@@ -13,7 +13,7 @@ from planner.errors import NotFound, PlannerError
 from planner.services.calibrations import WORDS, CalibrationPlan, RunDetail, get_run, plan_calibration, request_run
 from planner.services.devices import DeviceView, list_devices
 from planner.version import code_version
-from planner.worker.calibrate import run_here
+from planner.worker.calibrate import run_here, wait_for_silent_worker
 from planner.worker.discover import discover_here
 
 
@@ -64,6 +64,13 @@ def in_words(bench: Bench | None) -> str:
 def measure_device(edge: Edge, console: Console, device: DeviceView, plan: CalibrationPlan) -> RunDetail:
     """Show the plan, run it in a child process with a live bar, and say how it ended."""
     print_plan(console, device, plan)
+    wait_for_silent_worker(
+        edge.sessions,
+        device.id,
+        on_wait=lambda until: console.print(
+            f"  waits  an earlier calibration broke off; this device is free at {until:%H:%M:%S} UTC"
+        ),
+    )
     with edge.session() as session:
         run_id = request_run(session, device.id, plan.suite, now(), code_version=code_version()).id
     columns = (

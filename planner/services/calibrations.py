@@ -1,24 +1,24 @@
 """Ask for calibration runs, carry them through their states, and draw a new fit from what they measured.
 
-The worker's three steps are here as well: `claim_run` and `begin_run` (load), `note_progress` (while the child
-measures, outside of any transaction), `finish_run` (apply: samples, telemetry, final state and fit in one transaction,
-and only while the claim's fence is the newest).
+The worker's three steps are here as well: `claim_run` and `begin_run` (load), `note_progress` (a short transaction a
+second while the child measures), `finish_run` (apply: samples, the rest of the telemetry, final state and fit in one
+transaction, and only while the claim's fence is the newest). docs/worker.md tells the whole of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from ulid import ULID
 
 from planner import units
-from planner.calibration.fit import Fit, fit_samples
+from planner.calibration.fit import FIT_FORM, Fit, fit_samples
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Operation, Sample
-from planner.calibration.suites import Suite, get_suite, total_expected_seconds
+from planner.calibration.suites import SUITES, Suite, get_suite, total_expected_seconds
 from planner.errors import Conflict, InvalidInput, NotFound
 from planner.hardware.catalogue import load_catalogue, unlisted_gpu
 from planner.hardware.gpu import Dtype, Gpu, GpuKind
@@ -30,6 +30,7 @@ from planner.store import runs as store
 from planner.store.engine import Session
 from planner.store.tables import DeviceRow, RunRow
 
+WATTS = "power_watts"  # mean power while the bench ran, among the details of its sample
 WORDS = {
     Operation.MATMUL: "matrix products",
     Operation.COPY: "memory bandwidth",
@@ -75,7 +76,7 @@ class Reading(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TelemetryPoint:
-    """One reading of a finished run; None is what the driver did not tell."""
+    """One reading beside a run; None is what the driver did not tell."""
 
     seconds_in: float
     power_watts: float | None
@@ -183,11 +184,16 @@ def request_run(
     code_version: str,
     actor: str = "user",
 ) -> RunView:
-    """Queue a run. Raises Conflict while the device has one under way, or is not fit for work."""
+    """Queue a run. Raises Conflict while the device has one under way, or is not fit for work.
+
+    A run whose worker is gone is ended first: it must not keep the device from work where no worker looks after it.
+    """
     device = _device(session, device_id)
     suite = _suite(suite_name)
     if device.state != DeviceState.OK:
         raise Conflict(f"{device.name} is {device.state}: {device.state_reason}")
+    mark_lost(session, now, actor)
+    device_store.take_turns(session, device_id)
     under_way = store.active_run(session, device_id)
     if under_way is not None:
         raise Conflict(f"{device.name} has a calibration under way ({under_way.id}, {under_way.state})")
@@ -275,7 +281,8 @@ def claim_run(
 ) -> ClaimedRun | None:
     """The node's oldest queued run (or the one of `run_id`), claimed with a new fence; None where none can be taken.
 
-    A node does one run at a time: a run on the CPU would disturb one on a GPU beside it.
+    A node does one run at a time: a run on the CPU would disturb one on a GPU beside it. A queued run that cannot be
+    done any more, because its device is gone or this code knows its suite no longer, is cancelled and says so.
     """
     queued = store.queued_runs(session, node_id)
     if store.num_held_runs(session, node_id):
@@ -283,22 +290,41 @@ def claim_run(
     for run, device in queued:
         if run_id is not None and run.id != run_id:
             continue
-        lease = leases.claim(session, store.lease_name(device.uuid), worker_id, boot_id, term, run.id)
-        if lease is None:
+        obstacle = _obstacle(run, device)
+        if obstacle:
+            run.error = obstacle
+            store.move(session, run, RunState.CANCELLED, now, worker_id, obstacle)
             continue
-        run.worker_id = worker_id
-        run.fence = lease.fence
-        store.move(session, run, RunState.CLAIMED, now, worker_id)
-        return ClaimedRun(
-            run_id=run.id,
-            device_id=device.id,
-            device_uuid=device.uuid,
-            backend=Backend(device.backend),
-            benches=_benches(device, get_suite(run.suite)),
-            time_limit_seconds=run.time_limit_seconds,
-            lease=lease,
-        )
+        lease = leases.claim(session, store.lease_name(device.uuid), worker_id, boot_id, term, run.id)
+        if lease is not None:
+            return _claimed(session, run, device, lease, now)
     return None
+
+
+def _obstacle(run: RunRow, device: DeviceRow) -> str:
+    if device.state != DeviceState.OK:
+        return f"the device is {device.state}: {device.state_reason}"
+    if run.suite not in SUITES:
+        return f"there is no suite {run.suite!r} any more"
+    return ""
+
+
+def _claimed(session: Session, run: RunRow, device: DeviceRow, lease: leases.Lease, now: datetime) -> ClaimedRun:
+    """The run as taken: with the suite of the code that measures, which may be newer than the code that asked."""
+    suite = SUITES[run.suite]
+    benches = _benches(device, suite)
+    run.worker_id, run.fence = lease.holder, lease.fence
+    run.suite_version, run.num_benches, run.time_limit_seconds = suite.version, len(benches), suite.time_limit_seconds
+    store.move(session, run, RunState.CLAIMED, now, lease.holder)
+    return ClaimedRun(
+        run_id=run.id,
+        device_id=device.id,
+        device_uuid=device.uuid,
+        backend=Backend(device.backend),
+        benches=benches,
+        time_limit_seconds=run.time_limit_seconds,
+        lease=lease,
+    )
 
 
 def begin_run(session: Session, claim: ClaimedRun, now: datetime) -> bool:
@@ -311,12 +337,21 @@ def begin_run(session: Session, claim: ClaimedRun, now: datetime) -> bool:
 
 
 def note_progress(
-    session: Session, claim: ClaimedRun, num_done: int, current_bench: str | None, term: timedelta
+    session: Session,
+    claim: ClaimedRun,
+    num_done: int,
+    current_bench: str | None,
+    term: timedelta,
+    readings: Sequence[Reading] = (),
 ) -> Pulse:
-    """Show how far the run is and renew the lease. A lost lease or a request to cancel means: stop the child."""
+    """Show how far the run is and what was read beside it, and renew the lease.
+
+    A lost lease (nothing is stored then) or a request to cancel means: stop the child.
+    """
     lease = leases.renew(session, claim.lease, term)
     if lease is None or not store.set_progress(session, claim.run_id, claim.lease.fence, num_done, current_bench):
         return Pulse(None, False)
+    store.add_readings(session, claim.run_id, readings)
     run = store.get_run(session, claim.run_id)
     return Pulse(lease, run is not None and run.cancel_requested_at is not None)
 
@@ -335,13 +370,14 @@ def finish_run(
 ) -> bool:
     """Store what the run gave, its final state and, if it succeeded, a new fit; with an old fence, nothing of it.
 
-    `power_watts` holds the mean power by bench key, where it was read. Returns False where another claim has come
-    since: what a zombie measured is not taken.
+    `readings` are those not noted yet; `power_watts` holds the mean power by bench key, where it was read. Returns
+    False where another claim has come since or the run was given up: what a zombie measured is not taken. To say it
+    twice, because the answer to the first commit was lost, is True twice and stores once.
     """
     run = _held(session, claim)
     if run is None:
-        return False
-    store.add_samples(session, run.id, claim.lease.fence, outcomes, now)
+        return _is_stored(session, claim, state)
+    store.add_samples(session, run.id, claim.lease.fence, _with_power(outcomes, power_watts), now)
     store.add_readings(session, run.id, readings)
     run.num_done = len(outcomes)
     run.current_bench = None
@@ -351,24 +387,48 @@ def finish_run(
     store.move(session, run, state, now, claim.lease.holder, error)
     leases.release(session, claim.lease)
     if state is RunState.SUCCEEDED:
-        _append_fit(session, run, power_watts, code_version, now)
+        _append_fit(session, run, code_version, now)
     return True
 
 
 def mark_lost(session: Session, now: datetime, actor: str) -> list[str]:
-    """End the runs whose worker died or fell silent; returns their ids."""
+    """End the runs whose worker died or fell silent and free their devices; returns their ids."""
     lost = store.abandoned_runs(session)
-    for run, reason in lost:
+    for run, lease, reason in lost:
         run.error = reason
         run.current_bench = None
         store.move(session, run, RunState.LOST, now, actor, reason)
-    return [run.id for run, _ in lost]
+        if lease.fence == run.fence:
+            leases.revoke(session, lease.name, lease.fence)
+    return [run.id for run, _, _ in lost]
+
+
+def held_until(session: Session, device_id: str) -> datetime | None:
+    """When the lease on the device runs out unless its worker renews it; None while no worker holds it."""
+    return leases.end_of(session, store.lease_name(_device(session, device_id).uuid))
 
 
 def newest_fits(session: Session) -> dict[str, tuple[str, Fit]]:
-    """(fit id, fit) by device id, the newest of each device."""
-    rows = device_store.newest_fit_rows(session)
+    """(fit id, fit) by device id, the newest of each device; those of another form wait for `refit_outdated`."""
+    rows = [row for row in device_store.newest_fit_rows(session) if row.document.get("form") == FIT_FORM]
     return {row.device_id: (row.id, Fit.from_document(row.document)) for row in rows}
+
+
+def refit_outdated(session: Session, now: datetime, code_version: str) -> list[str]:
+    """Draw fits anew, from the stored samples, where the newest one was written in a form this code does not read.
+
+    Returns the ids of the appended fits. The old ones stay: estimates made from them are read, not computed again.
+    """
+    appended = []
+    for row in device_store.newest_fit_rows(session):
+        if row.document.get("form") != FIT_FORM:
+            fit = _fit(session, _device(session, row.device_id), row.run_ids)
+            appended.append(
+                fit_store.add_fit(
+                    session, row.device_id, row.gpu_key, row.run_ids, fit.to_document(), code_version, now
+                )
+            )
+    return appended
 
 
 def device_gpu(device_name: str, vendor: str, backend: str, gpu_key: str | None, memory_bytes: int | None) -> Gpu:
@@ -379,16 +439,31 @@ def device_gpu(device_name: str, vendor: str, backend: str, gpu_key: str | None,
     return unlisted_gpu(device_name, vendor, kind, memory_bytes)
 
 
-def _append_fit(
-    session: Session, run: RunRow, power_watts: Mapping[str, float], code_version: str, now: datetime
-) -> None:
+def _append_fit(session: Session, run: RunRow, code_version: str, now: datetime) -> None:
     device = _device(session, run.device_id)
-    outcomes = [stored.outcome for stored in store.samples_of(session, [run.id])]
+    fit = _fit(session, device, [run.id])
+    fit_store.add_fit(session, device.id, device.gpu_key, [run.id], fit.to_document(), code_version, now)
+
+
+def _fit(session: Session, device: DeviceRow, run_ids: Sequence[str]) -> Fit:
+    outcomes = [stored.outcome for stored in store.samples_of(session, run_ids)]
     samples = [outcome for outcome in outcomes if isinstance(outcome, Sample)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, BenchFailure)]
     gpu = device_gpu(device.name, device.vendor, device.backend, device.gpu_key, device.memory_bytes)
-    fit = fit_samples(samples, gpu, power_watts, failures)
-    fit_store.add_fit(session, device.id, device.gpu_key, [run.id], fit.to_document(), code_version, now)
+    watts = {sample.bench.key: sample.details[WATTS] for sample in samples if WATTS in sample.details}
+    return fit_samples(samples, gpu, watts, failures)
+
+
+def _with_power(
+    outcomes: Mapping[int, Sample | BenchFailure], watts: Mapping[str, float]
+) -> dict[int, Sample | BenchFailure]:
+    """The outcomes with the mean power of each sample among its details, where it was read."""
+    return {
+        position: replace(outcome, details={**outcome.details, WATTS: watts[outcome.bench.key]})
+        if isinstance(outcome, Sample) and outcome.bench.key in watts
+        else outcome
+        for position, outcome in outcomes.items()
+    }
 
 
 def _held(session: Session, claim: ClaimedRun) -> RunRow | None:
@@ -399,6 +474,16 @@ def _held(session: Session, claim: ClaimedRun) -> RunRow | None:
     if run is None or run.fence != claim.lease.fence or RunState(run.state).is_final:
         return None
     return run
+
+
+def _is_stored(session: Session, claim: ClaimedRun, state: RunState) -> bool:
+    run = store.get_run(session, claim.run_id)
+    return (
+        run is not None
+        and run.fence == claim.lease.fence
+        and run.state == state
+        and store.was_ended_by(session, run, state, claim.lease.holder)
+    )
 
 
 def _device(session: Session, device_id: str) -> DeviceRow:

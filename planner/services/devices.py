@@ -50,7 +50,8 @@ def record_discovery(session: Session, discovery: Discovery, now: datetime) -> l
     node = store.upsert_node(session, discovery.node, now)
     for seen in discovery.devices:
         store.upsert_device(session, node.id, seen, now)
-    store.mark_missing(session, node.id, {seen.uuid for seen in discovery.devices}, now)
+    reason = "; ".join(("not seen on its node any more", *discovery.problems))
+    store.mark_missing(session, node.id, {seen.uuid for seen in discovery.devices}, reason, now)
     return [view for view in list_devices(session) if view.node_id == node.id]
 
 

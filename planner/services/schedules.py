@@ -7,9 +7,9 @@ from datetime import datetime
 
 from ulid import ULID
 
-from planner.calibration.due import Rule
+from planner.calibration.due import MOST_MISSED, Rule
 from planner.calibration.run_states import RunState
-from planner.calibration.suites import get_suite
+from planner.calibration.suites import SUITES, get_suite
 from planner.errors import FieldProblem, InvalidInput, NotFound
 from planner.inventory.device import DeviceState
 from planner.services.calibrations import RunView, new_run_row, run_view
@@ -41,6 +41,7 @@ class ScheduleView:
     next_due: tuple[datetime, ...]
     last_run_id: str | None
     last_run_state: RunState | None
+    problem: str = ""  # why it does not fall due any more: its zone went away, its suite did
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +129,12 @@ def get_schedule(session: Session, schedule_id: str, now: datetime) -> ScheduleV
     return next(view for view in list_schedules(session, now) if view.id == schedule_id)
 
 
-def due_times(session: Session, now: datetime) -> dict[str, datetime]:
-    """The next due time (UTC) of every enabled schedule, by its id."""
-    found = {}
-    for row in store.schedules(session, enabled_only=True):
-        coming = Rule(row.cron, row.timezone).next_due(now, 1)
-        if coming:
-            found[row.id] = coming[0]
-    return found
+def due_times(session: Session, now: datetime) -> dict[str, datetime | None]:
+    """The next due time (UTC) of every enabled schedule, by its id; None for one that cannot be followed any more."""
+    return {
+        row.id: None if _problem(row) else next(Rule(row.cron, row.timezone).after(now), None)
+        for row in store.schedules(session, enabled_only=True)
+    }
 
 
 def fall_due(session: Session, schedule_id: str, now: datetime, code_version: str, actor: str) -> list[RunView]:
@@ -145,7 +144,7 @@ def fall_due(session: Session, schedule_id: str, now: datetime, code_version: st
     schedule, due time and device. A device that has a run under way, or does not work, gets a run that ended so.
     """
     row = store.get_schedule(session, schedule_id, lock=True)
-    if row is None or not row.enabled:
+    if row is None or not row.enabled or _problem(row):
         return []
     before = store.last_due(session, schedule_id)
     since = row.updated_at if before is None else max(before, row.updated_at)
@@ -168,10 +167,11 @@ def _queue(
     code_version: str,
     actor: str,
 ) -> RunView:
+    device_store.take_turns(session, device.id)
     under_way = run_store.active_run(session, device.id)
     run = new_run_row(device, get_suite(schedule.suite), now, code_version)
     run.schedule_id, run.due_at, run.num_missed = schedule.id, due_at, num_missed
-    missed = f"; {num_missed} due before it were missed" if num_missed else ""
+    missed = f"; {_count(num_missed)} due before it were missed" if num_missed else ""
     run_store.add_run(session, run, now, actor, f"due by schedule {schedule.name!r}{missed}")
     if under_way is not None:
         reason = f"skipped: run {under_way.id} of this device is still {under_way.state}"
@@ -179,6 +179,11 @@ def _queue(
     elif device.state != DeviceState.OK:
         _end(session, run, RunState.CANCELLED, f"skipped: the device is {device.state}", now, actor)
     return run_view(run, device)
+
+
+def _count(num_missed: int) -> str:
+    """ "4", or "10000 or more" where they were not counted to the end."""
+    return f"{num_missed} or more" if num_missed >= MOST_MISSED else str(num_missed)
 
 
 def _end(session: Session, run: RunRow, state: RunState, reason: str, now: datetime, actor: str) -> None:
@@ -220,8 +225,17 @@ def _row(session: Session, schedule_id: str, *, lock: bool = False) -> ScheduleR
     return row
 
 
+def _problem(row: ScheduleRow) -> str:
+    """Why a kept schedule cannot be followed any more: zones and suites come and go; empty while it can."""
+    try:
+        Rule.read(row.cron, row.timezone)
+    except InvalidInput as error:
+        return str(error)
+    return "" if row.suite in SUITES else f"there is no suite {row.suite!r} any more"
+
+
 def _view(row: ScheduleRow, device_names: dict[str, str], run: RunRow | None, now: datetime) -> ScheduleView:
-    rule = Rule(row.cron, row.timezone)
+    rule, problem = Rule(row.cron, row.timezone), _problem(row)
     return ScheduleView(
         id=row.id,
         name=row.name,
@@ -234,7 +248,8 @@ def _view(row: ScheduleRow, device_names: dict[str, str], run: RunRow | None, no
         enabled=row.enabled,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        next_due=tuple(rule.next_due(now, NUM_PREVIEWED)) if row.enabled else (),
+        next_due=tuple(rule.next_due(now, NUM_PREVIEWED)) if row.enabled and not problem else (),
         last_run_id=None if run is None else run.id,
         last_run_state=None if run is None else RunState(run.state),
+        problem=problem,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from ulid import ULID
 
@@ -13,20 +15,21 @@ from planner.store.tables import DeviceRow, FitRow, NodeRow
 
 
 def upsert_node(session: Session, node: SeenNode, now: datetime) -> NodeRow:
-    """The node's row, made or brought up to date."""
-    row = session.execute(select(NodeRow).where(NodeRow.machine_id == node.machine_id)).scalar_one_or_none()
-    if row is None:
-        row = NodeRow(id=str(ULID.from_datetime(now)), machine_id=node.machine_id, first_seen_at=now)
-        session.add(row)
-    row.boot_id = node.boot_id
-    row.hostname = node.hostname
-    row.os_name = node.os_name
-    row.cpu_name = node.cpu_name
-    row.num_cpus = node.num_cpus
-    row.memory_bytes = node.memory_bytes
-    row.last_seen_at = now
-    session.flush()
-    return row
+    """The node's row, made or brought up to date; several processes of one machine may do so at once."""
+    seen = {
+        "boot_id": node.boot_id,
+        "hostname": node.hostname,
+        "os_name": node.os_name,
+        "cpu_name": node.cpu_name,
+        "num_cpus": node.num_cpus,
+        "memory_bytes": node.memory_bytes,
+        "last_seen_at": now,
+    }
+    new = {"id": str(ULID.from_datetime(now)), "machine_id": node.machine_id, "first_seen_at": now}
+    statement = _insert(session)(NodeRow).values(**new, **seen)
+    session.execute(statement.on_conflict_do_update(index_elements=["machine_id"], set_=seen))
+    query = select(NodeRow).where(NodeRow.machine_id == node.machine_id)
+    return session.execute(query, execution_options={"populate_existing": True}).scalar_one()
 
 
 def node_id_of(session: Session, machine_id: str) -> str | None:
@@ -36,37 +39,44 @@ def node_id_of(session: Session, machine_id: str) -> str | None:
 
 def upsert_device(session: Session, node_id: str, seen: SeenDevice, now: datetime) -> DeviceRow:
     """The device's row, made or brought up to date. One that was missing is back; a quarantined one stays so."""
-    row = session.execute(select(DeviceRow).where(DeviceRow.uuid == seen.uuid)).scalar_one_or_none()
-    if row is None:
-        row = DeviceRow(id=str(ULID.from_datetime(now)), uuid=seen.uuid, first_seen_at=now, state=DeviceState.OK.value)
-        session.add(row)
-    row.node_id = node_id
-    row.backend = seen.backend.value
-    row.device_index = seen.index
-    row.name = seen.name
-    row.gpu_key = seen.gpu_key
-    row.vendor = seen.vendor
-    row.memory_bytes = seen.memory_bytes
-    row.power_limit_watts = seen.power_limit_watts
-    row.compute_capability = seen.compute_capability
-    row.driver_version = seen.driver_version
-    row.unknown = dict(seen.unknown)
-    row.last_seen_at = now
-    row.missing_since = None
+    found = {
+        "node_id": node_id,
+        "backend": seen.backend.value,
+        "device_index": seen.index,
+        "name": seen.name,
+        "gpu_key": seen.gpu_key,
+        "vendor": seen.vendor,
+        "memory_bytes": seen.memory_bytes,
+        "power_limit_watts": seen.power_limit_watts,
+        "compute_capability": seen.compute_capability,
+        "driver_version": seen.driver_version,
+        "unknown": dict(seen.unknown),
+        "last_seen_at": now,
+        "missing_since": None,
+    }
+    new = {
+        "id": str(ULID.from_datetime(now)),
+        "uuid": seen.uuid,
+        "first_seen_at": now,
+        "state": DeviceState.OK.value,
+        "state_reason": None,
+    }
+    statement = _insert(session)(DeviceRow).values(**new, **found)
+    session.execute(statement.on_conflict_do_update(index_elements=["uuid"], set_=found))
+    query = select(DeviceRow).where(DeviceRow.uuid == seen.uuid)
+    row = session.execute(query, execution_options={"populate_existing": True}).scalar_one()
     if row.state == DeviceState.MISSING:
         row.state, row.state_reason = DeviceState.OK.value, None
-    session.flush()
+        session.flush()
     return row
 
 
-def mark_missing(session: Session, node_id: str, seen_uuids: set[str], now: datetime) -> int:
-    """Mark the node's working devices that were not seen; returns how many."""
-    change = (
-        update(DeviceRow)
-        .where(DeviceRow.node_id == node_id, DeviceRow.state == DeviceState.OK, DeviceRow.uuid.not_in(seen_uuids))
-        .values(state=DeviceState.MISSING.value, state_reason="not seen by the driver any more", missing_since=now)
-    )
-    return len(session.execute(change.returning(DeviceRow.id)).all())
+def mark_missing(session: Session, node_id: str, seen_uuids: set[str], reason: str, now: datetime) -> None:
+    """Note since when the node's devices that were not seen are gone; a quarantined one stays quarantined beside it."""
+    gone = (DeviceRow.node_id == node_id, DeviceRow.uuid.not_in(seen_uuids), DeviceRow.missing_since.is_(None))
+    working = update(DeviceRow).where(*gone, DeviceRow.state == DeviceState.OK)
+    session.execute(working.values(state=DeviceState.MISSING.value, state_reason=reason, missing_since=now))
+    session.execute(update(DeviceRow).where(*gone).values(missing_since=now))
 
 
 def all_devices(session: Session) -> list[tuple[DeviceRow, NodeRow]]:
@@ -83,13 +93,17 @@ def get_device(session: Session, device_id: str) -> tuple[DeviceRow, NodeRow] | 
     return None if row is None else (row[0], row[1])
 
 
-def quarantine(session: Session, device_id: str, reason: str) -> None:
-    """Keep the device from work until a person looks."""
-    change = update(DeviceRow).where(DeviceRow.id == device_id)
-    session.execute(change.values(state=DeviceState.QUARANTINED.value, state_reason=reason))
+def take_turns(session: Session, device_id: str) -> None:
+    """Lock the device until the transaction ends, so that of two who would queue a run for it one sees the other's."""
+    session.execute(select(DeviceRow.id).where(DeviceRow.id == device_id).with_for_update(key_share=True))
 
 
 def newest_fit_rows(session: Session) -> list[FitRow]:
     """The newest fit of every device that has one."""
     newest = select(func.max(FitRow.id)).group_by(FitRow.device_id)
     return list(session.execute(select(FitRow).where(FitRow.id.in_(newest))).scalars())
+
+
+def _insert(session: Session) -> Any:
+    """The INSERT of the session's database that knows ON CONFLICT."""
+    return postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,20 +17,24 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from planner.errors import DatabaseOutOfDate, InvalidInput, Unavailable
-from planner.store.revision import current_revision, head_revision
+from planner.store.revision import current_revision, head_revision, known_revisions
 
 BUSY_SECONDS = 30.0
+CONNECT_SECONDS = 10
 
 __all__ = [
     "DatabaseError",
     "Engine",
+    "OperationalError",
     "Session",
     "Sessions",
     "check_schema",
     "database_now",
     "make_engine",
     "normal_url",
+    "reaching",
     "reader_factory",
+    "refuse_newer",
     "session_factory",
 ]
 
@@ -39,26 +45,35 @@ def normal_url(url: str) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         raise InvalidInput.of("PLANNER_DATABASE_URL", f"cannot be read: {error}") from None
-    if parsed.get_backend_name() == "postgresql":
+    backend = parsed.get_backend_name()
+    if backend in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() == "sqlite":
-        return parsed.set(drivername="sqlite")
-    raise InvalidInput.of(
-        "PLANNER_DATABASE_URL", f"{parsed.drivername!r} is not supported; give sqlite:///PATH or postgresql://…"
-    )
+    if backend != "sqlite":
+        raise InvalidInput.of(
+            "PLANNER_DATABASE_URL", f"{parsed.drivername!r} is not supported; give sqlite:///PATH or postgresql://…"
+        )
+    if parsed.database in (None, "", ":memory:"):
+        raise InvalidInput.of("PLANNER_DATABASE_URL", "a database in memory is lost at once; give sqlite:///PATH")
+    return parsed.set(drivername="sqlite")
 
 
 def make_engine(url: str, *, pooled: bool = True) -> Engine:
     """An engine: SQLite with WAL, foreign keys and queueing writers; PostgreSQL with connections checked before use."""
     parsed = normal_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
-        _prepare_sqlite(engine)
-        return engine
-    options: dict[str, Any] = {"pool_pre_ping": True} if pooled else {"poolclass": NullPool}
-    return create_engine(parsed, connect_args={"connect_timeout": 10}, **options)
+    pool: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed, connect_args={"connect_timeout": CONNECT_SECONDS}, pool_pre_ping=pooled, **pool)
+    _make_folder(Path(str(parsed.database)).parent)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, **pool)
+    _prepare_sqlite(engine)
+    return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"the database's folder {folder} cannot be made: {error.strerror}") from None
 
 
 Sessions = sessionmaker[Session]
@@ -70,7 +85,7 @@ def session_factory(engine: Engine) -> Sessions:
 
 
 def reader_factory(engine: Engine) -> Sessions:
-    """Sessions that only read: on SQLite they never wait for a writer, on PostgreSQL the server refuses writes."""
+    """Sessions that only read: they never wait for a writer, and the database refuses their writes."""
     return session_factory(engine.execution_options(readonly=True, postgresql_readonly=True))
 
 
@@ -86,15 +101,35 @@ def database_now(session: Session) -> datetime:
 def check_schema(engine: Engine) -> None:
     """Raise DatabaseOutOfDate, naming both revisions, unless the schema is the one this code was written for."""
     wanted = head_revision()
-    try:
-        with engine.connect() as connection:
-            found = current_revision(connection)
-    except OperationalError as error:
-        raise Unavailable(f"the database cannot be reached: {error.orig}") from error
+    with reaching(engine.url), engine.execution_options(readonly=True).connect() as connection:
+        refuse_newer(connection)
+        found = current_revision(connection)
     if found != wanted:
         raise DatabaseOutOfDate(
             f"the database is at revision {found or 'none'}, this code needs {wanted}; run: planner db upgrade"
         )
+
+
+def refuse_newer(connection: Connection) -> None:
+    """Raise DatabaseOutOfDate for a schema that this code knows nothing of and so cannot bring anywhere."""
+    found = current_revision(connection)
+    if found is not None and found not in known_revisions():
+        raise DatabaseOutOfDate(
+            f"the database is at revision {found}, which this code (at {head_revision()}) does not know: a newer "
+            "planner made it; update this one, or name another database with PLANNER_DATABASE_URL"
+        )
+
+
+@contextmanager
+def reaching(url: URL) -> Iterator[None]:
+    """Turns what keeps a database from answering into Unavailable, with the address but not its password."""
+    try:
+        yield
+    except DatabaseError as error:
+        is_unreachable = isinstance(error, OperationalError) or "file is not a database" in str(error.orig)
+        if not is_unreachable:
+            raise
+        raise Unavailable(f"the database {url.render_as_string()} cannot be used: {error.orig}") from error
 
 
 def _prepare_sqlite(engine: Engine) -> None:
@@ -113,5 +148,6 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        connection.exec_driver_sql("BEGIN" if options.get("readonly") else "BEGIN IMMEDIATE")
+        is_reader = bool(connection.get_execution_options().get("readonly"))
+        connection.exec_driver_sql(f"PRAGMA query_only={is_reader:d}")
+        connection.exec_driver_sql("BEGIN" if is_reader else "BEGIN IMMEDIATE")

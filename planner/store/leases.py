@@ -58,8 +58,7 @@ def renew(session: Session, lease: Lease, term: timedelta) -> Lease | None:
 
 def release(session: Session, lease: Lease) -> None:
     """Give the lease back, if it is still ours."""
-    change = update(LeaseRow).where(LeaseRow.name == lease.name, LeaseRow.fence == lease.fence)
-    session.execute(change.values(holder=None, run_id=None, expires_at=LONG_AGO))
+    revoke(session, lease.name, lease.fence)
 
 
 def is_current(session: Session, name: str, fence: int) -> bool:
@@ -68,11 +67,19 @@ def is_current(session: Session, name: str, fence: int) -> bool:
     return newest == fence
 
 
-def is_held(session: Session, name: str) -> bool:
-    """Whether somebody holds the lease at this moment of the database's clock."""
+def end_of(session: Session, name: str) -> datetime | None:
+    """When the lease runs out unless it is renewed; None while nobody holds it now, by the database's clock."""
     now = database_now(session)
-    found = select(LeaseRow.name).where(LeaseRow.name == name, LeaseRow.holder.is_not(None), LeaseRow.expires_at > now)
-    return session.execute(found).first() is not None
+    found = select(LeaseRow.expires_at).where(
+        LeaseRow.name == name, LeaseRow.holder.is_not(None), LeaseRow.expires_at > now
+    )
+    return session.execute(found).scalar_one_or_none()
+
+
+def revoke(session: Session, name: str, fence: int) -> None:
+    """Take the lease from a holder that is known to be gone; if it lives after all, its next renewal fails."""
+    change = update(LeaseRow).where(LeaseRow.name == name, LeaseRow.fence == fence)
+    session.execute(change.values(holder=None, run_id=None, expires_at=LONG_AGO))
 
 
 def _ensure(session: Session, name: str) -> None:

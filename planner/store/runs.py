@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from planner.calibration.run_states import ACTIVE, HELD, RunState, may_follow
@@ -15,6 +15,7 @@ from planner.hardware.gpu import Dtype
 from planner.store.engine import database_now
 from planner.store.tables import DeviceRow, LeaseRow, NodeRow, RunRow, RunTransitionRow, SampleRow, TelemetryRow
 
+LEASE_PREFIX = "device:"
 READING_FIELDS = (
     "seconds_in",
     "power_watts",
@@ -38,7 +39,7 @@ class StoredSample:
 
 def lease_name(device_uuid: str) -> str:
     """The name of the lease that guards a device."""
-    return f"device:{device_uuid}"
+    return LEASE_PREFIX + device_uuid
 
 
 def add_run(session: Session, run: RunRow, at: datetime, actor: str, reason: str) -> None:
@@ -66,7 +67,9 @@ def move(session: Session, run: RunRow, state: RunState, at: datetime, actor: st
 def get_run(session: Session, run_id: str, *, lock: bool = False) -> RunRow | None:
     """The run's row, locked until the transaction ends where asked."""
     query = select(RunRow).where(RunRow.id == run_id)
-    return session.execute(query.with_for_update() if lock else query).scalar_one_or_none()
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.execute(query).scalar_one_or_none()
 
 
 def active_run(session: Session, device_id: str) -> RunRow | None:
@@ -76,10 +79,14 @@ def active_run(session: Session, device_id: str) -> RunRow | None:
 
 
 def queued_runs(session: Session, node_id: str) -> list[tuple[RunRow, DeviceRow]]:
-    """The node's queued runs, oldest first. Locks the node's row, so that two workers of one node take turns."""
+    """The node's queued runs, oldest first.
+
+    Locks the node's row, so that two workers of one node take turns, and the runs, so that none is cancelled meanwhile.
+    """
     session.execute(select(NodeRow.id).where(NodeRow.id == node_id).with_for_update())
     query = select(RunRow, DeviceRow).join(DeviceRow, DeviceRow.id == RunRow.device_id)
     query = query.where(DeviceRow.node_id == node_id, RunRow.state == RunState.QUEUED).order_by(RunRow.id)
+    query = query.with_for_update(of=RunRow).execution_options(populate_existing=True)
     return [(run, device) for run, device in session.execute(query)]
 
 
@@ -89,32 +96,42 @@ def num_held_runs(session: Session, node_id: str) -> int:
     return session.execute(query.where(DeviceRow.node_id == node_id, RunRow.state.in_(HELD))).scalar_one()
 
 
-def abandoned_runs(session: Session) -> list[tuple[RunRow, str]]:
-    """Held runs whose worker has gone, with the reason: the lease ended, is another's, or is of an earlier boot."""
+def abandoned_runs(session: Session) -> list[tuple[RunRow, LeaseRow, str]]:
+    """Held runs whose worker has gone, with their lease and the reason: the lease ended, is another's, or is of an
+    earlier boot. Each lease and run is locked and looked at again, so that a run that ends just now is left alone.
+    """
     now = database_now(session)
     query = (
-        select(RunRow, LeaseRow, NodeRow.boot_id)
+        select(RunRow.id, RunRow.fence, LeaseRow.name, NodeRow.boot_id)
         .join(DeviceRow, DeviceRow.id == RunRow.device_id)
         .join(NodeRow, NodeRow.id == DeviceRow.node_id)
-        .outerjoin(LeaseRow, and_(LeaseRow.name == "device:" + DeviceRow.uuid, LeaseRow.fence == RunRow.fence))
+        .join(LeaseRow, LeaseRow.name == LEASE_PREFIX + DeviceRow.uuid)
         .where(RunRow.state.in_(HELD))
-        .where(
-            or_(
-                LeaseRow.name.is_(None),
-                LeaseRow.holder.is_(None),
-                LeaseRow.expires_at <= now,
-                LeaseRow.boot_id != NodeRow.boot_id,
-            )
-        )
+        .where(_is_gone(now))
+        .order_by(LeaseRow.name)
     )
     found = []
-    for run, lease, boot_id in session.execute(query):
-        if lease is not None and lease.holder is not None and lease.boot_id != boot_id:
-            reason = "its node was started anew since"
-        else:
-            reason = "its worker let the lease run out"
-        found.append((run, reason))
+    for run_id, fence, name, boot_id in session.execute(query).all():
+        again = select(LeaseRow).where(LeaseRow.name == name).with_for_update()
+        lease = session.execute(again, execution_options={"populate_existing": True}).scalar_one()
+        run = get_run(session, run_id, lock=True)
+        if run is None or run.state not in HELD or run.fence != fence:
+            continue
+        if lease.fence == fence and lease.holder is not None and lease.boot_id != boot_id:
+            found.append((run, lease, "its node was started anew since"))
+        elif lease.fence != fence or lease.holder is None or lease.expires_at <= now:
+            found.append((run, lease, "its worker let the lease run out"))
     return found
+
+
+def _is_gone(now: datetime) -> ColumnElement[bool]:
+    """What a look without locks can tell: the lease has ended, is another's, or is of an earlier boot of the node."""
+    return or_(
+        LeaseRow.fence != RunRow.fence,
+        LeaseRow.holder.is_(None),
+        LeaseRow.expires_at <= now,
+        LeaseRow.boot_id != NodeRow.boot_id,
+    )
 
 
 def newest_runs(
@@ -153,10 +170,27 @@ def add_samples(
 
 
 def add_readings(session: Session, run_id: str, readings: Iterable[object]) -> None:
-    """Telemetry readings of a run; they have the fields READING_FIELDS."""
+    """Telemetry readings of a run, in time order; they have the fields READING_FIELDS. Those stored already are left
+    out, so that a batch whose commit was not answered may be sent again.
+    """
     rows = [{"run_id": run_id, **{name: getattr(item, name) for name in READING_FIELDS}} for item in readings]
     if rows:
+        query = select(func.max(TelemetryRow.seconds_in)).where(TelemetryRow.run_id == run_id)
+        latest = session.execute(query).scalar_one()
+        rows = [row for row in rows if latest is None or row["seconds_in"] > latest]
+    if rows:
         session.execute(insert(TelemetryRow), rows)
+
+
+def was_ended_by(session: Session, run: RunRow, state: RunState, actor: str) -> bool:
+    """Whether that actor took the run to that state already, under the run's fence."""
+    query = select(RunTransitionRow.id).where(
+        RunTransitionRow.run_id == run.id,
+        RunTransitionRow.state == state,
+        RunTransitionRow.actor == actor,
+        RunTransitionRow.fence == run.fence,
+    )
+    return session.execute(query).first() is not None
 
 
 def samples_of(session: Session, run_ids: Iterable[str]) -> list[StoredSample]:

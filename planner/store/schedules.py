@@ -21,7 +21,9 @@ def schedules(session: Session, *, enabled_only: bool = False) -> list[ScheduleR
 def get_schedule(session: Session, schedule_id: str, *, lock: bool = False) -> ScheduleRow | None:
     """The schedule of that id unless it is archived, locked until the transaction ends where asked."""
     query = select(ScheduleRow).where(ScheduleRow.id == schedule_id, ScheduleRow.archived_at.is_(None))
-    return session.execute(query.with_for_update() if lock else query).scalar_one_or_none()
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.execute(query).scalar_one_or_none()
 
 
 def last_due(session: Session, schedule_id: str) -> datetime | None:

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from statistics import fmean
 
 import structlog
@@ -28,17 +28,20 @@ from planner.gpu.events import (
     Reading,
 )
 from planner.gpu.runner import measure
-from planner.services.calibrations import ClaimedRun, begin_run, claim_run, finish_run, note_progress
+from planner.services.calibrations import ClaimedRun, begin_run, claim_run, finish_run, held_until
 from planner.services.devices import node_id_of
-from planner.store.engine import DatabaseError, Sessions
+from planner.store.engine import OperationalError, Sessions, database_now
 from planner.version import code_version
+from planner.worker.heartbeat import Heartbeat, Progress
 from planner.worker.identity import Identity
 
 log = structlog.get_logger()
 
 TERM = timedelta(seconds=30)  # how long a lease lasts unless it is renewed
-REPORT_SECONDS = 1.0  # between two looks at the database while the child measures
-MARGIN_SECONDS = 5.0  # the child is ended so long before a lease that cannot be renewed runs out
+STORE_SECONDS = 300.0  # how long the result of a run is offered to a database that is away
+STORE_AGAIN_SECONDS = 1.0
+LOOK_AGAIN_SECONDS = 0.5
+SILENT_SECONDS = 4.0  # a live worker renews about every second; one that did not for so long is taken for dead
 
 Measure = Callable[[ChildJob, Callable[[Event], None], Callable[[], bool]], ChildResult]
 OnProgress = Callable[[int, Bench | None], None]
@@ -57,12 +60,35 @@ def run_here(sessions: Sessions, run_id: str, on_progress: OnProgress = lambda _
             identity.worker_id,
             identity.boot_id,
             TERM,
-            datetime.now(UTC),
+            database_now(session),
             run_id,
         )
     if claim is None:
         raise Conflict(f"run {run_id} cannot be started now: another calibration of this machine is under way")
     carry_through(sessions, claim, on_progress=on_progress)
+
+
+def wait_for_silent_worker(
+    sessions: Sessions, device_id: str, on_wait: Callable[[datetime], None] = lambda _until: None
+) -> None:
+    """Wait for the lease of a worker that seems to have died on this device to run out (TERM at most).
+
+    Returns at once where nobody holds the device, and within a moment where the holder is alive and renews.
+    """
+    first = _lease_end(sessions, device_id)
+    silent_since, told = time.monotonic(), False
+    end = first
+    while end is not None and end == first:
+        if not told and time.monotonic() - silent_since > SILENT_SECONDS:
+            told = True
+            on_wait(end)
+        time.sleep(LOOK_AGAIN_SECONDS)
+        end = _lease_end(sessions, device_id)
+
+
+def _lease_end(sessions: Sessions, device_id: str) -> datetime | None:
+    with sessions() as session:
+        return held_until(session, device_id)
 
 
 def carry_through(
@@ -78,42 +104,45 @@ def carry_through(
 
     Call it from a thread that waits for it: the child is leashed to the life of the calling thread.
     """
-    record = Record(sessions, claim, stopping, on_progress, term)
     with sessions.begin() as session:
-        if not begin_run(session, claim, datetime.now(UTC)):
+        if not begin_run(session, claim, database_now(session)):
             return None
+    record = Record(claim, on_progress)
     job = ChildJob(claim.device_uuid, claim.backend, claim.benches, claim.time_limit_seconds)
+    heartbeat = Heartbeat(sessions, claim, term, record.progress)
     try:
-        result = measure(job, record.enter, record.should_stop)
+        with heartbeat:
+            result = measure(job, record.enter, lambda: stopping() or bool(heartbeat.stop_reason))
     except BaseException as error:
-        reason = "ended by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
-        record.stop_reason = reason
-        state = RunState.CANCELLED if isinstance(error, KeyboardInterrupt) else RunState.FAILED
-        record.apply(state, reason, {})
+        is_stop = isinstance(error, KeyboardInterrupt)
+        reason = "ended by Ctrl-C" if is_stop else f"{type(error).__name__}: {error}"
+        outcome = Outcome(RunState.CANCELLED if is_stop else RunState.FAILED, reason, {})
+        _apply(sessions, claim, record, outcome, heartbeat.num_noted, stopping)
         raise
-    return record.apply(*record.verdict(result), conditions={**result.conditions, "seconds": result.seconds})
+    reason = heartbeat.stop_reason or ("the worker was stopped" if stopping() else "")
+    outcome = record.outcome(result, reason, heartbeat.has_lease)
+    return _apply(sessions, claim, record, outcome, heartbeat.num_noted, stopping)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to: its final state, why (empty where it succeeded), and what was found around it."""
+
+    state: RunState
+    reason: str
+    conditions: dict[str, object]
 
 
 @dataclass
 class Record:
-    """What the child said so far, and the worker's side of the lease while it measures."""
+    """What the child said so far."""
 
-    sessions: Sessions
     claim: ClaimedRun
-    stopping: Callable[[], bool]
     on_progress: OnProgress
-    term: timedelta
     outcomes: dict[int, Sample | BenchFailure] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
     watts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     current: int | None = None
-    stop_reason: str = ""
-    has_lease: bool = True
-    _reported_at: float = -1e9
-    _lease_ends: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._lease_ends = time.monotonic() + self.term.total_seconds()
 
     def enter(self, event: Event) -> None:
         """Take one event of the child."""
@@ -129,19 +158,22 @@ class Record:
         if not isinstance(event, Reading):
             self.on_progress(len(self.outcomes), self._bench())
 
-    def should_stop(self) -> bool:
-        """Report about once a second; True once the run was cancelled, the worker is stopping, or the lease is gone."""
-        if self.stopping():
-            self.stop_reason = "the worker was stopped"
-            return True
-        if time.monotonic() - self._reported_at >= REPORT_SECONDS:
-            self._report()
-        return bool(self.stop_reason)
+    def progress(self) -> Progress:
+        """How far it is; asked from the heartbeat's thread while this one goes on."""
+        return Progress(len(self.outcomes), self._bench(), self.readings)
 
-    def verdict(self, result: ChildResult) -> tuple[RunState, str]:
-        """The state that the child's end means for the run, with the reason."""
+    def mean_watts(self) -> dict[str, float]:
+        """The mean power while each bench ran, by its key, where it was read."""
+        return {key: fmean(values) for key, values in self.watts.items()}
+
+    def outcome(self, result: ChildResult, stop_reason: str, has_lease: bool) -> Outcome:
+        """What the child's end means for the run."""
+        conditions = {**result.conditions, "seconds": result.seconds}
+        return Outcome(*self._verdict(result, stop_reason, has_lease), conditions)
+
+    def _verdict(self, result: ChildResult, stop_reason: str, has_lease: bool) -> tuple[RunState, str]:
         if result.outcome == CANCELLED:
-            return RunState.CANCELLED, self.stop_reason or result.reason
+            return (RunState.CANCELLED if has_lease else RunState.LOST), stop_reason or result.reason
         if result.outcome == TIMED_OUT:
             return RunState.TIMED_OUT, result.reason
         if result.outcome == CRASHED:
@@ -156,26 +188,6 @@ class Record:
             return state, f"no bench gave a sample: {why}"
         return RunState.SUCCEEDED, ""
 
-    def apply(self, state: RunState, error: str, conditions: dict[str, object]) -> RunState | None:
-        """Store everything in one transaction; None, and nothing stored, where the claim is not the newest any more."""
-        if not self.has_lease:
-            log.warning("calibration.lease_lost", run=self.claim.run_id, reason=self.stop_reason)
-        with self.sessions.begin() as session:
-            stored = finish_run(
-                session,
-                self.claim,
-                state,
-                self.outcomes,
-                self.readings,
-                {key: fmean(values) for key, values in self.watts.items()},
-                conditions,
-                error,
-                datetime.now(UTC),
-                code_version(),
-            )
-        log.info("calibration.ended", run=self.claim.run_id, state=state.value, stored=stored, error=error or None)
-        return state if stored else None
-
     def _read(self, reading: Reading) -> None:
         self.readings.append(reading)
         if reading.power_watts is not None and self.current is not None and self.current not in self.outcomes:
@@ -186,22 +198,47 @@ class Record:
         done = len(self.outcomes) == len(self.claim.benches)
         return None if self.current is None or done else self.claim.benches[self.current]
 
-    def _report(self) -> None:
-        asked_at = time.monotonic()
-        self._reported_at = asked_at
-        current = self._bench()
-        key = None if current is None else current.key
+
+def _apply(
+    sessions: Sessions,
+    claim: ClaimedRun,
+    record: Record,
+    outcome: Outcome,
+    num_noted: int,
+    stopping: Callable[[], bool],
+) -> RunState | None:
+    """Store everything in one transaction; None, and nothing stored, where the claim is not the newest any more.
+
+    While the database is away it is tried again, at most for STORE_SECONDS or until the worker is stopped: there is
+    nothing else that a worker could do meanwhile, and what was measured is worth the wait.
+    """
+    until = time.monotonic() + STORE_SECONDS
+    while True:
         try:
-            with self.sessions.begin() as session:
-                pulse = note_progress(session, self.claim, len(self.outcomes), key, self.term)
-        except DatabaseError as error:
-            log.warning("calibration.database_away", run=self.claim.run_id, error=str(error.orig))
-            if time.monotonic() > self._lease_ends - MARGIN_SECONDS:
-                self.has_lease, self.stop_reason = False, "the lease could not be renewed: the database was away"
-            return
-        if pulse.lease is None:
-            self.has_lease, self.stop_reason = False, "the lease went to another worker or ran out"
-        else:
-            self._lease_ends = asked_at + self.term.total_seconds()
-            if pulse.cancel_requested:
-                self.stop_reason = "cancelled on request"
+            stored = _store(sessions, claim, record, outcome, num_noted)
+        except OperationalError as error:
+            if time.monotonic() > until or stopping():
+                log.error("calibration.not_stored", run=claim.run_id, samples=len(record.outcomes))
+                raise
+            log.warning("calibration.database_away", run=claim.run_id, during="storing", error=str(error.orig))
+            time.sleep(STORE_AGAIN_SECONDS)
+            continue
+        note = log.info if stored else log.warning
+        note("calibration.ended", run=claim.run_id, state=outcome.state.value, stored=stored, reason=outcome.reason)
+        return outcome.state if stored else None
+
+
+def _store(sessions: Sessions, claim: ClaimedRun, record: Record, outcome: Outcome, num_noted: int) -> bool:
+    with sessions.begin() as session:
+        return finish_run(
+            session,
+            claim,
+            outcome.state,
+            record.outcomes,
+            record.readings[num_noted:],
+            record.mean_watts(),
+            outcome.conditions,
+            outcome.reason,
+            database_now(session),
+            code_version(),
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,19 @@ from types import FrameType
 import structlog
 
 from planner.errors import DatabaseOutOfDate, Unavailable
-from planner.services.calibrations import claim_run
+from planner.services.calibrations import claim_run, refit_outdated
 from planner.services.devices import node_id_of
 from planner.settings import Settings
-from planner.store.engine import DatabaseError, Engine, Sessions, check_schema, make_engine, session_factory
+from planner.store.engine import (
+    DatabaseError,
+    Engine,
+    Sessions,
+    check_schema,
+    database_now,
+    make_engine,
+    session_factory,
+)
+from planner.version import code_version
 from planner.worker.calibrate import TERM, carry_through
 from planner.worker.discover import discover_here
 from planner.worker.entries import Clockwork, new_scheduler
@@ -25,7 +35,9 @@ from planner.worker.leader import Leadership
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
+LOOK_SECONDS = 300.0  # between two looks at what is attached; never while a run of ours is measuring
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 30.0
+SKEW_SECONDS = 5.0  # a difference to the database's clock that is worth a word; nothing depends on it
 
 
 def run_worker(settings: Settings, stop: threading.Event | None = None, term: timedelta = TERM) -> None:
@@ -40,34 +52,65 @@ def run_worker(settings: Settings, stop: threading.Event | None = None, term: ti
     with _signals_set(stop):
         if not _wait_for_database(engine, stop):
             return
-        discover_here(sessions, datetime.now(UTC))
         clockwork = Clockwork(new_scheduler(), sessions, Leadership(identity, term))
         clockwork.start()
-        log.info("worker.ready", worker=identity.worker_id)
         try:
-            while not stop.is_set():
-                if not _work_once(sessions, identity, stop, term):
-                    stop.wait(POLL_SECONDS)
+            _work_until(stop, sessions, identity, clockwork, term)
         finally:
             clockwork.stop()
             engine.dispose()
             log.info("worker.ended", worker=identity.worker_id)
 
 
-def _work_once(sessions: Sessions, identity: Identity, stop: threading.Event, term: timedelta) -> bool:
+def _work_until(
+    stop: threading.Event, sessions: Sessions, identity: Identity, clockwork: Clockwork, term: timedelta
+) -> None:
+    """Look at the devices now and then, and calibrate while there is something queued."""
+    wait, look_at, ready = FIRST_WAIT_SECONDS, time.monotonic(), False
+    while not stop.is_set():
+        clockwork.check()
+        try:
+            if time.monotonic() >= look_at:
+                _look(sessions)
+                look_at = time.monotonic() + LOOK_SECONDS
+                if not ready:
+                    ready = True
+                    log.info("worker.ready", worker=identity.worker_id)
+            if not _calibrate_next(sessions, identity, stop, term):
+                stop.wait(POLL_SECONDS)
+            wait = FIRST_WAIT_SECONDS
+        except DatabaseError as error:
+            log.warning("worker.database_away", error=str(error.orig), next_try_seconds=wait)
+            stop.wait(wait)
+            wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+        except OSError as error:  # no process, no descriptor, no space to be had: the run is stored as failed
+            log.error("worker.cannot_measure", error=str(error), next_try_seconds=wait)
+            stop.wait(wait)
+            wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+
+
+def _look(sessions: Sessions) -> None:
+    """Follow what is attached to this machine, and draw again the fits that this code cannot read."""
+    with sessions.begin() as session:
+        now = database_now(session)
+        refit_outdated(session, now, code_version())
+    skew = (datetime.now(UTC) - now).total_seconds()
+    if abs(skew) > SKEW_SECONDS:
+        log.warning("worker.clock_differs_from_the_database", seconds=round(skew, 1))
+    for problem in discover_here(sessions, now).problems:
+        log.warning("worker.driver", problem=problem)
+
+
+def _calibrate_next(sessions: Sessions, identity: Identity, stop: threading.Event, term: timedelta) -> bool:
     """Carry the next queued run of this machine through; whether there was one."""
-    try:
-        with sessions.begin() as session:
-            node_id = node_id_of(session, identity.machine_id)
-            now = datetime.now(UTC)
-            claim = claim_run(session, node_id, identity.worker_id, identity.boot_id, term, now)
-        if claim is None:
-            return False
-        log.info("calibration.claimed", run=claim.run_id, device=claim.device_uuid, fence=claim.lease.fence)
-        carry_through(sessions, claim, stopping=stop.is_set, term=term)
-    except DatabaseError as error:
-        log.warning("worker.database_away", error=str(error.orig))
+    with sessions.begin() as session:
+        node_id = node_id_of(session, identity.machine_id)
+        now = database_now(session)
+        claim = claim_run(session, node_id, identity.worker_id, identity.boot_id, term, now)
+    if claim is None:
         return False
+    log.info("calibration.claimed", run=claim.run_id, device=claim.device_uuid, fence=claim.lease.fence)
+    carry_through(sessions, claim, stopping=stop.is_set, term=term)
     return True
 
 
