@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import BinaryIO
 
@@ -39,7 +39,9 @@ def _parse(stream: BinaryIO, context: ReadContext) -> Found:
             continue
         line, row = found
         state.require_columns(line, row)
-        yield from _row(line, row, state)
+        for said in _row(line, row, state):
+            yield from state.withdrawals.before(said)
+    yield from state.withdrawals.left()
 
 
 READER = Reader("history", "Price histories and snapshots by machine and day (CSV)", _parse)
@@ -55,8 +57,35 @@ class _Place:
 
 
 @dataclass
+class _Withdrawals:
+    """Holds withdrawals back until their day is over: a machine gone and listed anew on one day is not withdrawn."""
+
+    day: datetime | None = None
+    priced: set[tuple[str, ...]] = field(default_factory=set)
+    held: dict[tuple[str, ...], Quote] = field(default_factory=dict)
+
+    def before(self, said: Quote | Refused) -> Found:
+        """What can be said by now: `said`, unless it is held, after the withdrawals of the day before."""
+        if isinstance(said, Refused):
+            yield said
+            return
+        if said.valid_from != self.day:
+            yield from self.left()
+            self.day, self.priced, self.held = said.valid_from, set(), {}
+        if said.amount is None:
+            self.held[said.offer.identity] = said
+        else:
+            self.priced.add(said.offer.identity)
+            yield said
+
+    def left(self) -> Iterator[Quote]:
+        return (quote for identity, quote in self.held.items() if identity not in self.priced)
+
+
+@dataclass
 class _State:
     context: ReadContext
+    withdrawals: _Withdrawals = field(default_factory=_Withdrawals)
     places: dict[tuple[str, str, str], _Place] = field(default_factory=dict)
     offers: dict[tuple[str, ...], Offer] = field(default_factory=dict)
     is_checked: bool = False
