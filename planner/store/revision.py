@@ -30,6 +30,12 @@ def head_revision() -> str:
     return head
 
 
+@cache
+def known_revisions() -> frozenset[str]:
+    """Every revision that this code can go to and come from."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(config()).walk_revisions())
+
+
 def current_revision(connection: Connection) -> str | None:
     """The revision of the connected database, None for an empty one."""
     return MigrationContext.configure(connection).get_current_revision()
