@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from alembic import command
-from sqlalchemy.exc import OperationalError
 
-from planner.errors import Unavailable
-from planner.store.engine import make_engine
+from planner.store.engine import make_engine, reaching, refuse_newer
 from planner.store.revision import config, current_revision
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Apply every migration up to `revision`; raises Unavailable where the database cannot be reached."""
+    """Apply every migration up to `revision`. Raises Unavailable where the database cannot be used, DatabaseOutOfDate
+    where newer code made it."""
     _migrate(url, revision, down=False)
 
 
@@ -24,10 +23,8 @@ def current(url: str) -> str | None:
     """The revision of that database, None for an empty or absent one."""
     engine = make_engine(url, pooled=False)
     try:
-        with engine.connect() as connection:
+        with reaching(engine.url), engine.execution_options(readonly=True).connect() as connection:
             return current_revision(connection)
-    except OperationalError as error:
-        raise Unavailable(f"the database cannot be reached: {error.orig}") from error
     finally:
         engine.dispose()
 
@@ -36,10 +33,9 @@ def _migrate(url: str, revision: str, *, down: bool) -> None:
     engine = make_engine(url, pooled=False)
     settings = config()
     try:
-        with engine.begin() as connection:
+        with reaching(engine.url), engine.begin() as connection:
+            refuse_newer(connection)
             settings.attributes["connection"] = connection
             (command.downgrade if down else command.upgrade)(settings, revision)
-    except OperationalError as error:
-        raise Unavailable(f"the database cannot be reached: {error.orig}") from error
     finally:
         engine.dispose()
