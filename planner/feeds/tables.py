@@ -38,6 +38,11 @@ def read_table(
             yield Refused(lines.number, f"the row has {len(fields)} fields, not {width}", shortened(",".join(fields)))
 
 
+def read_lines(stream: BinaryIO) -> Iterator[str]:
+    """The lines of a text in UTF-8. Raises FileFault for what is none."""
+    return iter(_Lines(stream, 0, None))
+
+
 def shortened(text: str) -> str:
     """The text as it is kept of a refused row: one line, not too long."""
     plain = text.encode("utf-8", "replace").decode("utf-8")

@@ -15,16 +15,20 @@ from io import StringIO
 
 from planner.errors import NotFound
 from planner.hardware.catalogue import Catalogue, load_catalogue
-from planner.offers.offer import Offer, OfferKind, Price
+from planner.offers.offer import Offer, OfferKind, Price, Upfront
 
 BOOK_FILES = ("aws.csv", "azure.csv", "gcp.csv", "gpu_clouds.csv")
 COLUMNS = (
     *("provider", "region", "zone", "instance_type", "kind", "currency", "gpu_name", "gpu_key", "num_gpus", "vcpus"),
     *("memory_gib", "host_included", "price_per_hour", "valid_from", "source_date", "source", "reason"),
 )
+OPTIONAL_COLUMNS = (
+    *("upfront", "interconnect", "is_available", "quota_gpus"),
+    *("minimum_term_hours", "lead_time_hours", "interruptions_per_hour"),
+)
 _LONGEST = {  # characters that the database keeps
     **dict.fromkeys(("provider", "region", "zone", "gpu_key"), 100),
-    **dict.fromkeys(("instance_type", "gpu_name"), 200),
+    **dict.fromkeys(("instance_type", "gpu_name", "interconnect"), 200),
     **dict.fromkeys(("source", "reason"), 500),
 }
 _REQUIRED = ("provider", "region", "instance_type", "kind", "currency", "gpu_name", "num_gpus", "source_date", "source")
@@ -33,6 +37,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _DECIMAL = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,10})?")
 _LONGEST_NUMBER = 40
 _BYTES_PER_GIB = 2**30
+_SECONDS_PER_HOUR = 3600
 
 
 class BookError(ValueError):
@@ -62,6 +67,7 @@ class RejectedRow:
     file: str
     line: int
     reason: str
+    is_last: bool = False  # the file is no CSV from here on
 
     def __str__(self) -> str:
         return f"{self.file}, line {self.line}: {self.reason}"
@@ -99,29 +105,39 @@ def read_entries(
         header = next(reader, None)
     except csv.Error as error:
         raise BookError(f"{name}, line 1: not CSV ({error})") from None
-    if header is None or tuple(header) != COLUMNS:
-        raise BookError(f"{name}, line 1: the columns must be {','.join(COLUMNS)}")
+    if header is None or not _is_ours(header):
+        optional = f"after them may be {', '.join(OPTIONAL_COLUMNS)}"
+        raise BookError(f"{name}, line 1: the columns must be {','.join(COLUMNS)}; {optional}")
     while True:
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            yield reader.line_num, RejectedRow(name, reader.line_num, f"not CSV ({error}); nothing after it was read")
+            yield reader.line_num, _not_csv(name, reader.line_num, error)
             return
         if fields is None:
             return
         if not fields:
             continue
         try:
-            yield reader.line_num, _entry(fields, catalogue)
+            yield reader.line_num, _entry(fields, header, catalogue)
         except ValueError as error:
             yield reader.line_num, RejectedRow(name, reader.line_num, str(error))
 
 
-def _entry(fields: list[str], catalogue: Catalogue) -> BookEntry:
+def _is_ours(header: list[str]) -> bool:
+    first, others = tuple(header[: len(COLUMNS)]), header[len(COLUMNS) :]
+    return first == COLUMNS and len(set(others)) == len(others) and set(others) <= set(OPTIONAL_COLUMNS)
+
+
+def _not_csv(name: str, line: int, error: csv.Error) -> RejectedRow:
+    return RejectedRow(name, line, f"not CSV ({error}); nothing after it was read", is_last=True)
+
+
+def _entry(fields: list[str], header: list[str], catalogue: Catalogue) -> BookEntry:
     """The entry of one row; raises ValueError naming the column and what would be right."""
-    if len(fields) != len(COLUMNS):
-        raise ValueError(f"{len(fields)} fields, not {len(COLUMNS)}")
-    row = dict(zip(COLUMNS, fields, strict=True))
+    if len(fields) != len(header):
+        raise ValueError(f"{len(fields)} fields, not {len(header)}")
+    row = dict.fromkeys(OPTIONAL_COLUMNS, "") | dict(zip(header, fields, strict=True))
     for column, text in row.items():
         _check_text(column, text)
     if not _PROVIDER.fullmatch(row["provider"]):
@@ -156,7 +172,14 @@ def _offer(row: Mapping[str, str], catalogue: Catalogue) -> Offer:
         num_gpus=num_gpus,
         vcpus=_decimal("vcpus", row["vcpus"]) if row["vcpus"] else None,
         memory_bytes=_memory_bytes(row["memory_gib"]) if row["memory_gib"] else None,
-        host_included=_yes_or_no(row["host_included"]),
+        host_included=_yes_or_no("host_included", row["host_included"]),
+        upfront=_upfront(row["upfront"]),
+        interconnect=row["interconnect"],
+        is_available=_yes_or_no("is_available", row["is_available"]) if row["is_available"] else None,
+        quota_gpus=_decimal("quota_gpus", row["quota_gpus"]) if row["quota_gpus"] else None,
+        minimum_term_seconds=_seconds("minimum_term_hours", row),
+        lead_time_seconds=_seconds("lead_time_hours", row),
+        interruptions_per_hour=_interruptions(row["interruptions_per_hour"]),
     )
 
 
@@ -214,10 +237,32 @@ def _kind(text: str) -> OfferKind:
         raise ValueError(f"kind: {text!r} is not one of {', '.join(OfferKind)}") from None
 
 
-def _yes_or_no(text: str) -> bool:
+def _yes_or_no(column: str, text: str) -> bool:
     if text not in ("yes", "no"):
-        raise ValueError(f"host_included: {text!r} is neither yes nor no")
+        raise ValueError(f"{column}: {text!r} is neither yes nor no")
     return text == "yes"
+
+
+def _upfront(text: str) -> Upfront:
+    try:
+        return Upfront(text)
+    except ValueError:
+        raise ValueError(f"upfront: {text!r} is not one of no, part, all") from None
+
+
+def _seconds(column: str, row: Mapping[str, str]) -> int | None:
+    """Whole seconds of a column in hours, where 0 is a statement too; None where it is empty."""
+    text = row[column]
+    if not text:
+        return None
+    return 0 if text == "0" else round(_decimal(column, text) * _SECONDS_PER_HOUR)
+
+
+def _interruptions(text: str) -> Decimal | None:
+    """Per hour, where 0 (never interrupted) is a statement too; None where it is empty."""
+    if not text:
+        return None
+    return Decimal(0) if text == "0" else _decimal("interruptions_per_hour", text)
 
 
 def _date(text: str) -> date:
