@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
@@ -24,26 +24,29 @@ from sqlalchemy import (
     text,
     tuple_,
     type_coerce,
+    update,
 )
 from sqlalchemy.orm import Session, aliased
 
-from planner.offers.offer import Offer, OfferKind, Price
+from planner.offers.offer import Offer, OfferKind, Price, Upfront
 from planner.offers.priced import PricedOffer
 from planner.store.keyset import SortKey, Value, behind, encode_place
 from planner.store.tables import OfferRow, PriceRow
 from planner.store.types import ScaledDecimal
 
 ORDERS = ("per_gpu_hour", "per_hour", "gpu", "provider", "age")
-_CHUNK = 500  # rows per statement: 6 identity values each stay far below any database's limit of parameters
+_CHUNK = 500  # rows per statement: 7 identity values each stay far below any database's limit of parameters
 _GPU_PLACES, _AMOUNT_PLACES = 6, 10  # decimal places that the tables keep
 _WRITERS_LOCK = 7_301_001  # PostgreSQL's advisory lock of whoever writes offers and prices
 _IDENTITY = (
     *(OfferRow.provider, OfferRow.region, OfferRow.zone),
-    *(OfferRow.instance_type, OfferRow.kind, OfferRow.currency),
+    *(OfferRow.instance_type, OfferRow.kind, OfferRow.currency, OfferRow.upfront),
 )
-_OFFER_FIELDS = tuple(field.name for field in fields(Offer) if hasattr(OfferRow, field.name))
+_OFFER_FIELDS = tuple(field.name for field in fields(Offer))
+_PLACES_KEPT = {"num_gpus": _GPU_PLACES, "vcpus": _GPU_PLACES, "quota_gpus": _GPU_PLACES, "interruptions_per_hour": 12}
 _OFFER_COLUMNS = tuple(getattr(OfferRow, name) for name in _OFFER_FIELDS)
 Item = TypeVar("Item")
+Identity = tuple[str, ...]
 
 
 class Upserted(NamedTuple):
@@ -84,13 +87,55 @@ def lock_writers(session: Session) -> None:
 def upsert_offers(session: Session, offers: Iterable[Offer], now: datetime) -> Upserted:
     """Add the offers whose identity is new; give the others the description of now (GPU, count, vCPUs, memory).
 
-    Of an offer that is there twice the last description counts.
+    What a description leaves open stays as it was known. Of an offer that is there twice the last one counts.
     """
     found = Upserted([], 0, 0)
     for chunk in _chunks(offers):
         part = _upsert_chunk(session, chunk, now)
         found = Upserted(found.ids + part.ids, found.num_added + part.num_added, found.num_updated + part.num_updated)
     return found
+
+
+def known_offers(session: Session, identities: Iterable[Identity]) -> dict[Identity, tuple[int, Offer]]:
+    """The id and the description of those of these offers that are known."""
+    found: dict[Identity, tuple[int, Offer]] = {}
+    for chunk in _chunks(set(identities)):
+        query = select(OfferRow.id, *_OFFER_COLUMNS).where(tuple_(*_IDENTITY).in_(chunk))
+        for row in session.execute(query):
+            offer = _offer(row)
+            found[offer.identity] = (row.id, offer)
+    return found
+
+
+def add_offers(session: Session, offers: Sequence[Offer], now: datetime) -> list[int]:
+    """Add offers whose identities are new; their ids in the order given."""
+    ids: list[int] = []
+    for chunk in _chunks(offers):
+        statement = insert(OfferRow).returning(OfferRow.id, sort_by_parameter_order=True)
+        ids += session.scalars(statement, [_columns(offer) | {"created_at": now} for offer in chunk])
+    return ids
+
+
+def describe_offers(session: Session, offers: Mapping[int, Offer]) -> None:
+    """Give the offers of these ids these descriptions."""
+    if offers:
+        session.execute(update(OfferRow), [{"id": offer_id} | _columns(offer) for offer_id, offer in offers.items()])
+
+
+def described_by(known: Offer, stated: Offer) -> Offer:
+    """The offer as it is stated now; what is not stated stays as it is known."""
+    unstated = {name: getattr(known, name) for name in _OFFER_FIELDS if getattr(stated, name) in (None, "")}
+    return as_kept(replace(stated, **unstated))
+
+
+def as_kept(offer: Offer) -> Offer:
+    """The offer as it will be read back, so that rounding to the places kept is no change."""
+    rounded = {
+        name: round(value, places)
+        for name, places in _PLACES_KEPT.items()
+        if (value := getattr(offer, name)) is not None
+    }
+    return replace(offer, **rounded)
 
 
 def append_prices(session: Session, prices: Iterable[tuple[int, Price]]) -> int:
@@ -174,22 +219,17 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def _upsert_chunk(session: Session, offers: Sequence[Offer], now: datetime) -> Upserted:
-    kept = [_as_kept(offer) for offer in offers]
-    by_identity = {_identity(offer): offer for offer in kept}
-    rows = session.scalars(select(OfferRow).where(tuple_(*_IDENTITY).in_(list(by_identity))))
-    known = {_identity(offer): (row, offer) for row, offer in ((row, _offer(row)) for row in rows)}
-    changed = [row for identity, (row, offer) in known.items() if offer != by_identity[identity]]
-    for row in changed:
-        for name, value in _columns(by_identity[_identity(_offer(row))]).items():
-            setattr(row, name, value)
-    session.flush()
-    ids = {identity: row.id for identity, (row, _) in known.items()}
-    new = [offer for identity, offer in by_identity.items() if identity not in known]
-    if new:
-        statement = insert(OfferRow).returning(OfferRow.id, sort_by_parameter_order=True)
-        added = session.scalars(statement, [_columns(offer) | {"created_at": now} for offer in new])
-        ids |= dict(zip((_identity(offer) for offer in new), added, strict=True))
-    return Upserted([ids[_identity(offer)] for offer in kept], len(new), len(changed))
+    known = known_offers(session, [offer.identity for offer in offers])
+    merged: dict[Identity, Offer] = {}
+    for offer in offers:
+        before = merged.get(offer.identity) or (known[offer.identity][1] if offer.identity in known else None)
+        merged[offer.identity] = as_kept(offer) if before is None else described_by(before, offer)
+    changed = {known[key][0]: offer for key, offer in merged.items() if key in known and known[key][1] != offer}
+    describe_offers(session, changed)
+    new = [offer for key, offer in merged.items() if key not in known]
+    ids = {key: offer_id for key, (offer_id, _) in known.items()}
+    ids |= dict(zip((offer.identity for offer in new), add_offers(session, new, now), strict=True))
+    return Upserted([ids[offer.identity] for offer in offers], len(new), len(changed))
 
 
 def _append_chunk(session: Session, prices: Sequence[tuple[int, Price]]) -> int:
@@ -230,38 +270,14 @@ def _says_something_new(price: Price, known: Any) -> bool:
     return bool(price.source_date > known.source_date)
 
 
-def _as_kept(offer: Offer) -> Offer:
-    """The offer as it will be read back, so that rounding to the places kept is no change."""
-    columns = _columns(offer)
-    columns["num_gpus"] = round(offer.num_gpus, _GPU_PLACES)
-    columns["vcpus"] = None if offer.vcpus is None else round(offer.vcpus, _GPU_PLACES)
-    return Offer(**columns | {"kind": offer.kind})
-
-
 def _columns(offer: Offer) -> dict[str, Any]:
-    return {name: getattr(offer, name) for name in _OFFER_FIELDS} | {"kind": offer.kind.value}
-
-
-def _identity(offer: Offer) -> tuple[str, ...]:
-    """The offer's identity as far as the table has columns for it."""
-    return offer.identity[: len(_IDENTITY)]
+    columns = {name: getattr(offer, name) for name in _OFFER_FIELDS}
+    return columns | {"kind": offer.kind.value, "upfront": offer.upfront.value}
 
 
 def _offer(row: Any) -> Offer:
-    return Offer(
-        provider=row.provider,
-        region=row.region,
-        zone=row.zone,
-        instance_type=row.instance_type,
-        kind=OfferKind(row.kind),
-        currency=row.currency,
-        gpu_name=row.gpu_name,
-        gpu_key=row.gpu_key,
-        num_gpus=row.num_gpus,
-        vcpus=row.vcpus,
-        memory_bytes=row.memory_bytes,
-        host_included=row.host_included,
-    )
+    columns = {name: getattr(row, name) for name in _OFFER_FIELDS}
+    return Offer(**columns | {"kind": OfferKind(row.kind), "upfront": Upfront(row.upfront)})
 
 
 def _price(row: Any) -> Price:

@@ -109,9 +109,18 @@ class OfferRow(Base):
     vcpus: Mapped[Decimal | None] = mapped_column(ScaledDecimal(6))
     memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     host_included: Mapped[bool]
+    upfront: Mapped[str] = mapped_column(String(10), server_default="")
+    interconnect: Mapped[str] = mapped_column(String(200), server_default="")
+    is_available: Mapped[bool | None]
+    quota_gpus: Mapped[Decimal | None] = mapped_column(ScaledDecimal(6))
+    minimum_term_seconds: Mapped[int | None] = mapped_column(BigInteger)
+    lead_time_seconds: Mapped[int | None] = mapped_column(BigInteger)
+    interruptions_per_hour: Mapped[Decimal | None] = mapped_column(ScaledDecimal(12))
     created_at: Mapped[datetime]
     __table_args__ = (
-        UniqueConstraint("provider", "region", "zone", "instance_type", "kind", "currency"),
+        UniqueConstraint(
+            *("provider", "region", "zone", "instance_type", "kind", "currency", "upfront"), name="uq_offers_identity"
+        ),
         CheckConstraint("num_gpus > 0", name="num_gpus"),
     )
 
@@ -128,10 +137,186 @@ class PriceRow(Base):
     recorded_at: Mapped[datetime]
     source: Mapped[str] = mapped_column(String(500))
     source_date: Mapped[date]
+    import_id: Mapped[str | None] = mapped_column(ForeignKey("price_imports.id"), index=True)
     __table_args__ = (
         UniqueConstraint("offer_id", "valid_from", "recorded_at"),
         CheckConstraint("amount IS NULL OR amount > 0", name="amount"),
         CheckConstraint("amount IS NOT NULL OR reason <> ''", name="reason"),
+    )
+
+
+class PriceImportRow(Base):
+    """One batch of prices brought in: a file or feed read, held rows approved, or an earlier batch rolled back.
+
+    Its prices bear its id. `of_import_id` is the batch whose rows were approved or which was rolled back.
+    """
+
+    __tablename__ = "price_imports"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    action: Mapped[str] = mapped_column(String(20))
+    of_import_id: Mapped[str | None] = mapped_column(ForeignKey("price_imports.id"), index=True)
+    source: Mapped[str] = mapped_column(String(100))
+    origin: Mapped[str] = mapped_column(String(500))
+    content_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    actor: Mapped[str] = mapped_column(String(200))
+    allowed_changes: Mapped[str] = mapped_column(String(20))
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    counts: Mapped[dict[str, Any]]
+    __table_args__ = (CheckConstraint("action IN ('import','approval','rollback')", name="action"),)
+
+
+class PriceImportLogRow(Base):
+    """A row of an import that was not taken: rejected for good, or held until a person decides."""
+
+    __tablename__ = "price_import_rows"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    import_id: Mapped[str] = mapped_column(ForeignKey("price_imports.id"), index=True)
+    place: Mapped[str] = mapped_column(String(200))
+    outcome: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    offer_id: Mapped[int | None] = mapped_column(ForeignKey("offers.id"))
+    amount: Mapped[Decimal | None] = mapped_column(ScaledDecimal(10))
+    compared_with: Mapped[Decimal | None] = mapped_column(ScaledDecimal(10))
+    valid_from: Mapped[datetime | None]
+    source: Mapped[str | None] = mapped_column(String(500))
+    source_date: Mapped[date | None]
+    decision: Mapped[str | None] = mapped_column(String(20))
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None] = mapped_column(String(200))
+    __table_args__ = (
+        Index(None, "offer_id", "outcome"),
+        CheckConstraint("outcome IN ('rejected','held')", name="outcome"),
+        CheckConstraint("decision IN ('approved','refused')", name="decision"),
+        CheckConstraint("outcome <> 'held' OR (offer_id IS NOT NULL AND amount IS NOT NULL)", name="held"),
+    )
+
+
+class GpuAliasRow(Base):
+    """Which GPU somebody said a provider's word stands for; of several for one name the last one counts."""
+
+    __tablename__ = "gpu_aliases"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    scope: Mapped[str] = mapped_column(String(100))
+    gpu_key: Mapped[str] = mapped_column(String(100))
+    actor: Mapped[str] = mapped_column(String(200))
+    recorded_at: Mapped[datetime]
+    __table_args__ = (Index(None, "scope", "name"),)
+
+
+class PriceSourceRow(Base):
+    """When a price source is read again by itself, and how that went the last time."""
+
+    __tablename__ = "price_sources"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    enabled: Mapped[bool]
+    cron: Mapped[str] = mapped_column(String(200))
+    timezone: Mapped[str] = mapped_column(String(100))
+    allowed_changes: Mapped[str] = mapped_column(String(20))
+    updated_at: Mapped[datetime]
+    last_attempt_at: Mapped[datetime | None]
+    last_success_at: Mapped[datetime | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
+    last_error_at: Mapped[datetime | None]
+    last_import_id: Mapped[str | None] = mapped_column(ForeignKey("price_imports.id"))
+    last_num_rows: Mapped[int | None]
+
+
+class AssetRow(Base):
+    """GPUs owned or to be bought, with what is known of their cost. Its figures are those of one GPU.
+
+    `figures` holds decimal strings by the field names of an owned asset, only what was given.
+    """
+
+    __tablename__ = "assets"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    version: Mapped[int]
+    name: Mapped[str] = mapped_column(String(200))
+    currency: Mapped[str] = mapped_column(String(3))
+    gpu_key: Mapped[str | None] = mapped_column(String(100))
+    num_gpus: Mapped[int]
+    purchased_on: Mapped[date | None]
+    lead_time_days: Mapped[int | None]
+    utilisation: Mapped[Decimal | None] = mapped_column(ScaledDecimal(12))
+    figures: Mapped[dict[str, Any]]
+    notes: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    archived_at: Mapped[datetime | None]
+    __table_args__ = (CheckConstraint("num_gpus > 0", name="num_gpus"),)
+
+
+class AssetVersionRow(Base):
+    """An asset as it stood from `recorded_at` on: kept for good, so that a past estimate can name it."""
+
+    __tablename__ = "asset_versions"
+    asset_id: Mapped[str] = mapped_column(ForeignKey("assets.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    recorded_at: Mapped[datetime]
+    document: Mapped[dict[str, Any]]
+
+
+class AssetDeviceRow(Base):
+    """The asset that a device belongs to: one at most."""
+
+    __tablename__ = "asset_devices"
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"), primary_key=True)
+    asset_id: Mapped[str] = mapped_column(ForeignKey("assets.id"), index=True)
+
+
+class FxRateRow(Base):
+    """What one unit of `base` was worth in `quote` on a day, by a source; a correction is a later row."""
+
+    __tablename__ = "fx_rates"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    base: Mapped[str] = mapped_column(String(3))
+    quote: Mapped[str] = mapped_column(String(3))
+    rate: Mapped[Decimal] = mapped_column(ScaledDecimal(12))
+    rate_date: Mapped[date]
+    source: Mapped[str] = mapped_column(String(500))
+    recorded_at: Mapped[datetime]
+    __table_args__ = (
+        UniqueConstraint("base", "quote", "rate_date", "recorded_at"),
+        CheckConstraint("rate > 0", name="rate"),
+        CheckConstraint("base <> quote", name="two_currencies"),
+    )
+
+
+class PriceBookRow(Base):
+    """A negotiated price book: who may see it and from when until when it holds. Its terms stand beside it."""
+
+    __tablename__ = "price_books"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    source: Mapped[str] = mapped_column(String(500))
+    roles: Mapped[list[Any]]
+    valid_from: Mapped[datetime]
+    valid_until: Mapped[datetime | None]
+    recorded_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+    __table_args__ = (CheckConstraint("valid_until IS NULL OR valid_until > valid_from", name="period"),)
+
+
+class PriceBookTermRow(Base):
+    """One line of a negotiated book: which offers it is for, and a share off the list price or an amount per hour."""
+
+    __tablename__ = "price_book_terms"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    book_id: Mapped[str] = mapped_column(ForeignKey("price_books.id"), index=True)
+    provider: Mapped[str] = mapped_column(String(100))
+    region: Mapped[str | None] = mapped_column(String(100))
+    instance_type: Mapped[str | None] = mapped_column(String(200))
+    gpu_key: Mapped[str | None] = mapped_column(String(100))
+    kind: Mapped[str | None] = mapped_column(String(30))
+    discount: Mapped[Decimal | None] = mapped_column(ScaledDecimal(12))
+    amount: Mapped[Decimal | None] = mapped_column(ScaledDecimal(10))
+    currency: Mapped[str | None] = mapped_column(String(3))
+    per_gpu: Mapped[bool]
+    __table_args__ = (
+        CheckConstraint("(discount IS NULL) <> (amount IS NULL)", name="one_of"),
+        CheckConstraint("amount IS NULL OR (amount > 0 AND currency IS NOT NULL)", name="amount"),
+        CheckConstraint(f"discount IS NULL OR (discount > 0 AND discount < {10**12})", name="discount"),  # below 1
     )
 
 
