@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 import structlog
 
 from planner.errors import DatabaseOutOfDate, Unavailable
+from planner.gpu.runner import measure
 from planner.services.calibrations import claim_run, refit_outdated
 from planner.services.devices import node_id_of
 from planner.settings import Settings
@@ -26,7 +28,7 @@ from planner.store.engine import (
     session_factory,
 )
 from planner.version import code_version
-from planner.worker.calibrate import TERM, carry_through
+from planner.worker.calibrate import TERM, Measure, carry_through
 from planner.worker.discover import discover_here
 from planner.worker.entries import Clockwork, new_scheduler
 from planner.worker.identity import Identity
@@ -40,7 +42,9 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 30.0
 SKEW_SECONDS = 5.0  # a difference to the database's clock that is worth a word; nothing depends on it
 
 
-def run_worker(settings: Settings, stop: threading.Event | None = None, term: timedelta = TERM) -> None:
+def run_worker(
+    settings: Settings, stop: threading.Event | None = None, term: timedelta = TERM, measure: Measure = measure
+) -> None:
     """Work until SIGTERM, SIGINT or `stop`. Raises DatabaseOutOfDate; an unreachable database is waited for.
 
     On the way out no new run is taken, the running child is ended with grace and its run is stored as cancelled.
@@ -55,28 +59,49 @@ def run_worker(settings: Settings, stop: threading.Event | None = None, term: ti
         clockwork = Clockwork(new_scheduler(), sessions, Leadership(identity, term))
         clockwork.start()
         try:
-            _work_until(stop, sessions, identity, clockwork, term)
+            _work_until(stop, clockwork, Calibrator(sessions, identity, stop, term, measure))
         finally:
             clockwork.stop()
             engine.dispose()
             log.info("worker.ended", worker=identity.worker_id)
 
 
-def _work_until(
-    stop: threading.Event, sessions: Sessions, identity: Identity, clockwork: Clockwork, term: timedelta
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Calibrator:
+    """What this worker needs to carry its machine's runs through."""
+
+    sessions: Sessions
+    identity: Identity
+    stop: threading.Event
+    term: timedelta
+    measure: Measure
+
+    def calibrate_next(self) -> bool:
+        """Carry the next queued run of this machine through; whether there was one."""
+        who = self.identity
+        with self.sessions.begin() as session:
+            node_id = node_id_of(session, who.machine_id)
+            claim = claim_run(session, node_id, who.worker_id, who.boot_id, self.term, database_now(session))
+        if claim is None:
+            return False
+        log.info("calibration.claimed", run=claim.run_id, device=claim.device_uuid, fence=claim.lease.fence)
+        carry_through(self.sessions, claim, stopping=self.stop.is_set, measure=self.measure, term=self.term)
+        return True
+
+
+def _work_until(stop: threading.Event, clockwork: Clockwork, calibrator: Calibrator) -> None:
     """Look at the devices now and then, and calibrate while there is something queued."""
     wait, look_at, ready = FIRST_WAIT_SECONDS, time.monotonic(), False
     while not stop.is_set():
         clockwork.check()
         try:
             if time.monotonic() >= look_at:
-                _look(sessions)
+                _look(calibrator.sessions)
                 look_at = time.monotonic() + LOOK_SECONDS
                 if not ready:
                     ready = True
-                    log.info("worker.ready", worker=identity.worker_id)
-            if not _calibrate_next(sessions, identity, stop, term):
+                    log.info("worker.ready", worker=calibrator.identity.worker_id)
+            if not calibrator.calibrate_next():
                 stop.wait(POLL_SECONDS)
             wait = FIRST_WAIT_SECONDS
         except DatabaseError as error:
@@ -99,19 +124,6 @@ def _look(sessions: Sessions) -> None:
         log.warning("worker.clock_differs_from_the_database", seconds=round(skew, 1))
     for problem in discover_here(sessions, now).problems:
         log.warning("worker.driver", problem=problem)
-
-
-def _calibrate_next(sessions: Sessions, identity: Identity, stop: threading.Event, term: timedelta) -> bool:
-    """Carry the next queued run of this machine through; whether there was one."""
-    with sessions.begin() as session:
-        node_id = node_id_of(session, identity.machine_id)
-        now = database_now(session)
-        claim = claim_run(session, node_id, identity.worker_id, identity.boot_id, term, now)
-    if claim is None:
-        return False
-    log.info("calibration.claimed", run=claim.run_id, device=claim.device_uuid, fence=claim.lease.fence)
-    carry_through(sessions, claim, stopping=stop.is_set, term=term)
-    return True
 
 
 def _wait_for_database(engine: Engine, stop: threading.Event) -> bool:

@@ -1,0 +1,123 @@
+"""A device with a queued run, workers as real processes, and patience with a bound."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import pytest
+
+from planner.gpu.cpu import look_at_cpu, look_at_node
+from planner.inventory.device import Discovery
+from planner.services.calibrations import RunDetail, get_run, request_run
+from planner.services.devices import record_discovery
+from planner.store.engine import Engine, Sessions, session_factory
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PATIENCE_SECONDS = 60.0  # two busy cores may take so long to start a few processes
+Found = TypeVar("Found")
+
+
+def wait_for(look: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS) -> Found:
+    """What `look` finds, as soon as it finds something that is not None or False."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = look()
+        if found is not None and found is not False:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether that process runs; one that has ended and waits to be reaped does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@dataclass
+class Here:
+    """This machine's CPU in a database of its own, and the worker processes that serve it."""
+
+    url: str
+    folder: Path
+    sessions: Sessions
+    device_id: str
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def queue(self) -> str:
+        """Ask for a smoke run; its id."""
+        with self.sessions.begin() as session:
+            return request_run(session, self.device_id, "smoke", datetime.now(UTC), code_version="test").id
+
+    def look(self, run_id: str) -> RunDetail:
+        with self.sessions() as session:
+            return get_run(session, run_id)
+
+    def reaches(self, run_id: str, *states: str) -> RunDetail:
+        """The run once it is in one of those states."""
+
+        def there() -> RunDetail | None:
+            run = self.look(run_id)
+            return run if run.state in states else None
+
+        return wait_for(there, f"run {run_id} to be {' or '.join(states)}; the worker said:\n{self.words()}")
+
+    def start(self, term_seconds: float = 3.0, child: str = "child") -> subprocess.Popen[bytes]:
+        """A worker process; its child waits for the file `go` in the folder `child`."""
+        (self.folder / child).mkdir(exist_ok=True)
+        command = [sys.executable, str(HERE / "run.py"), self.url, str(self.folder), str(term_seconds)]
+        with (self.folder / "worker.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*command, str(self.folder / child)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            )
+        self.processes.append(process)
+        return process
+
+    def words(self) -> str:
+        """What the workers have logged so far."""
+        log = self.folder / "worker.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def child_pid(self, child: str = "child") -> int:
+        """The process number of the measuring process, once it has measured its first bench."""
+        path = self.folder / child / "pid"
+        wait_for(path.exists, f"the measuring process to begin; the worker said:\n{self.words()}")
+        return int(path.read_text())
+
+    def go(self, child: str = "child") -> None:
+        """Let the measuring process finish."""
+        (self.folder / child / "go").touch()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> Sessions:
+    return session_factory(engine)
+
+
+@pytest.fixture
+def here(any_url: str, sessions: Sessions, tmp_path: Path) -> Iterator[Here]:
+    with sessions.begin() as session:
+        found = Discovery(look_at_node(), (look_at_cpu(),))
+        (device,) = record_discovery(session, found, datetime.now(UTC))
+    world = Here(any_url, tmp_path, sessions, device.id)
+    yield world
+    for process in world.processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
