@@ -19,7 +19,7 @@ from planner.cli.estimate import print_estimate
 from planner.errors import Unavailable
 from planner.hardware.catalogue import load_catalogue
 from planner.jobs.presets import FIRST_RUN_JOBS
-from planner.services.calibrations import plan_calibration
+from planner.services.calibrations import plan_calibration, refit_outdated
 from planner.services.devices import DeviceView, list_devices
 from planner.services.estimates import make_estimate
 from planner.services.offers import price_book_age, sync_price_book
@@ -80,6 +80,7 @@ def prepare(edge: Edge) -> None:
     discovery = discover_here(edge.sessions, moment)
     with edge.session() as session:
         sync_price_book(session, moment)
+        refit_outdated(session, moment, code_version())
         ages = price_book_age(session, moment)
         found = list_devices(session)
     console.print(f"[bold]GPU Planner[/bold] {code_version()}")
