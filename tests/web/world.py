@@ -9,6 +9,7 @@ from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Sample
 from planner.calibration.theory import bench_theory
 from planner.services.calibrations import (
+    ClaimedRun,
     TelemetryPoint,
     begin_run,
     claim_run,
@@ -16,7 +17,7 @@ from planner.services.calibrations import (
     note_progress,
     request_run,
 )
-from planner.services.devices import record_discovery
+from planner.services.devices import get_device, record_discovery
 from planner.services.estimates import make_estimate
 from planner.services.offers import sync_price_book
 from planner.services.requests import EstimateRequest, ScheduleRequest
@@ -24,7 +25,7 @@ from planner.services.schedules import create_schedule
 from planner.store.engine import Session
 from tests.builders import NOW, discovery
 
-TERM = timedelta(minutes=1)
+TERM = timedelta(hours=2)
 CODE = "0.1.0+tests"
 
 
@@ -36,12 +37,12 @@ class World:
     cpu_id: str
     finished_run: str
     running_run: str
+    running_claim: ClaimedRun  # what its worker holds
     training: str
     service: str
     nothing_fits: str
     schedule: str
     offer: int
-    withdrawn_offer: int
 
 
 def build(session: Session) -> World:
@@ -62,17 +63,18 @@ def build(session: Session) -> World:
     schedule = create_schedule(
         session, ScheduleRequest(name="Weekly check", cron="0 3 * * 6", timezone="Europe/Berlin"), NOW
     )
+    running = running_run(session, cpu.id)
     return World(
         gpu_id=gpu.id,
         cpu_id=cpu.id,
         finished_run=finished,
-        running_run=running_run(session, cpu.id),
+        running_run=running.run_id,
+        running_claim=running,
         training=estimates[0],
         service=estimates[1],
         nothing_fits=estimates[2],
         schedule=schedule.id,
         offer=1,
-        withdrawn_offer=2,
     )
 
 
@@ -107,13 +109,13 @@ def measured_run(session: Session, device_id: str) -> str:
     return run.id
 
 
-def running_run(session: Session, device_id: str, num_done: int = 3) -> str:
+def running_run(session: Session, device_id: str, num_done: int = 3) -> ClaimedRun:
     """A run that is under way."""
-    run = request_run(session, device_id, "smoke", NOW - timedelta(seconds=20), code_version=CODE)
+    request_run(session, device_id, "smoke", NOW - timedelta(seconds=20), code_version=CODE)
     claim = _claim(session, device_id)
     assert begin_run(session, claim, NOW - timedelta(seconds=15))
     assert note_progress(session, claim, num_done, claim.benches[num_done].key, TERM).lease
-    return run.id
+    return claim
 
 
 def measured(bench: Bench) -> Sample:
@@ -131,10 +133,8 @@ def measured(bench: Bench) -> Sample:
     )
 
 
-def _claim(session: Session, device_id: str):  # type: ignore[no-untyped-def]
-    from planner.services.devices import get_device
-
-    device = get_device(session, device_id)
-    claim = claim_run(session, device.node_id, "worker-1", "boot-1", TERM, NOW)
+def _claim(session: Session, device_id: str) -> ClaimedRun:
+    node_id = get_device(session, device_id).node_id
+    claim = claim_run(session, node_id, "worker-1", "boot-1", TERM, NOW)
     assert claim is not None
     return claim
