@@ -13,6 +13,7 @@ AMOUNT_PLACES, COUNT_PLACES = 10, 6  # decimal places that prices and numbers of
 MOST_PER_HOUR = Decimal(1_000_000)  # above the largest machine's price by three orders: a slip, not a price
 MOST_GPUS = Decimal(100_000)
 BYTES_PER_GIB = 2**30
+SECONDS_PER_HOUR = 3600
 LONGEST = {"provider": 100, "region": 100, "zone": 100, "instance_type": 200, "gpu_name": 200, "source": 500}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _LONGEST_NUMBER = 60

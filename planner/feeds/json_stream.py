@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
 from planner.feeds.unpack import FileFault
@@ -32,49 +33,67 @@ class Member(NamedTuple):
 _DECODER = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=Number)
 
 
-def members(stream: BinaryIO, containers: Collection[Path]) -> Iterator[Member]:
+def members(stream: BinaryIO, needed: Collection[Path], optional: Collection[Path] = ()) -> Iterator[Member]:
     """The members of the objects and arrays at the given paths, in the order of the file.
 
     Containers on the way to a wanted one are entered; the members at the top that are none come whole, with the
-    path (). Several documents after each other (pages) are read as one. Raises FileFault for what is no JSON.
+    path (). Several documents after each other (pages) are read as one. Raises FileFault for what is no JSON or
+    lacks one of the needed containers.
     """
     text = _Text(stream)
-    wanted = frozenset(containers)
+    wanted = frozenset((*needed, *optional))
     on_the_way = frozenset(path[:length] for path in wanted for length in range(len(path)))
     while text.peek():
-        yield from _walk(text, (), wanted, on_the_way)
+        walk = _Walk(text, wanted, on_the_way)
+        yield from walk.below(())
+        if missing := [path for path in needed if path not in walk.entered]:
+            raise FileFault("document", f"there is no {_named(missing[0])}")
 
 
-def _walk(text: _Text, path: Path, wanted: Collection[Path], on_the_way: Collection[Path]) -> Iterator[Member]:
-    """The members below one container, whose opening bracket is next."""
-    opening = text.peek()
-    if opening not in ("{", "["):
-        raise FileFault(text.place(), f"{_named(path)} is no object or list")
-    if path not in wanted and opening == "[":
-        raise FileFault(text.place(), f"{_named(path)} is a list, not an object")
-    text.take(opening)
-    closing = "}" if opening == "{" else "]"
-    position = 0
-    while text.peek() != closing:
-        if position:
-            text.take(",")
-        key = str(position)
-        if opening == "{":
-            key = text.key()
-            text.take(":")
-        below = (*path, key)
-        if path not in wanted and (below in on_the_way or below in wanted):
-            yield from _walk(text, below, wanted, on_the_way)
-        else:
-            value = text.value()
-            if path in wanted or not path:
-                yield Member(path, key, value)
-        position += 1
-    text.take(closing)
+@dataclass
+class _Walk:
+    """Through one document; `entered` are the containers that were there."""
+
+    text: _Text
+    wanted: Collection[Path]
+    on_the_way: Collection[Path]
+    entered: set[Path] = field(default_factory=set)
+
+    def below(self, path: Path) -> Iterator[Member]:
+        """The members below one container, whose opening bracket is next."""
+        closing = self._open(path)
+        position = 0
+        while self.text.peek() != closing:
+            if position:
+                self.text.take(",")
+            key = str(position)
+            if closing == "}":
+                key = self.text.key()
+                self.text.take(":")
+            inner = (*path, key)
+            if path not in self.wanted and (inner in self.on_the_way or inner in self.wanted):
+                yield from self.below(inner)
+            else:
+                value = self.text.value()
+                if path in self.wanted or not path:
+                    yield Member(path, key, value)
+            position += 1
+        self.text.take(closing)
+
+    def _open(self, path: Path) -> str:
+        """Enter the container; the bracket that will close it."""
+        opening = self.text.peek()
+        allowed = "{[" if path in self.wanted else "{"
+        if not opening or opening not in allowed:
+            kind = "object or list" if path in self.wanted else "object"
+            raise FileFault(self.text.place(), self.text.wrong(f"{_named(path)} is no {kind}", opening))
+        self.text.take(opening)
+        self.entered.add(path)
+        return "}" if opening == "{" else "]"
 
 
 def _named(path: Path) -> str:
-    return f"the member {'.'.join(path)!r}" if path else "the document"
+    return f"member {'.'.join(path)!r}" if path else "the document"
 
 
 class _Text:
@@ -104,12 +123,14 @@ class _Text:
     def take(self, character: str) -> None:
         found = self.peek()
         if found != character:
-            raise FileFault(self.place(), self._wrong(f"{character!r} is missing", found))
+            raise FileFault(
+                self.place(), self.wrong(f"this is not JSON: {found!r} stands where {character!r} should", found)
+            )
         self._at += 1
 
     def key(self) -> str:
         if self.peek() != '"':
-            raise FileFault(self.place(), self._wrong("a name is missing", self.peek()))
+            raise FileFault(self.place(), self.wrong("this is not JSON: a member has no name", self.peek()))
         key = self.value()
         return str(key)
 
@@ -134,12 +155,13 @@ class _Text:
             self._at = end
             return value
 
-    def _wrong(self, expected: str, found: str) -> str:
+    def wrong(self, sentence: str, found: str) -> str:
+        """The sentence, or a better one where the file ends or is a web page."""
         if not found:
             return "the file ends in the middle"
         if found == "<":
             return "this is a web page (perhaps an error message), not a price list"
-        return f"this is not JSON: {expected}, there is {found!r}"
+        return sentence
 
     def _fill(self) -> bool:
         """Read on; False at the end. Reads as much again as is held, so that a long value is tried seldom."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from planner.feeds.source import Quote, ReadContext, Refused
 from planner.feeds.unpack import FileFault, unpacked
@@ -43,6 +43,18 @@ def find_gpu(context: ReadContext, scopes: Sequence[str], *names: str, memory_by
 def is_no_gpu(accelerator: str) -> bool:
     """Whether the name is that of an accelerator that price lists put beside GPUs and that is none."""
     return accelerator.casefold().startswith(_NO_GPUS)
+
+
+def object_of(value: object) -> dict[str, Any]:
+    """The value as an object of JSON. Raises ValueError for anything else."""
+    if not isinstance(value, dict):
+        raise ValueError(f"this is {type(value).__name__}, not an object")
+    return value
+
+
+def object_or_empty(value: object) -> dict[str, Any]:
+    """The value as an object of JSON; anything else is an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 class Said:

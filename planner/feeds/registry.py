@@ -1,4 +1,4 @@
-"""All price sources by name: the reader of each, where it is fetched from, and which one an uploaded file belongs to."""
+"""All price sources by name: the reader of each, where it is fetched from, and which one an uploaded file is of."""
 
 from __future__ import annotations
 
