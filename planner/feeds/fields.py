@@ -12,6 +12,7 @@ from typing import Any
 AMOUNT_PLACES, COUNT_PLACES = 10, 6  # decimal places that prices and numbers of GPUs are kept with
 MOST_PER_HOUR = Decimal(1_000_000)  # above the largest machine's price by three orders: a slip, not a price
 MOST_GPUS = Decimal(100_000)
+_MOST = Decimal(10) ** 15
 BYTES_PER_GIB = 2**30
 SECONDS_PER_HOUR = 3600
 LONGEST = {"provider": 100, "region": 100, "zone": 100, "instance_type": 200, "gpu_name": 200, "source": 500}
@@ -114,6 +115,17 @@ def optional_count(value: object, column: str) -> Decimal | None:
         return count(value, column) if number(value, column) != 0 else None
     except Blank:
         return None
+
+
+def optional_number(value: object, column: str) -> Decimal | None:
+    """An exact number above 0; None where the field is blank or 0."""
+    try:
+        found = number(value, column)
+    except Blank:
+        return None
+    if found < 0 or found > _MOST:
+        raise ValueError(f"{column}: {found:.6g} is not a number between 0 and {_MOST:.0g}")
+    return found or None
 
 
 def gibibytes(value: object, column: str) -> int | None:

@@ -218,7 +218,8 @@ def _new_offer(row: Row, context: ReadContext, place: tuple[str, str, str, str])
     if num_gpus is None:
         raise ValueError(f"how many GPUs a {instance_type} of {provider} has is not known")
     name = fields.optional_text(row, "accelerator_name", "gpu_name") or (machine.gpu_name if machine else "")
-    stated_memory = int(fields.number(row["memory_mib"], "memory_mib") * 2**20) if row.get("memory_mib") else None
+    mebibytes = fields.optional_number(row.get("memory_mib"), "memory_mib")
+    stated_memory = None if mebibytes is None else int(mebibytes * 2**20)
     return Offer(
         provider=provider,
         region=region,
@@ -230,7 +231,7 @@ def _new_offer(row: Row, context: ReadContext, place: tuple[str, str, str, str])
         gpu_key=find_gpu(context, (provider,), instance_type, name, machine.gpu_name if machine else ""),
         num_gpus=num_gpus,
         vcpus=machine.vcpus if machine else fields.optional_count(row.get("vcpus"), "vcpus"),
-        memory_bytes=machine.memory_bytes if machine else stated_memory or None,
+        memory_bytes=machine.memory_bytes if machine else stated_memory,
         host_included="instance_type" in row,
     )
 

@@ -43,6 +43,8 @@ def members(stream: BinaryIO, needed: Collection[Path], optional: Collection[Pat
     text = _Text(stream)
     wanted = frozenset((*needed, *optional))
     on_the_way = frozenset(path[:length] for path in wanted for length in range(len(path)))
+    if not text.peek():
+        raise FileFault("document", "the file is empty")
     while text.peek():
         walk = _Walk(text, wanted, on_the_way)
         yield from walk.below(())

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from planner.feeds.source import Quote, ReadContext, Refused
 from planner.feeds.unpack import FileFault, unpacked
+from planner.offers.offer import Offer
 
 # AWS's own chips, video cards and FPGAs, Google's tensor processors, Qualcomm's inference cards
 _NO_GPUS = ("inferentia", "trainium", "tpu", "virtex", "alveo", "u30", "ma35d", "qualcomm ai100")
@@ -48,7 +49,7 @@ def is_no_gpu(accelerator: str) -> bool:
 def object_of(value: object) -> dict[str, Any]:
     """The value as an object of JSON. Raises ValueError for anything else."""
     if not isinstance(value, dict):
-        raise ValueError(f"this is {type(value).__name__}, not an object")
+        raise ValueError("this is no object of JSON")
     return value
 
 
@@ -73,3 +74,7 @@ class Said:
             return False
         self._amounts[quote.offer.identity] = (quote.valid_from, quote.amount)
         return True
+
+    def is_unsaid(self, offer: Offer) -> bool:
+        """Whether the file has said nothing of the offer so far."""
+        return offer.identity not in self._amounts
