@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 import click
+import structlog
 from rich.console import Console
 
 from planner.errors import InvalidInput, PlannerError
@@ -29,7 +30,9 @@ class Edge:
 
     @cached_property
     def settings(self) -> Settings:
-        return Settings.from_env()
+        found = Settings.from_env()
+        log_to_standard_error(found.log_level)
+        return found
 
     @cached_property
     def engine(self) -> Engine:
@@ -51,6 +54,14 @@ class Edge:
 
     def print_json(self, value: Any) -> None:
         click.echo(json.dumps(document(value), indent=2, ensure_ascii=False))
+
+
+def log_to_standard_error(level: str) -> None:
+    """Log lines from `level` up go beside the answer, never into it: standard output may be read as JSON."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the stream of that moment
+    )
 
 
 pass_edge = click.make_pass_decorator(Edge, ensure=True)

@@ -223,8 +223,8 @@ def _apply(
             log.warning("calibration.database_away", run=claim.run_id, during="storing", error=str(error.orig))
             time.sleep(STORE_AGAIN_SECONDS)
             continue
-        note = log.info if stored else log.warning
-        note("calibration.ended", run=claim.run_id, state=outcome.state.value, stored=stored, reason=outcome.reason)
+        if not stored:
+            log.warning("calibration.not_taken", run=claim.run_id, state=outcome.state.value, reason=outcome.reason)
         return outcome.state if stored else None
 
 

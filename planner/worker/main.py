@@ -85,7 +85,8 @@ class Calibrator:
         if claim is None:
             return False
         log.info("calibration.claimed", run=claim.run_id, device=claim.device_uuid, fence=claim.lease.fence)
-        carry_through(self.sessions, claim, stopping=self.stop.is_set, measure=self.measure, term=self.term)
+        state = carry_through(self.sessions, claim, stopping=self.stop.is_set, measure=self.measure, term=self.term)
+        log.info("calibration.ended", run=claim.run_id, state=None if state is None else state.value)
         return True
 
 
