@@ -83,16 +83,20 @@ def create_schedule(session: Session, request: ScheduleRequest, now: datetime) -
 
 
 def update_schedule(session: Session, schedule_id: str, request: ScheduleRequest, now: datetime) -> ScheduleView:
-    """Change a schedule. Runs that are queued already keep what they were asked for."""
+    """Change a schedule. Runs that are queued already keep what they were asked for.
+
+    With a new rule, or after a pause, due times before this moment do not count; a new name loses none of them.
+    """
     row = _row(session, schedule_id, lock=True)
     rule = _checked(session, request, own_id=schedule_id)
+    if (row.cron, row.timezone, row.enabled) != (rule.cron, rule.timezone, request.enabled):
+        row.updated_at = now
     row.name = request.name
     row.suite = request.suite
     row.cron = rule.cron
     row.timezone = rule.timezone
     row.device_id = request.device_id
     row.enabled = request.enabled
-    row.updated_at = now
     session.flush()
     return get_schedule(session, schedule_id, now)
 
