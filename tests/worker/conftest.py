@@ -29,11 +29,11 @@ Found = TypeVar("Found")
 
 
 def wait_for(look: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS) -> Found:
-    """What `look` finds, as soon as it finds something that is not None or False."""
+    """What `look` finds, as soon as it finds something: neither None nor False nor nothing in a list."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found = look()
-        if found is not None and found is not False:
+        if found:
             return found
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds} s in vain for {what}")
