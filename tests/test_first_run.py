@@ -112,9 +112,9 @@ def test_the_first_estimate_is_read_over_http_and_ctrl_c_ends_everything(
 
 def test_a_taken_port_is_said_before_anything_starts(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", int(environment["PLANNER_PORT"])))
+        taken.bind(("127.0.0.1", 0))
         taken.listen()
-        answer = planner(environment, "run")
+        answer = planner({**environment, "PLANNER_PORT": str(taken.getsockname()[1])}, "run")
     assert answer.returncode == 5
     assert "PLANNER_PORT=" in answer.stderr
     assert answer.stdout == ""
