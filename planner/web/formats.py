@@ -11,7 +11,13 @@ from typing import Any
 from planner import units
 from planner.quantity import Quantity
 
-MONEY_UNIT = re.compile(r"(?P<currency>[A-Z]{3})(?P<per>|[ /].*)")
+MONEY_UNIT = re.compile(r"(?P<currency>[A-Z]{3})(?P<per>|/h|/Mtoken)")
+QUANTITY_NAMES = {
+    "token_seconds": "Each further token",
+    "request_seconds": "A whole request",
+    "first_token_seconds": "First token",
+}
+MONEY_PER = {"": "", "/h": " per hour", "/Mtoken": " per M tokens"}
 ARGUMENT = re.compile(r"<(?:[^:<>]+:)?(?P<name>[^<>]+)>")
 STATE_WORDS = {
     "ok": "ready",
@@ -47,12 +53,20 @@ def day(value: date) -> str:
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """ "3 min ago", "in 4.5 days", "just now"."""
+    """ "3 min ago", "in 7 days", "just now"."""
     seconds = (now - moment).total_seconds()
     if abs(seconds) < 2:
         return "just now"
-    amount = units.format_seconds(float(round(abs(seconds))))
+    amount = _about(abs(seconds))
     return f"{amount} ago" if seconds > 0 else f"in {amount}"
+
+
+def _about(seconds: float) -> str:
+    """Whole seconds, minutes, hours or days: "45 s", "12 min", "30 h", "7 days"."""
+    for limit, size, name in ((100, 1.0, "s"), (2 * units.HOUR, 60.0, "min"), (2 * units.DAY, units.HOUR, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds / units.DAY:,.0f} days"
 
 
 def days_old(days: int) -> str:
@@ -94,11 +108,12 @@ def in_unit(unit: str) -> Callable[[float], str]:
         "J": units.format_energy,
         "W": watts,
         "": units.format_count,
+        "1/s": lambda value: f"{units.format_count(value)} per second",
     }
     if unit in known:
         return known[unit]
     if money := MONEY_UNIT.fullmatch(unit):
-        return lambda value: units.format_money(value, money["currency"]) + money["per"].replace("Mtoken", "M tokens")
+        return lambda value: units.format_money(value, money["currency"]) + MONEY_PER[money["per"]]
     return lambda value: f"{units.format_count(value)} {unit}"
 
 
@@ -110,11 +125,11 @@ def per_unit(quantity: Quantity) -> str:
 def low_mid_high(quantity: Quantity) -> tuple[str, str, str]:
     """The three figures of a range, written in the quantity's unit; the unit once where all three have the same."""
     write = in_unit(quantity.unit)
-    texts = [write(value) for value in (quantity.low, quantity.mid, quantity.high)]
-    units_of = {text.partition(" ")[2] for text in texts}
-    if len(units_of) == 1 and texts[0] != texts[2]:  # "5.1 – 7.2 – 10.3 min": the unit once, at the end
-        texts[:2] = [text.partition(" ")[0] for text in texts[:2]]
-    return texts[0], texts[1], texts[2]
+    low, mid, high = (write(value).split(" ") for value in (quantity.low, quantity.mid, quantity.high))
+    if low != high:
+        shared = _num_shared(low, mid, high)
+        low, mid = low[: len(low) - shared], mid[: len(mid) - shared]
+    return " ".join(low), " ".join(mid), " ".join(high)
 
 
 def words(value: Any) -> str:
@@ -123,9 +138,19 @@ def words(value: Any) -> str:
     return STATE_WORDS.get(text, text.replace("_", " "))
 
 
+def _num_shared(*texts: list[str]) -> int:
+    """How many last words are the same in all, the figure itself left out."""
+    num_shared = 0
+    while num_shared < min(map(len, texts)) - 1 and len({words[-1 - num_shared] for words in texts}) == 1:
+        num_shared += 1
+    return num_shared
+
+
 def quantity_name(name: str) -> str:
     """The name of a figure as words: "num_steps" → "Number of steps", "first_token_seconds" → "First token"."""
-    plain = name.removesuffix("_seconds").removesuffix("_per_second").replace("_", " ")
+    if name in QUANTITY_NAMES:
+        return QUANTITY_NAMES[name]
+    plain = name.removesuffix("_seconds").replace("_", " ")
     return f"Number of {plain[4:]}" if plain.startswith("num ") else plain[:1].upper() + plain[1:]
 
 

@@ -44,6 +44,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": STOP_SECONDS,
             "loglevel": self.settings.log_level.lower() if self.settings.log_level != "INFO" else "warning",
             "control_socket_disable": True,
+            "forwarded_allow_ips": "",  # no proxy stands before it: nobody is believed about the peer
             "proc_name": "planner-serve",
         }
         for name, value in options.items():

@@ -152,7 +152,7 @@ def _typed(job: Job) -> dict[str, Any]:
     """A job as somebody would have typed it."""
     named = next((key for key, found in ARCHITECTURES.items() if found.architecture == job.architecture), None)
     values: dict[str, Any] = {"name": job.name, "architecture": named or "custom", "dtype": job.dtype.value}
-    if named is None:
+    if named is None and isinstance(job.architecture, Transformer):
         values |= _typed_shape(job.architecture)
     if isinstance(job, TrainingJob):
         return values | {
