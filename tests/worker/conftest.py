@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,12 +113,22 @@ def sessions(engine: Engine) -> Sessions:
 
 @pytest.fixture
 def here(any_url: str, sessions: Sessions, tmp_path: Path) -> Iterator[Here]:
+    """The world on each kind of database."""
+    with world(any_url, sessions, tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def world(url: str, sessions: Sessions, folder: Path) -> Iterator[Here]:
+    """This machine's CPU recorded in that database; every worker process is gone afterwards."""
     with sessions.begin() as session:
         found = Discovery(look_at_node(), (look_at_cpu(),))
         (device,) = record_discovery(session, found, datetime.now(UTC))
-    world = Here(any_url, tmp_path, sessions, device.id)
-    yield world
-    for process in world.processes:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-        process.wait()
+    here = Here(url, folder, sessions, device.id)
+    try:
+        yield here
+    finally:
+        for process in here.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait()
