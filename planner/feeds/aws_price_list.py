@@ -26,6 +26,7 @@ from planner.offers.offer import Offer, OfferKind, Upfront
 PROVIDER = "aws"
 HOURS_PER_YEAR = 8760  # as Amazon counts a term
 _LINES_BEFORE_HEADER = 5
+HEADER_LINE = _LINES_BEFORE_HEADER + 1
 _MOST_PENDING = 500_000
 _GPU_FAMILY = re.compile(r"(?:p|g|gr)[0-9][a-z0-9-]*\.[a-z0-9-]+")
 _TERMS = {"1yr": (OfferKind.RESERVED_1Y, 1), "3yr": (OfferKind.RESERVED_3Y, 3)}

@@ -17,7 +17,7 @@ from planner.offers.offer import UNSTATED_REGION, Offer, OfferKind
 PROVIDER = "oci"
 _PER_GPU = "GPU Per Hour"
 _LIST_PRICE = "PAY_AS_YOU_GO"
-_PREFIX = re.compile(r"(?:Oracle Cloud Infrastructure - )?Compute\s+-\s+(?:GPU\s+-\s+)?")
+_PREFIX = re.compile(r"(?:(?:Oracle Cloud Infrastructure|OCI) - )?Compute\s+-\s+(?:GPU\s+-\s+)?")
 
 
 def _parse(stream: BinaryIO, context: ReadContext) -> Found:
