@@ -38,7 +38,7 @@ from planner.offers.book import COLUMNS
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """One source: its reader, the provider where the format does not say it, and how it is fetched (None: it is not)."""
+    """One source: its reader, the provider if the format does not say it, and how it is fetched; None: files only."""
 
     name: str
     title: str
