@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from planner.hardware.gpu import Dtype
 
-ERROR_CLASSES = ("oom", "unsupported", "invalid-result", "timed-out", "crashed", "error")
+ERROR_CLASSES = ("oom", "oom-host", "unsupported", "invalid-result", "timed-out", "crashed", "error")
 
 
 class Operation(StrEnum):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -38,6 +38,7 @@ GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 def main() -> None:
     lines = _own_standard_output()
+    _be_the_first_to_go()
     job = job_from_json(sys.stdin.read())
 
     def tell(event: str, **rest: Any) -> None:
@@ -75,7 +76,40 @@ def reach(job: ChildJob) -> Accelerator:
     accelerator = Accelerator(job.backend, job.seed)
     if job.backend is Backend.CUDA:
         _require_same_device(job.device)
+        _refuse_if(
+            what_torch_lacks(
+                str(torch.__version__),
+                torch.cuda.device_count(),
+                torch.cuda.get_device_capability(0),
+                torch.cuda.get_arch_list(),
+            )
+        )
     return accelerator
+
+
+def what_torch_lacks(version: str, num_seen: int, capability: tuple[int, int], built_for: Sequence[str]) -> str:
+    """Why this torch cannot measure the one device that is visible to it, empty where it can.
+
+    Code for an older minor version of the same architecture runs; so does code that is compiled on the spot (PTX,
+    "compute_90") for a newer one. HIP names architectures (gfx942) and is left to torch itself.
+    """
+    if num_seen != 1:
+        return f"torch {version} sees {num_seen} devices where one was made visible: the driver and torch disagree"
+    cubins = [name.removeprefix("sm_").rstrip("af") for name in built_for if name.startswith("sm_")]
+    texts = [name.removeprefix("compute_").rstrip("af") for name in built_for if name.startswith("compute_")]
+    if not cubins and not texts:
+        return ""
+    major, minor = capability
+    fits = any(int(name[:-1]) == major and int(name[-1]) <= minor for name in cubins)
+    fits = fits or any((int(name[:-1]), int(name[-1])) <= capability for name in texts)
+    if fits:
+        return ""
+    return f"torch {version} is built for {', '.join(built_for)}, this device is of architecture sm_{major}{minor}"
+
+
+def _refuse_if(reason: str) -> None:
+    if reason:
+        raise Unsupported(reason)
 
 
 def measure(bench: Bench, accelerator: Accelerator) -> Sample:
@@ -186,6 +220,16 @@ def _governor() -> str | None:
     with suppress(OSError):
         return GOVERNOR.read_text().strip()
     return None
+
+
+def _be_the_first_to_go() -> None:
+    """When the host's memory runs out this process is ended, and not the worker; its memory is written to no file."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    with suppress(ImportError):  # not on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _own_standard_output() -> TextIO:

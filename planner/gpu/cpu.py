@@ -86,7 +86,7 @@ def whole_cores(root: Path = ROOT) -> int | None:
 def memory_limit_bytes(root: Path = ROOT) -> int:
     """Bytes of memory, cut by the limits of this process's control groups."""
     limits = [psutil.virtual_memory().total]
-    for folder in _cgroup_folders(root, "memory"):
+    for folder in cgroup_folders(root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             text = _text(folder / name)
             if text.isdigit() and 0 < int(text) < _NO_LIMIT:
@@ -122,6 +122,10 @@ class CpuReader:
             utilization=self._busy_share(),
             memory_used_bytes=memory.total - memory.available,
         )
+
+    def incidents(self) -> list[tuple[str, int | None, str]]:
+        """The system tells of none."""
+        return []
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -243,7 +247,7 @@ def _os_name(root: Path) -> str:
 def _cpu_quota(root: Path) -> float | None:
     """Processors that the control groups grant, None without a limit."""
     quotas = []
-    for folder in _cgroup_folders(root, "cpu"):
+    for folder in cgroup_folders(root, "cpu"):
         parts = _text(folder / "cpu.max").split()
         if len(parts) != 2:
             parts = [_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")]
@@ -252,7 +256,7 @@ def _cpu_quota(root: Path) -> float | None:
     return min(quotas, default=None)
 
 
-def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
+def cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
     """This process's control group and all above it, for version 2 and for version 1 of that controller."""
     mount = root / "sys/fs/cgroup"
     for line in _text(root / "proc/self/cgroup").splitlines():

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from planner.calibration.sample import Bench, BenchFailure, Sample, bench_from_document, bench_to_document
+from planner.calibration.verdict import Incident, Verdict
 from planner.inventory.device import Backend
 
 EVENT_MARK = b'{"event"'  # how each of our lines begins; anything else on the stream is noise
@@ -83,16 +84,19 @@ class Reading:
     throttle_reasons: int | None = None
 
 
-Event = Started | BenchStarted | Measured | Failed | Reading
+Event = Started | BenchStarted | Measured | Failed | Reading | Incident
 
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
     """How a measuring process ended.
 
-    `outcome`: finished (every bench has its sample or failure), timed_out, crashed or cancelled. `reason` says it in a
-    sentence, empty for finished. `conditions` are the child's, with what the runner adds: `telemetry_absent` (field →
-    reason), `noise_bytes` (what stood on its output that was no event of ours).
+    `outcome`: finished (every bench has its sample or failure), timed_out, crashed, cancelled, or not started at all:
+    busy (somebody else has the device) and refused (not as the device stands). `reason` says it in a sentence, empty
+    for finished. `conditions` are the child's, with what the runner adds: `telemetry_absent` (field → reason),
+    `noise_bytes` (what stood on its output that was no event of ours), `device_before` and `device_after`, `trust`,
+    `reasons`, `flags` and `quarantine`. `verdict` says how far to trust what came, whatever the outcome, and whether
+    the device is to be kept from work.
     """
 
     outcome: str
@@ -102,9 +106,11 @@ class ChildResult:
     stderr_tail: str
     seconds: float
     conditions: Mapping[str, Any] = field(default_factory=dict)
+    verdict: Verdict = field(default_factory=Verdict)
 
 
 FINISHED, TIMED_OUT, CRASHED, CANCELLED = "finished", "timed_out", "crashed", "cancelled"
+BUSY, REFUSED = "busy", "refused"
 
 
 def job_to_json(job: ChildJob) -> str:

@@ -19,6 +19,9 @@ import pynvml
 
 from planner.gpu.events import Reading
 from planner.gpu.leash import leashed
+from planner.gpu.nvidia_watch import NvidiaWatch
+from planner.gpu.nvidia_words import LASTING as _LASTING
+from planner.gpu.nvidia_words import LOST, REMEDIES, asked, in_words
 from planner.gpu.process import helper_environment
 from planner.hardware.gpu import Vendor
 from planner.inventory.device import Backend, SeenDevice
@@ -26,45 +29,6 @@ from planner.inventory.device import Backend, SeenDevice
 DEADLINE_SECONDS = 15.0  # the first call after boot can take several seconds with persistence mode off
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 PCI_VENDOR = "0x10de"
-
-# NVML's return codes (nvml.h) in words, each said once.
-_WORDS = {
-    pynvml.NVML_ERROR_UNINITIALIZED: "the driver connection is not open",
-    pynvml.NVML_ERROR_INVALID_ARGUMENT: "the driver refuses the question",
-    pynvml.NVML_ERROR_NOT_SUPPORTED: "not supported by this device",
-    pynvml.NVML_ERROR_NO_PERMISSION: "no permission",
-    pynvml.NVML_ERROR_NOT_FOUND: "not found by the driver",
-    pynvml.NVML_ERROR_INSUFFICIENT_POWER: "the card's power cable is not connected properly",
-    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the driver is not loaded",
-    pynvml.NVML_ERROR_TIMEOUT: "the driver did not answer in time",
-    pynvml.NVML_ERROR_IRQ_ISSUE: "the kernel reports an interrupt problem with the card",
-    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "the driver's library is missing",
-    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND: "this driver is too old to tell",
-    pynvml.NVML_ERROR_CORRUPTED_INFOROM: "the card's information memory is corrupted",
-    pynvml.NVML_ERROR_GPU_IS_LOST: "the card is lost: it fell off the bus",
-    pynvml.NVML_ERROR_RESET_REQUIRED: "the card needs a reset",
-    pynvml.NVML_ERROR_OPERATING_SYSTEM: "the operating system blocks the driver",
-    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "the driver and its library are of different versions",
-    pynvml.NVML_ERROR_IN_USE: "the card is in use",
-    pynvml.NVML_ERROR_MEMORY: "not enough memory for the driver",
-    pynvml.NVML_ERROR_NO_DATA: "no value at present",
-    pynvml.NVML_ERROR_GPU_NOT_FOUND: "the card is not found",
-    pynvml.NVML_ERROR_UNKNOWN: "the driver reports an unknown error",
-}
-# Why the driver cannot be used at all, and what to do about it.
-_REMEDIES = {
-    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "load it (modprobe nvidia) or install it for the running kernel",
-    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "reboot, or reload the driver, after its upgrade",
-    pynvml.NVML_ERROR_NO_PERMISSION: "give this user read and write access to /dev/nvidia* (often the group video)",
-    pynvml.NVML_ERROR_GPU_IS_LOST: "reboot the machine or have its power and seating checked",
-    pynvml.NVML_ERROR_RESET_REQUIRED: "reset it or reboot the machine",
-}
-_LASTING = {  # reasons that will not go away while the process lives: no need to ask again
-    pynvml.NVML_ERROR_NOT_SUPPORTED,
-    pynvml.NVML_ERROR_NO_PERMISSION,
-    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
-    pynvml.NVML_ERROR_INVALID_ARGUMENT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +75,6 @@ def look_here() -> Look:
         return Look(problems=(sentence,) if sentence else ())
 
 
-def in_words(error: pynvml.NVMLError) -> str:
-    """The driver's reason in words, with its number."""
-    return f"{_WORDS.get(error.value, 'the driver reports an error that is not known')} (NVML {error.value})"
-
-
 def has_nvidia_card() -> bool:
     """Whether the bus shows a device of NVIDIA's, driver or not."""
     try:
@@ -132,7 +91,7 @@ def _why_no_driver(error: pynvml.NVMLError) -> str:
                 "NVIDIA: there is a card in this machine but no driver library (libnvidia-ml.so.1); install the driver"
             )
         return "NVIDIA: no driver library on this machine, so no NVIDIA GPU can be used here"
-    remedy = _REMEDIES.get(error.value)
+    remedy = REMEDIES.get(error.value)
     return f"NVIDIA: {in_words(error)}" + (f"; {remedy}" if remedy else "")
 
 
@@ -158,7 +117,7 @@ def _look() -> Look:
                 _seen(piece, index, driver_version, version_reason, piece is not handle) for piece in slices or [handle]
             ]
         except pynvml.NVMLError as error:
-            remedy = _REMEDIES.get(error.value)
+            remedy = REMEDIES.get(error.value)
             problems.append(f"NVIDIA GPU {index}: {in_words(error)}" + (f"; {remedy}" if remedy else ""))
     return Look(tuple(devices), tuple(problems))
 
@@ -215,7 +174,7 @@ def _name(handle: Any, is_slice: bool) -> str:
 def _told(call: Callable[[], Any]) -> tuple[Any, str]:
     """The answer, or None with the driver's reason."""
     try:
-        return call(), ""
+        return asked(call), ""
     except pynvml.NVMLError as error:
         if error.value == pynvml.NVML_ERROR_GPU_IS_LOST:
             raise
@@ -229,16 +188,21 @@ def _text(value: str | bytes) -> str:
 class NoReadings(Exception):
     """The driver gives no readings of this device (any more); the message says why in words."""
 
+    def __init__(self, reason: str, is_lost: bool = False) -> None:
+        super().__init__(reason)
+        self.is_lost = is_lost
+
 
 class NvidiaReader:
     """Readings of one NVIDIA device. `absent` says why a field is not told."""
 
-    def __init__(self, uuid: str) -> None:
+    def __init__(self, uuid: str, own_pid: int | None = None) -> None:
         try:
-            pynvml.nvmlInit()
-            self._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+            asked(pynvml.nvmlInit)
+            self._handle = asked(lambda: pynvml.nvmlDeviceGetHandleByUUID(uuid))
         except pynvml.NVMLError as error:
             raise NoReadings(in_words(error)) from error
+        self._watch = NvidiaWatch(self._handle, own_pid)
         self._energy_at_start: float | None = None
         self._lasting: set[str] = set()
         self.absent: dict[str, str] = {}
@@ -268,17 +232,22 @@ class NvidiaReader:
             throttle_reasons=self._told("throttle_reasons", lambda: _throttle_reasons(handle)),
         )
 
+    def incidents(self) -> list[tuple[str, int | None, str]]:
+        """What has happened to the device since the last call: (kind, the driver's number, sentence)."""
+        return self._watch.incidents()
+
     def close(self) -> None:
+        self._watch.close()
         pynvml.nvmlShutdown()
 
     def _told(self, field: str, call: Callable[[], Any]) -> Any:
         if field in self._lasting:
             return None
         try:
-            return call()
+            return asked(call)
         except pynvml.NVMLError as error:
-            if error.value == pynvml.NVML_ERROR_GPU_IS_LOST:
-                raise NoReadings(in_words(error)) from error
+            if error.value in LOST:
+                raise NoReadings(in_words(error), is_lost=True) from error
             self.absent[field] = in_words(error)
             if error.value in _LASTING:
                 self._lasting.add(field)

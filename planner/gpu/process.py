@@ -19,6 +19,7 @@ from planner.gpu.leash import leashed
 READ_BYTES = 1 << 16
 MAX_LINE_BYTES = 1 << 16
 TAIL_BYTES = 8_192
+KILL_SECONDS = 10.0  # after SIGKILL a process is gone in milliseconds, unless a driver holds it in the kernel
 
 
 def helper_environment() -> dict[str, str]:
@@ -45,6 +46,7 @@ class Group:
         )
         if self._process.stdout is None or self._process.stderr is None:
             raise AssertionError("pipes were asked for")
+        self._is_stuck = False
         self.stdout, self.stderr = self._process.stdout, self._process.stderr
         for stream in (self.stdout, self.stderr):
             os.set_blocking(stream.fileno(), False)
@@ -57,9 +59,19 @@ class Group:
     ) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it was killed and lives on: the kernel waits for a driver (D state)."""
+        return self._is_stuck
+
     def close(self) -> None:
         """Kill what is left of the group and close the pipes."""
-        self.end(0.0)
+        if not self._is_stuck:
+            self.end(0.0)
         self.stdout.close()
         self.stderr.close()
 
@@ -81,7 +93,10 @@ class Group:
         return os.waitid(os.P_PID, self._process.pid, flags) is not None
 
     def end(self, grace_seconds: float) -> None:
-        """End the whole group: SIGTERM and a grace where there is one, then SIGKILL to all, then reap the leader."""
+        """End the whole group: SIGTERM and a grace where there is one, then SIGKILL to all, then reap the leader.
+
+        A process that waits in the kernel for a driver cannot be killed: after a while it is left and `is_stuck`.
+        """
         if self._process.returncode is not None:
             return
         if grace_seconds > 0 and not self.has_ended():
@@ -90,7 +105,10 @@ class Group:
             while not self.has_ended() and time.monotonic() < until:
                 time.sleep(0.02)
         self._signal(signal.SIGKILL)
-        self._process.wait()
+        try:
+            self._process.wait(KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._is_stuck = True
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):

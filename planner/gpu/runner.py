@@ -15,13 +15,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
+from planner.calibration.conditions import DeviceConditions
 from planner.calibration.sample import ERROR_CLASSES, BenchFailure, sample_from_document
+from planner.calibration.verdict import (
+    BUSY_RETRY_SECONDS,
+    Incident,
+    Refusal,
+    RefusalKind,
+    Trust,
+    Verdict,
+    judge,
+    why_not_to_start,
+)
+from planner.calibration.xid import XidKind, xid
 from planner.gpu.events import (
+    BUSY,
     CANCELLED,
     CRASHED,
     FINISHED,
+    REFUSED,
     TIMED_OUT,
     BenchStarted,
     ChildJob,
@@ -29,9 +44,12 @@ from planner.gpu.events import (
     Event,
     Failed,
     Measured,
+    Reading,
     Started,
     job_to_json,
 )
+from planner.gpu.host_memory import num_oom_kills
+from planner.gpu.inspection import NO_DRIVER, inspect, inspect_until_clean
 from planner.gpu.process import Group, LineReader, TailReader, helper_environment
 from planner.gpu.telemetry import Sampler
 from planner.inventory.device import Backend
@@ -50,19 +68,101 @@ def measure(
 ) -> ChildResult:
     """Measure the job's benches in a process of their own and tell each event to `on_event`, in this thread.
 
-    Every position of the job gets at most one Measured or Failed, and exactly one unless the run was cancelled or cut:
-    then the benches not begun get none. `should_stop` is asked about five times a second; on True the process is gone
-    within `grace_seconds` and a moment. An exception from `on_event` or `should_stop` kills the process and passes on.
+    Nothing is started where somebody else has the device or it is not fit. Every position of the job gets at most one
+    Measured or Failed, and exactly one unless the run was cancelled or cut: then the benches not begun get none.
+    `should_stop` is asked about five times a second; on True the process is gone within `grace_seconds` and a moment.
+    An exception from `on_event` or `should_stop` kills the process and passes on.
     """
     started_at = time.monotonic()
-    ledger = _Ledger(job, on_event)
+    before = inspect(job.backend, job.device)
+    refusal = why_not_to_start(before, is_slice=job.device.startswith("MIG-"))
+    if refusal is not None:
+        return _not_started(refusal, before, time.monotonic() - started_at)
+    seen = _Seen()
+
+    def tell(event: Event) -> None:
+        seen.take(event)
+        on_event(event)
+
+    num_kills = num_oom_kills()
+    run = _run(job, tell, should_stop, command, started_at, seen)
+    after, is_clean = inspect_until_clean(job.backend, job.device, before)
+    verdict = judge(before, after, seen.clock_reasons, seen.incidents, is_clean=is_clean)
+    if run.process.is_stuck:
+        stuck = f"a measuring process (process {run.process.pid}) cannot be killed: a driver holds it"
+        verdict = replace(verdict, trust=Trust.INVALID, reasons=(*verdict.reasons, stuck), quarantine=stuck)
+    run.ledger.close(run.cut, run.process, _cause(run, seen.ends_the_run, num_kills))
+    return ChildResult(
+        outcome=run.ledger.outcome,
+        reason=run.ledger.reason,
+        exit_code=run.process.exit_code,
+        signal=run.process.signal_number,
+        stderr_tail=run.errors,
+        seconds=time.monotonic() - started_at,
+        conditions={**run.conditions(), **_around(before, after, verdict)},
+        verdict=verdict,
+    )
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was seen beside the run that judging it needs."""
+
+    clock_reasons: list[int] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, Incident):
+            self.incidents.append(event)
+        elif isinstance(event, Reading) and event.throttle_reasons is not None:
+            self.clock_reasons.append(event.throttle_reasons)
+
+    @property
+    def ends_the_run(self) -> str:
+        """Why going on is of no use: the card is gone or its memory failed; empty while nothing of the kind is seen."""
+        for incident in self.incidents:
+            kind = xid(incident.code).kind if incident.kind == "xid" and incident.code is not None else None
+            if incident.kind == "lost" or kind in (XidKind.LOST, XidKind.MEMORY_RESET):
+                return incident.message
+        return ""
+
+
+@dataclass(slots=True)
+class _Run:
+    """A measuring process that has ended."""
+
+    ledger: _Ledger
+    process: Group
+    cut: str
+    errors: str
+    absent: Mapping[str, str]
+    noise_bytes: int
+
+    def conditions(self) -> dict[str, Any]:
+        found = dict(self.ledger.conditions)
+        if self.absent:
+            found["telemetry_absent"] = dict(self.absent)
+        if self.noise_bytes:
+            found["noise_bytes"] = self.noise_bytes
+        return found
+
+
+def _run(
+    job: ChildJob,
+    tell: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+    command: Sequence[str],
+    started_at: float,
+    seen: _Seen,
+) -> _Run:
+    ledger = _Ledger(job, tell)
     with tempfile.TemporaryFile() as stdin:
         stdin.write(job_to_json(job).encode())
         stdin.seek(0)
         process = Group(command, child_environment(job), stdin)
     with (
         process,
-        Sampler(job.backend, job.device, job.telemetry_seconds, started_at) as sampler,
+        Sampler(job.backend, job.device, job.telemetry_seconds, started_at, own_pid=process.pid) as sampler,
         selectors.DefaultSelector() as selector,
     ):
         output, errors = LineReader(process.stdout), TailReader(process.stderr)
@@ -73,33 +173,61 @@ def measure(
         while not process.has_ended():
             if should_stop():
                 cut = CANCELLED
+            elif seen.ends_the_run:
+                cut = CRASHED
             elif time.monotonic() >= deadline:
                 cut = TIMED_OUT
             if cut:
                 break
             _read_for(selector, POLL_SECONDS, output, ledger)
-            for reading in sampler.readings():
-                on_event(reading)
+            _tell_telemetry(sampler, tell)
         process.end(job.grace_seconds if cut else 0.0)
         _drain(selector, output, ledger)
-        for reading in sampler.readings():
-            on_event(reading)
-        absent = sampler.absent
-    ledger.close(cut, process)
-    conditions = dict(ledger.conditions)
-    if absent:
-        conditions["telemetry_absent"] = dict(absent)
-    if output.noise_bytes:
-        conditions["noise_bytes"] = output.noise_bytes
+        _tell_telemetry(sampler, tell)
+        return _Run(ledger, process, cut, errors.text(), sampler.absent, output.noise_bytes)
+
+
+def _tell_telemetry(sampler: Sampler, tell: Callable[[Event], None]) -> None:
+    for reading in sampler.readings():
+        tell(reading)
+    incidents, sampler.incidents = sampler.incidents, []
+    for incident in incidents:
+        tell(incident)
+
+
+def _not_started(refusal: Refusal, before: DeviceConditions, seconds: float) -> ChildResult:
+    is_busy = refusal.kind is RefusalKind.BUSY
+    retry = BUSY_RETRY_SECONDS if is_busy else None
+    verdict = Verdict(Trust.INVALID, (refusal.reason,), (), refusal.quarantine, retry)
     return ChildResult(
-        outcome=ledger.outcome,
-        reason=ledger.reason,
-        exit_code=process.exit_code,
-        signal=process.signal_number,
-        stderr_tail=errors.text(),
-        seconds=time.monotonic() - started_at,
-        conditions=conditions,
+        outcome=BUSY if is_busy else REFUSED,
+        reason=refusal.reason,
+        exit_code=None,
+        signal=None,
+        stderr_tail="",
+        seconds=seconds,
+        conditions=_around(before, None, verdict),
+        verdict=verdict,
     )
+
+
+def _around(before: DeviceConditions, after: DeviceConditions | None, verdict: Verdict) -> dict[str, Any]:
+    """What is stored of the device's state and of the verdict."""
+    looks = {"device_before": before, "device_after": after}
+    told: dict[str, Any] = {name: look.to_document() for name, look in looks.items() if look not in (None, NO_DRIVER)}
+    said = {"reasons": list(verdict.reasons), "flags": list(verdict.flags), "quarantine": verdict.quarantine}
+    return {**told, "trust": verdict.trust.value, **{name: value for name, value in said.items() if value}}
+
+
+def _cause(run: _Run, end: str, num_kills: int | None) -> _Cause | None:
+    """Why the process ended, where that is known better than from its exit; None where it is not."""
+    if run.cut == CRASHED:
+        return _Cause("crashed", end)
+    now = num_oom_kills()
+    was_killed = run.process.signal_number == signal.SIGKILL and not run.cut
+    if was_killed and num_kills is not None and now is not None and now > num_kills:
+        return _Cause("oom-host", "the kernel ended the measuring process: the host's memory limit was reached")
+    return None
 
 
 def child_environment(job: ChildJob) -> dict[str, str]:
@@ -131,6 +259,14 @@ def _drain(selector: selectors.BaseSelector, output: LineReader, ledger: _Ledger
     until = time.monotonic() + DRAIN_SECONDS
     while selector.get_map() and time.monotonic() < until:
         _read_for(selector, 0.05, output, ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """Why the process ended, known from elsewhere than its exit."""
+
+    error_class: str
+    reason: str
 
 
 class _Ledger:
@@ -169,9 +305,12 @@ class _Ledger:
             case other:
                 self._fail_current(f"the measuring process wrote an event that is not known: {str(other)[:50]!r}")
 
-    def close(self, cut: str, process: Group) -> None:
+    def close(self, cut: str, process: Group, cause: _Cause | None = None) -> None:
         """Settle the outcome, and every position that a finished or broken run owes an answer."""
-        if cut == CANCELLED:
+        if cause is not None:
+            self.outcome, self.reason = CRASHED, cause.reason
+            self._fail_current(cause.reason, cause.error_class)
+        elif cut == CANCELLED:
             self.outcome, self.reason = CANCELLED, "stopped on request"
         elif cut == TIMED_OUT:
             self.outcome = TIMED_OUT

@@ -15,6 +15,7 @@ from dataclasses import asdict, fields, replace
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from planner.calibration.verdict import Incident
 from planner.gpu.events import Reading, event_line
 from planner.gpu.process import Group, LineReader, TailReader, helper_environment
 from planner.inventory.device import Backend
@@ -31,15 +32,20 @@ class Reader(Protocol):
 
     def read(self, seconds_in: float) -> Reading: ...
 
+    def incidents(self) -> list[tuple[str, int | None, str]]: ...
+
     def close(self) -> None: ...
 
 
-def open_reader(backend: Backend, uuid: str) -> Reader | None:
-    """A reader for the device, None where no driver of this backend tells readings."""
+def open_reader(backend: Backend, uuid: str, own_pid: int | None = None) -> Reader | None:
+    """A reader for the device, None where no driver of this backend tells readings.
+
+    `own_pid` is the measuring process: whoever else comes to the device beside it is an incident.
+    """
     if backend is Backend.CUDA:
         from planner.gpu.nvidia import NvidiaReader
 
-        return NvidiaReader(uuid)
+        return NvidiaReader(uuid, own_pid)
     if backend is Backend.CPU:
         from planner.gpu.cpu import CpuReader
 
@@ -60,12 +66,15 @@ class Sampler:
         interval_seconds: float | None,
         started_at: float,
         silence_seconds: float = SILENCE_SECONDS,
+        own_pid: int | None = None,
     ) -> None:
-        self._command = [sys.executable, "-m", "planner.gpu.telemetry", backend.value, uuid, str(interval_seconds)]
+        arguments = [backend.value, uuid, str(interval_seconds), *([] if own_pid is None else [str(own_pid)])]
+        self._command = [sys.executable, "-m", "planner.gpu.telemetry", *arguments]
         self._started_at = started_at
         self._silence_seconds = silence_seconds
         self._replacements = 0
         self.absent: dict[str, str] = {}
+        self.incidents: list[Incident] = []
         self._helper: Group | None = None
         if interval_seconds is not None:
             self._start()
@@ -84,7 +93,10 @@ class Sampler:
             return
         for line in self._new_lines():
             document = json.loads(line)
-            if document["event"] == "reading":
+            if document["event"] == "incident":
+                seconds_in = max(0.0, document["at"] - self._started_at)
+                self.incidents.append(Incident(seconds_in, document["kind"], document["code"], document["message"]))
+            elif document["event"] == "reading":
                 yield replace(_reading(document), seconds_in=max(0.0, document["at"] - self._started_at))
             else:
                 self.absent.update(document["absent"])
@@ -137,7 +149,14 @@ def watch(reader: Reader, interval_seconds: float, write: Callable[[str], object
     due, told_absent = time.monotonic(), -1
     while True:
         at = time.monotonic()
-        document = asdict(reader.read(at))
+        for kind, code, message in reader.incidents():
+            write(event_line("incident", at=at, kind=kind, code=code, message=message))
+        try:
+            document = asdict(reader.read(at))
+        except Exception as error:
+            if getattr(error, "is_lost", False):
+                write(event_line("incident", at=at, kind="lost", code=None, message=str(error)))
+            raise
         del document["seconds_in"]
         write(event_line("reading", at=at, **document))
         if len(reader.absent) != told_absent:
@@ -147,8 +166,8 @@ def watch(reader: Reader, interval_seconds: float, write: Callable[[str], object
         time.sleep(due - time.monotonic() if due > time.monotonic() else 0)
 
 
-def main(backend: str, uuid: str, interval: str) -> None:
-    reader = open_reader(Backend(backend), uuid)
+def main(backend: str, uuid: str, interval: str, own_pid: str = "") -> None:
+    reader = open_reader(Backend(backend), uuid, int(own_pid) if own_pid else None)
     if reader is None:
         sys.exit(f"no driver of {backend} tells readings")
     try:

@@ -34,6 +34,12 @@ say('{"event": "bench", "position": 0}')
 if mode == "sleep":
     leave_numbers(os.getpid())
     time.sleep(600)
+elif mode == "sleep-and-finish":
+    time.sleep(float(sys.argv[2]))
+    sample(0)
+    say('{"event": "finished"}')
+elif mode == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
 elif mode == "ignore-sigterm":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     leave_numbers(os.getpid())

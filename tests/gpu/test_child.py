@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from planner.calibration.sample import Bench, Operation
 from planner.calibration.suites import get_suite
 from planner.calibration.theory import bench_theory
+from planner.gpu.child import what_torch_lacks
 from planner.gpu.events import BenchStarted, ChildJob, Event, Failed, Measured, Started, job_from_json, job_to_json
 from planner.gpu.process import helper_environment
 from planner.gpu.runner import child_environment, measure
 from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
+from tests.gpu.conftest import CARDS
 
 BAD = (
     Bench(Operation.MATMUL, 1, Dtype.FP8, {"m": 16, "n": 16, "k": 16}, 0.1),
@@ -49,6 +52,7 @@ def test_the_smoke_suite_measures_every_bench_on_this_cpu() -> None:
     assert "noise_bytes" not in result.conditions
 
 
+@pytest.mark.fault(29)
 def test_a_failing_bench_is_told_with_its_class_and_the_next_one_goes_on() -> None:
     events: list[Event] = []
     result = measure(ChildJob("CPU-test", Backend.CPU, BAD, 60.0, telemetry_seconds=None), events.append)
@@ -58,8 +62,12 @@ def test_a_failing_bench_is_told_with_its_class_and_the_next_one_goes_on() -> No
     assert [event.position for event in events if isinstance(event, Measured)] == [3]
 
 
-def test_a_device_that_torch_does_not_reach_fails_every_bench_naming_both_versions() -> None:
-    job = ChildJob("GPU-of-nobody", Backend.CUDA, BAD[2:], 60.0, telemetry_seconds=None)
+@pytest.mark.fault(73)
+def test_a_device_that_torch_does_not_reach_fails_every_bench_naming_both_versions(
+    fake_nvml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(fake_nvml))
+    job = ChildJob(CARDS[0], Backend.CUDA, BAD[2:], 60.0, telemetry_seconds=None)
     events: list[Event] = []
     result = measure(job, events.append)
     assert result.outcome == "finished"
@@ -96,6 +104,36 @@ def test_a_job_needs_time() -> None:
         ChildJob("CPU-test", Backend.CPU, BAD, 0.0)
 
 
+@pytest.mark.fault(73)
+@pytest.mark.parametrize(
+    ("capability", "built_for", "fits"),
+    [
+        ((9, 0), ["sm_80", "sm_90"], True),
+        ((8, 9), ["sm_80", "sm_90"], True),
+        ((12, 0), ["sm_80", "sm_90"], False),
+        ((12, 0), ["sm_80", "compute_90"], True),
+        ((7, 0), ["sm_75", "sm_80"], False),
+        ((9, 4), ["gfx942"], True),
+        ((9, 0), ["sm_90a"], True),
+    ],
+)
+def test_a_torch_for_other_architectures_is_refused_naming_both(
+    capability: tuple[int, int], built_for: list[str], fits: bool
+) -> None:
+    reason = what_torch_lacks("2.13.0", 1, capability, built_for)
+    if fits:
+        assert reason == ""
+    else:
+        assert "torch 2.13.0 is built for sm_" in reason
+        assert f"sm_{capability[0]}{capability[1]}" in reason
+
+
+@pytest.mark.fault(74)
+def test_a_torch_that_sees_another_number_of_devices_is_refused() -> None:
+    for num_seen in (0, 2):
+        assert f"sees {num_seen} devices where one" in what_torch_lacks("2.13.0", num_seen, (9, 0), ["sm_90"])
+
+
 WITHOUT_TORCH = """
 import sys
 import planner.gpu.discovery, planner.gpu.runner, planner.gpu.telemetry, planner.calibration.suites
@@ -112,6 +150,7 @@ sys.exit("torch" in sys.modules)
 """
 
 
+@pytest.mark.fault(37)
 def test_discovering_and_measuring_never_loads_torch_in_the_parent() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH], env=helper_environment(), capture_output=True, text=True, timeout=120

@@ -80,6 +80,6 @@ def test_a_killed_run_gives_its_memory_back(card: SeenDevice) -> None:
 def test_another_card_than_the_one_meant_is_refused(card: SeenDevice) -> None:
     events = list[Event]()
     absent = replace(job(card, "smoke"), device="GPU-00000000-0000-0000-0000-000000000000", telemetry_seconds=None)
-    measure(absent, events.append)
-    assert {event.failure.error_class for event in events if isinstance(event, Failed)} == {"unsupported"}
-    assert not [event for event in events if isinstance(event, Measured)]
+    result = measure(absent, events.append)
+    assert (result.outcome, events) == ("refused", [])
+    assert "not found by the driver" in result.reason

@@ -101,3 +101,24 @@ def test_torch_that_does_not_answer_is_a_problem(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(torch_devices, "RENDER_NODES", tmp_path)
     look = torch_devices.ask("machine", deadline_seconds=0.01)
     assert look.problems == ("torch did not name its devices within 0.01 s",)
+
+
+@pytest.mark.fault(55)
+def test_cards_that_change_their_numbers_or_go_away_keep_their_identity(
+    fake_nvml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(fake_nvml))
+    monkeypatch.setenv("FAKE_NVML_VALUES", "swap=1")
+    swapped = [(device.uuid, device.index) for device in discover().devices if device.backend is Backend.CUDA]
+    assert swapped == [(CARDS[1], 0), (CARDS[0], 1)]
+    monkeypatch.setenv("FAKE_NVML_VALUES", "nvmlDeviceGetCount_v2=1")
+    left = [device.uuid for device in discover().devices if device.backend is Backend.CUDA]
+    assert left == [CARDS[0]]
+
+
+@pytest.mark.fault(56)
+def test_another_card_in_the_same_slot_is_another_device(fake_nvml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(fake_nvml))
+    monkeypatch.setenv("FAKE_NVML_UUID", "GPU-99999999-2222-3333-4444-000000000009")
+    before_and_now = [CARDS[1], next(device.uuid for device in discover().devices if device.index == 1)]
+    assert before_and_now == [CARDS[1], "GPU-99999999-2222-3333-4444-000000000009"]

@@ -47,6 +47,7 @@ def numbers_in(path: Path) -> list[int]:
     return [int(text) for text in path.read_text().split()]
 
 
+@pytest.mark.fault(30)
 def test_a_child_over_its_time_limit_is_stopped_and_the_running_bench_fails_as_timed_out(tmp_path: Path) -> None:
     started_at = time.monotonic()
     result, events = run(job(2, time_limit_seconds=1.0), rogue("sleep", tmp_path / "pids"))
@@ -59,6 +60,7 @@ def test_a_child_over_its_time_limit_is_stopped_and_the_running_bench_fails_as_t
     assert not is_alive(*numbers_in(tmp_path / "pids"))
 
 
+@pytest.mark.fault(31)
 def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
     result, _ = run(job(time_limit_seconds=1.0, grace_seconds=0.5), rogue("ignore-sigterm", tmp_path / "pids"))
     assert (result.outcome, result.signal, result.exit_code) == ("timed_out", signal.SIGKILL, None)
@@ -66,6 +68,7 @@ def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) 
     assert not is_alive(*numbers_in(tmp_path / "pids"))
 
 
+@pytest.mark.fault(40)
 def test_a_cancelled_run_is_over_within_two_seconds_even_when_sigterm_is_ignored(tmp_path: Path) -> None:
     asked_at: list[float] = []
 
@@ -80,6 +83,7 @@ def test_a_cancelled_run_is_over_within_two_seconds_even_when_sigterm_is_ignored
     assert not [event for event in events if isinstance(event, Failed)]
 
 
+@pytest.mark.fault(33)
 def test_grandchildren_left_behind_are_killed_with_the_group(tmp_path: Path) -> None:
     result, events = run(job(), rogue("grandchildren", tmp_path / "pids"))
     assert result.outcome == "finished"
@@ -89,6 +93,7 @@ def test_grandchildren_left_behind_are_killed_with_the_group(tmp_path: Path) -> 
     assert wait_until(lambda: not any(is_alive(pid) for pid in (child, *others)), 2)
 
 
+@pytest.mark.fault(34)
 def test_gigabytes_on_standard_output_are_dropped_and_the_run_goes_on(tmp_path: Path) -> None:
     import resource
 
@@ -101,6 +106,7 @@ def test_gigabytes_on_standard_output_are_dropped_and_the_run_goes_on(tmp_path: 
     assert after - before < 64 * 1024  # kibibytes
 
 
+@pytest.mark.fault(27)
 def test_a_crash_keeps_the_signal_and_the_last_words() -> None:
     result, events = run(job(2), rogue("segfault"))
     assert (result.outcome, result.signal, result.exit_code) == ("crashed", signal.SIGSEGV, None)
@@ -118,6 +124,7 @@ def test_only_the_end_of_a_long_standard_error_is_kept() -> None:
     assert "early" not in result.stderr_tail
 
 
+@pytest.mark.fault(35)
 def test_results_that_no_honest_measurement_can_give_are_refused_with_the_reason() -> None:
     result, events = run(job(6), rogue("bad-samples"))
     assert result.outcome == "finished"
@@ -134,6 +141,7 @@ def test_results_that_no_honest_measurement_can_give_are_refused_with_the_reason
     assert "cannot be read" in failures[5].message
 
 
+@pytest.mark.fault(36)
 def test_a_result_cut_in_mid_line_is_a_crash_and_never_partly_stored() -> None:
     result, events = run(job(), rogue("cut-in-mid-line"))
     assert (result.outcome, result.exit_code) == ("crashed", 0)
@@ -176,6 +184,7 @@ def test_an_error_in_the_callback_kills_the_child_and_passes_on(tmp_path: Path) 
     assert not is_alive(*numbers_in(tmp_path / "pids"))
 
 
+@pytest.mark.fault(24)
 def test_the_child_dies_with_its_parent_killed_by_sigkill(tmp_path: Path) -> None:
     code = f"""
 from planner.gpu.events import ChildJob

@@ -67,6 +67,7 @@ def test_a_backend_without_readings_says_so() -> None:
         assert sampler.absent["telemetry"] == "the reading process ended: no driver of mps tells readings"
 
 
+@pytest.mark.fault(49)
 def test_a_hanging_driver_is_asked_anew_a_few_times_and_then_left(
     fake_nvml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
