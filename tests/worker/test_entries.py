@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 
 from planner.services.calibrations import RunView, list_runs
 from planner.services.devices import record_discovery
@@ -160,10 +161,32 @@ def test_a_schedule_whose_zone_went_away_is_told_and_does_not_hold_up_the_others
     assert problems["sound"] == ""
 
 
-def test_a_clock_ahead_of_the_database_makes_nothing_due_early(sessions: Sessions) -> None:
+def test_a_wall_clock_an_hour_ahead_makes_nothing_due_early(sessions: Sessions) -> None:
     """Due times are judged on the database's clock: an entry that fires too early by ours finds nothing to do."""
-    schedule_id = keep(sessions, age=timedelta(0))
+    half_past = datetime.now(UTC) + timedelta(minutes=30)
+    schedule_id = keep(sessions, cron=f"{half_past.minute} * * * *", age=timedelta(0))
     with started(clockwork(sessions, "leader")) as leader:
         leader.lead()
-        leader.due(schedule_id)
-    assert runs(sessions) == []
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)):
+            leader.lead()
+            leader.due(schedule_id)
+        assert runs(sessions) == []
+        leader.lead()
+        assert set(entries(leader)) == {schedule_id}
+        assert runs(sessions) == []
+
+
+def test_a_wall_clock_set_back_an_hour_does_not_stop_the_leading(sessions: Sessions) -> None:
+    leader = clockwork(sessions, "leader", timedelta(seconds=3))
+
+    def end() -> datetime | None:
+        with sessions() as session:
+            return leases.end_of(session, LEASE)
+
+    leader.start()
+    try:
+        first = wait_for(end, "the worker to lead")
+        with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
+            wait_for(lambda: (end() or first) > first, "the lease to be renewed", 10)
+    finally:
+        leader.stop()
