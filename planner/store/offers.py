@@ -124,6 +124,8 @@ def describe_offers(session: Session, offers: Mapping[int, Offer]) -> None:
 
 def described_by(known: Offer, stated: Offer) -> Offer:
     """The offer as it is stated now; what is not stated stays as it is known."""
+    if stated == known:
+        return known
     unstated = {name: getattr(known, name) for name in _OFFER_FIELDS if getattr(stated, name) in (None, "")}
     return as_kept(replace(stated, **unstated))
 
@@ -131,11 +133,11 @@ def described_by(known: Offer, stated: Offer) -> Offer:
 def as_kept(offer: Offer) -> Offer:
     """The offer as it will be read back, so that rounding to the places kept is no change."""
     rounded = {
-        name: round(value, places)
+        name: kept
         for name, places in _PLACES_KEPT.items()
-        if (value := getattr(offer, name)) is not None
+        if (value := getattr(offer, name)) is not None and (kept := round(value, places)) != value
     }
-    return replace(offer, **rounded)
+    return replace(offer, **rounded) if rounded else offer
 
 
 def append_prices(session: Session, prices: Iterable[tuple[int, Price]]) -> int:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     Integer,
     String,
     and_,
     case,
-    column,
     func,
     insert,
     literal,
     not_,
     or_,
     select,
+    text,
     update,
-    values,
 )
 from sqlalchemy.orm import Session, aliased
 
@@ -41,6 +42,7 @@ LONGEST = {
 }
 LONGEST_PLACE = 200
 _CHUNK = 500
+_SQLITE_MOMENT = "%Y-%m-%d %H:%M:%S.%f"  # as SQLite keeps our times
 Item = TypeVar("Item")
 
 
@@ -315,9 +317,7 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def _known_chunk(session: Session, wanted: Sequence[tuple[int, datetime]]) -> list[Known]:
-    asked = values(column("position", Integer), column("offer_id", BigInteger), column("moment", UtcDateTime))
-    rows = [(position, offer_id, moment) for position, (offer_id, moment) in enumerate(wanted)]
-    lines = asked.data(rows).cte("lines")
+    lines = _lines(session, wanted)
     held, compared = aliased(PriceRow), aliased(PriceRow)
     query = (
         select(
@@ -337,28 +337,50 @@ def _known_chunk(session: Session, wanted: Sequence[tuple[int, datetime]]) -> li
     return [Known(*row) for row in session.execute(query)]
 
 
-def _held_id(lines: Any) -> ColumnElement[Any]:
+def _lines(session: Session, wanted: Sequence[tuple[int, datetime]]) -> CTE:
+    """Offer ids and moments as a table with their places. One parameter, so that the statement is compiled once."""
+    columns = {"position": Integer, "offer_id": BigInteger, "moment": UtcDateTime}
+    if session.get_bind().dialect.name == "postgresql":
+        unnested = text(
+            "SELECT position, offer_id, moment"
+            " FROM unnest(CAST(:offer_ids AS bigint[]), CAST(:moments AS timestamptz[]))"
+            " WITH ORDINALITY AS asked(offer_id, moment, position)"
+        )
+        found = unnested.bindparams(
+            offer_ids=[offer_id for offer_id, _ in wanted], moments=[moment for _, moment in wanted]
+        )
+    else:
+        parsed = text(
+            "SELECT key AS position, json_extract(value, '$[0]') AS offer_id, json_extract(value, '$[1]') AS moment"
+            " FROM json_each(:rows)"
+        )
+        rows = [(offer_id, moment.astimezone(UTC).strftime(_SQLITE_MOMENT)) for offer_id, moment in wanted]
+        found = parsed.bindparams(rows=json.dumps(rows))
+    return found.columns(**columns).cte("lines")
+
+
+def _held_id(lines: CTE) -> ColumnElement[Any]:
     price = aliased(PriceRow)
     query = select(price.id).where(price.offer_id == lines.c.offer_id, price.valid_from <= lines.c.moment)
     query = query.order_by(price.valid_from.desc(), price.recorded_at.desc()).limit(1)
     return query.correlate(lines).scalar_subquery()
 
 
-def _amount_until_id(lines: Any) -> ColumnElement[Any]:
+def _amount_until_id(lines: CTE) -> ColumnElement[Any]:
     price = aliased(PriceRow)
     query = select(price.id).where(price.valid_from <= lines.c.moment, *_has_amount(price, lines))
     query = query.order_by(price.valid_from.desc(), price.recorded_at.desc()).limit(1)
     return query.correlate(lines).scalar_subquery()
 
 
-def _amount_after_id(lines: Any) -> ColumnElement[Any]:
+def _amount_after_id(lines: CTE) -> ColumnElement[Any]:
     price = aliased(PriceRow)
     query = select(price.id).where(price.valid_from > lines.c.moment, *_has_amount(price, lines))
     query = query.order_by(price.valid_from, price.recorded_at.desc()).limit(1)
     return query.correlate(lines).scalar_subquery()
 
 
-def _has_amount(price: type[PriceRow], lines: Any) -> tuple[ColumnElement[bool], ...]:
+def _has_amount(price: type[PriceRow], lines: CTE) -> tuple[ColumnElement[bool], ...]:
     """The price is of the asked offer, states an amount, and was not corrected since."""
     newer = aliased(PriceRow)
     corrected = select(newer.id).where(

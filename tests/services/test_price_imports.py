@@ -201,7 +201,12 @@ def test_only_an_explicit_flag_lets_large_changes_through(session: Session, now:
 
 
 # Facts of AWS us-east-1 on demand, as a public project's own price tables stated them over the years (Apache-2.0).
-WRONG = {"p3.2xlarge": ("3.06", "36.078"), "p4d.24xlarge": ("32.7726", "39.33"), "g4dn.metal": ("7.824", "9.862")}
+WRONG = {
+    "p3.2xlarge": ("3.06", "36.078"),
+    "p4d.24xlarge": ("32.7726", "39.33"),
+    "g4dn.metal": ("7.824", "9.862"),
+    "p3dn.24xlarge": ("31.212", "37.454"),  # 19.999 %: caught by the company it keeps
+}
 CUT = {
     "p4d.24xlarge": ("32.7726", "21.957642"),
     "p5.48xlarge": ("98.32", "55.04"),
@@ -238,7 +243,7 @@ def test_the_seven_month_error_of_the_source_is_caught_and_the_real_cut_passes_o
 ) -> None:
     found = take(session, *history_excerpt(), now=now)
     counts = found.preview.counts
-    assert (counts.num_held, counts.num_new, counts.num_confirmed) == (6, 5, 3)
+    assert (counts.num_held, counts.num_new, counts.num_confirmed) == (7, 6, 4)
     summer_of_2023 = amounts(session, datetime(2023, 6, 1, tzinfo=UTC), found.recorded_at)
     assert {key[3]: amount for key, amount in summer_of_2023.items()} == {
         name: Decimal(right) for name, (right, _) in WRONG.items()
@@ -254,18 +259,35 @@ def test_the_seven_month_error_of_the_source_is_caught_and_the_real_cut_passes_o
     assert today == {
         "p3.2xlarge": Decimal("3.06"),
         "g4dn.metal": Decimal("7.824"),
+        "p3dn.24xlarge": Decimal("31.212"),
         "p4d.24xlarge": Decimal("21.957642"),
         "p5.48xlarge": Decimal("55.04"),
         "p5en.48xlarge": Decimal("63.296"),
     }
     assert amounts(session, now, found.recorded_at) != amounts(session, now, approval.recorded_at)
-    assert refuse_rows(session, found.id, now + timedelta(hours=2)) == 3
+    assert refuse_rows(session, found.id, now + timedelta(hours=2)) == 4
     assert get_import(session, found.id).num_waiting == 0
     again = take(session, *history_excerpt(), now=now + timedelta(days=1))
     assert (again.preview.counts.num_accepted, again.preview.counts.num_held) == (0, 0)
     assert [row.reason.split(": ")[-1] for row in again.preview.rejected] == [
         "this amount was refused by a person before"
-    ] * 3
+    ] * 4
+
+
+def test_a_small_change_beside_many_large_ones_of_the_same_moment_waits_with_them(
+    session: Session, now: datetime
+) -> None:
+    names = ("a", "b", "c", "d", "e")
+    take(session, *(quote("10", 1, instance_type=name) for name in names), now=now)
+    after = dict(zip(names, ("20", "20", "20", "11", "10"), strict=True))
+    rows = [quote(amount, 5, instance_type=name) for name, amount in after.items()]
+    found = take(session, *rows, now=now + timedelta(hours=1))
+    assert (found.preview.counts.num_held, found.preview.counts.num_confirmed) == (4, 1)
+    few = [
+        quote(amount, 7, instance_type=name) for name, amount in zip(names, ("20", "11", "11", "11", "10"), strict=True)
+    ]
+    counts = preview_import(session, iter(few), "own-csv", now + timedelta(hours=2)).counts
+    assert (counts.num_held, counts.num_changed) == (1, 3)
 
 
 def test_approval_is_once_and_of_rows_that_wait(session: Session, now: datetime) -> None:
