@@ -48,6 +48,7 @@ class MatmulRate:
     floor_seconds: Amount = 0.0
     sharpness: Amount = SHARPNESS
     inner_fill: float = 0.0
+    edge_fill: float = 0.0  # likewise of rows and columns: tiles at the edge are computed whole
     points: tuple[MatmulPoint, ...] = ()
 
 
@@ -91,6 +92,7 @@ class Rates:
     in_pass: PassRate
     is_synchronous: bool
     kernel_share: float = 1.0
+    elementwise_share: float = 1.0  # bytes of what can be fused that are left, likewise
 
     def matmul_rate(self, dtype: Dtype) -> MatmulRate:
         """The rate of that format. Raises KeyError where it is not known."""
@@ -113,16 +115,25 @@ def shape_coordinates(rows: Amount, columns: Amount, inner: Amount) -> Array:
 
 
 def ideal_matmul_seconds(
-    rate: MatmulRate, flops: Amount, num_bytes: Amount, inner: Amount, launches: Amount = 1.0
+    rate: MatmulRate,
+    flops: Amount,
+    num_bytes: Amount,
+    inner: Amount,
+    launches: Amount = 1.0,
+    edges: tuple[Amount, Amount] | None = None,
 ) -> Amount:
-    """Seconds of a product by the form alone, without what single shapes deviate by."""
+    """Seconds of a product by the form alone, without what single shapes deviate by; `edges` are rows and columns."""
     compute = flops / rate.peak * (1.0 + rate.inner_fill / np.maximum(inner, 1.0))
+    if edges is not None and rate.edge_fill:
+        for edge in edges:
+            compute = compute * (1.0 + rate.edge_fill / np.maximum(edge, 1.0))
     return launches * rate.floor_seconds + _overlapped(compute, num_bytes / rate.bandwidth, rate.sharpness)
 
 
 def matmul_seconds(rate: MatmulRate, work: Work, launches: Amount) -> Amount:
     """Seconds of one execution of a product in so many kernels."""
-    ideal = ideal_matmul_seconds(rate, work.flops, work.num_bytes, work.inner, launches)
+    edges = (work.rows, work.columns)
+    ideal = ideal_matmul_seconds(rate, work.flops, work.num_bytes, work.inner, launches, edges)
     if not rate.points:
         return ideal
     known = np.array([(point.rows, point.columns, point.inner) for point in rate.points])
@@ -154,7 +165,7 @@ def work_seconds(works: Iterable[Work], rates: Rates) -> Seconds:
         seconds = work.count * one_execution(work, rates)
         device = device + seconds
         launches = launches + work.count * work.launches
-        memory = memory + work.count * work.num_bytes / rates.bandwidth
+        memory = memory + work.count * _moved(work, rates) / rates.bandwidth
         if rate is not None:
             compute = compute + work.count * work.flops / rate.peak
     host = rates.kernel_share * launches * rates.in_pass.launch_seconds
@@ -172,7 +183,12 @@ def one_execution(work: Work, rates: Rates) -> Amount:
         compute = work.flops / (rates.matmul_rate(work.dtype).peak * rates.in_pass.attention)
         memory = work.num_bytes / rates.in_pass.attention_bandwidth
         return launches * floor + _overlapped(compute, memory, SHARPNESS)
-    return launches * floor + work.num_bytes / rates.bandwidth
+    return launches * floor + _moved(work, rates) / rates.bandwidth
+
+
+def _moved(work: Work, rates: Rates) -> Amount:
+    """Bytes that an operation moves after fusion."""
+    return work.num_bytes * rates.elementwise_share if work.is_fusable else work.num_bytes
 
 
 def _overlapped(first: Amount, second: Amount, sharpness: Amount) -> Amount:

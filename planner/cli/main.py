@@ -14,6 +14,7 @@ from planner.cli.estimate import estimate
 from planner.cli.prices import prices
 from planner.cli.run import run
 from planner.cli.serve import db, serve, worker
+from planner.cli.validate import validate_command
 from planner.errors import FieldProblem, InvalidInput, PlannerError
 
 
@@ -34,7 +35,7 @@ def planner(context: click.Context) -> None:
     context.ensure_object(Edge)
 
 
-for command in (run, serve, worker, calibrate, estimate, prices, devices, db):
+for command in (run, serve, worker, calibrate, estimate, validate_command, prices, devices, db):
     planner.add_command(command)
 
 

@@ -15,9 +15,9 @@ from planner.estimates.outcome import Outcome
 from planner.estimates.profile import Lack, Profile, profile_from_fit, profile_from_priors, whole_gpus
 from planner.estimates.reasons import measure, why_not
 from planner.estimates.serving import serve
-from planner.estimates.training import train
+from planner.estimates.training import Nodes, layout_faults, train
 from planner.hardware.gpu import Dtype, GpuKind
-from planner.jobs.job import Job, TrainingJob
+from planner.jobs.job import Job, Stack, TrainingJob
 
 GOALS = ("cost", "time")
 TRAINABLE = (Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16, Dtype.FP8)
@@ -57,8 +57,13 @@ def check(job: Job) -> None:
         raise InvalidInput(problems)
 
 
-def work_out(job: Job, placement: Placement, chosen: tuple[str, Fit, bool] | None) -> Outcome | Lack:
-    """The job on the hardware of a placement; `chosen` is the fit's id, the fit, and whether it is the device's own."""
+def work_out(
+    job: Job, placement: Placement, chosen: tuple[str, Fit, bool] | None, usable: float | None = None
+) -> Outcome | Lack:
+    """The job on the hardware of a placement; `chosen` is the fit's id, the fit, and whether it is the device's own.
+
+    `usable` is the memory of a GPU that may be filled, where it is not to follow from the placement.
+    """
     num_gpus = whole_gpus(placement.num_gpus)
     if num_gpus is None:
         part = units.plain_decimal(placement.num_gpus)
@@ -71,21 +76,23 @@ def work_out(job: Job, placement: Placement, chosen: tuple[str, Fit, bool] | Non
     profile = _profile(job, placement, chosen)
     if isinstance(profile, Lack):
         return profile
-    usable = usable_bytes(placement.gpu, placement.device_memory_bytes)
+    usable = usable_bytes(placement.gpu, placement.device_memory_bytes) if usable is None else usable
     if usable is None:
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"the memory size of {placement.gpu.key} is not known")
     if isinstance(job, TrainingJob):
-        return train(job, profile, num_gpus, usable)
+        nodes = Nodes(num_gpus, placement.gpus_per_node, placement.network_bytes_per_s)
+        return train(job, profile, nodes, usable)
     return serve(job, profile, num_gpus, usable)
 
 
 def _profile(job: Job, placement: Placement, chosen: tuple[str, Fit, bool] | None) -> Profile | Lack:
+    stack = job.stack if isinstance(job, TrainingJob) else Stack.EAGER
     if chosen is None:
-        return profile_from_priors(placement.gpu, job.dtype)
+        return profile_from_priors(placement.gpu, job.dtype, stack)
     fit_id, fit, is_own_device = chosen
     profile = profile_from_fit(placement.gpu, job.dtype, fit, fit_id, is_own_device=is_own_device)
     if isinstance(profile, Lack):
-        published = profile_from_priors(placement.gpu, job.dtype)
+        published = profile_from_priors(placement.gpu, job.dtype, stack)
         if isinstance(published, Profile):
             note = f"The calibration could not be used: {profile.reason}."
             return replace(published, notes=(note, *published.notes))
@@ -98,7 +105,11 @@ def _faults(job: Job) -> list[tuple[str, str]]:
     if isinstance(job, TrainingJob):
         least = {"num_tokens": job.num_tokens, "sequence_length": job.sequence_length, "global_batch": job.global_batch}
         least |= {} if job.micro_batch is None else {"micro_batch": job.micro_batch}
-        least |= {"lora_rank": job.lora_rank}
+        splits = ("data", "tensor", "pipeline", "context", "expert")
+        asked = {f"{kind}_parallel": getattr(job, f"{kind}_parallel") for kind in splits}
+        asked["virtual_stages"] = job.virtual_stages
+        least |= {"lora_rank": job.lora_rank, **{name: value for name, value in asked.items() if value is not None}}
+        faults += layout_faults(job)
         length, field = job.sequence_length, "sequence_length"
         if job.dtype not in TRAINABLE:
             faults.append(("dtype", f"{job.dtype.value} is for inference; train in one of {_names(TRAINABLE)}"))
@@ -107,7 +118,7 @@ def _faults(job: Job) -> list[tuple[str, str]]:
         least |= {} if job.concurrency is None else {"concurrency": job.concurrency}
         least |= {} if job.num_requests is None else {"num_requests": job.num_requests}
         length, field = job.prompt_tokens + job.output_tokens, "prompt_tokens"
-        if not architecture.causal:
+        if not job.architecture.causal:
             faults.append(("architecture", f"{architecture.name} is an encoder: it generates no tokens"))
     faults += [(name, f"must be at least 1, not {value}") for name, value in least.items() if not value >= 1]
     if architecture.max_positions is not None and length > architecture.max_positions:
@@ -141,7 +152,8 @@ def _hardware(placement: Placement, chosen: tuple[str, Fit, bool] | None) -> Has
     gpu = placement.gpu
     memory = gpu.memory_bytes and gpu.memory_bytes.value
     fit = None if chosen is None else (chosen[0], chosen[2])
-    return gpu.key, gpu.kind, memory, placement.num_gpus, placement.device_memory_bytes, fit
+    nodes = placement.gpus_per_node, placement.network_bytes_per_s
+    return gpu.key, gpu.kind, memory, placement.num_gpus, placement.device_memory_bytes, nodes, fit
 
 
 def _option(outcome: Outcome, placement: Placement) -> Option:

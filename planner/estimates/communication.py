@@ -1,4 +1,4 @@
-"""Seconds that GPUs of one node spend exchanging data, for arrays of group sizes."""
+"""Seconds that GPUs spend exchanging data, for arrays of group sizes: inside a fast domain and across nodes."""
 
 from __future__ import annotations
 
@@ -8,52 +8,109 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.estimates.priors import load_priors
-from planner.hardware.gpu import Gpu
+from planner.hardware.gpu import Gpu, LinkTopology
 from planner.hardware.link import link_among
 from planner.jobs.operations import Amount
 
 Array = NDArray[np.float64]
+RACK_SCALE = 16  # links that join more GPUs than this leave the chassis: the whole rack is one fast domain
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Bytes/s one way that a GPU reaches in a group, by the group's size (0: not known), and seconds per message."""
+    """Bytes/s one way that a GPU reaches in a group of one fast domain, by the group's size (0: not known), bytes/s
+    per GPU to other domains (0: none or not known), and seconds per message inside and across."""
 
     by_size: Array
     latency: float
+    network: float = 0.0
+    network_latency: float = 0.0
+
+    @property
+    def domain(self) -> int:
+        """GPUs that the fast links join."""
+        return max(1, int(self.by_size.size) - 1)
 
     def bandwidth(self, num_ranks: Array) -> Array:
-        found: Array = self.by_size[num_ranks.astype(int)]
+        found: Array = self.by_size[np.minimum(num_ranks, self.domain).astype(int)]
         return found
 
 
-def node_links(gpu: Gpu, num_gpus: int) -> Links | None:
-    """The links among up to `num_gpus` GPUs of a node at the share of their published bandwidth that collectives reach;
-    None where they are known for no group."""
-    figures = load_priors().figures
-    by_size = np.zeros(num_gpus + 1)
-    for size in range(2, num_gpus + 1):
+def node_links(
+    gpu: Gpu, num_gpus: int, gpus_per_node: int | None = None, network_bytes_per_s: float | None = None
+) -> Links | None:
+    """The links among `num_gpus` GPUs, so many to a node (None: all in one), at the share of their published bandwidth
+    that collectives reach; None where known for no group. The network is the family's usual one unless given."""
+    priors = load_priors()
+    figures = priors.figures
+    per_node = min(num_gpus, gpus_per_node or num_gpus)
+    joined = gpu.link_domain_gpus or 0
+    if gpu.link_topology is LinkTopology.SWITCH and joined > RACK_SCALE:
+        per_node = min(num_gpus, max(per_node, joined))
+    by_size = np.zeros(per_node + 1)
+    for size in range(2, per_node + 1):
         link = link_among(gpu, size)
         if link is not None:
             share = figures["pcie_share" if link.name == "PCIe" else "link_share"]
             by_size[size] = share * link.bandwidth_among(size)
-    return Links(by_size, figures["collective_latency_us"] * 1e-6) if by_size.any() else None
+    network = 0.0
+    if num_gpus > per_node:
+        usual = priors.of(gpu).network_bytes_per_s
+        network = figures["network_share"] * (usual if network_bytes_per_s is None else network_bytes_per_s)
+    latency = figures["collective_latency_us"] * 1e-6
+    if not by_size.any() and per_node > 1:
+        return None
+    return Links(by_size, latency, network, figures["network_latency_us"] * 1e-6)
 
 
-def all_reduce_seconds(num_bytes: Amount, num_ranks: Array, links: Links) -> Array:
+def all_reduce_seconds(num_bytes: Amount, num_ranks: Array, links: Links, stride: Amount = 1.0) -> Array:
     """Ring: 2(n−1)/n · bytes ÷ bandwidth, and a latency that grows as log2 n; none for one rank, infinite where the
-    link is not known."""
-    return _ring(2.0, num_bytes, num_ranks, links)
+    link is not known. Members that lie `stride` GPUs apart meet inside a fast domain first, then across domains."""
+    return _ring(2.0, num_bytes, num_ranks, links, stride)
 
 
-def all_gather_seconds(num_bytes: Amount, num_ranks: Array, links: Links) -> Array:
+def all_gather_seconds(num_bytes: Amount, num_ranks: Array, links: Links, stride: Amount = 1.0) -> Array:
     """Ring, bytes of the gathered whole: (n−1)/n · bytes ÷ bandwidth and latency. A reduce-scatter takes as long."""
-    return _ring(1.0, num_bytes, num_ranks, links)
+    return _ring(1.0, num_bytes, num_ranks, links, stride)
 
 
-def _ring(passes: float, num_bytes: Amount, num_ranks: Array, links: Links) -> Array:
-    bandwidth = links.bandwidth(num_ranks)
-    volume = passes * (num_ranks - 1.0) / num_ranks * num_bytes
+def all_to_all_seconds(num_bytes: Amount, num_ranks: Array, links: Links, stride: Amount = 1.0) -> Array:
+    """Every rank sends (n−1)/n of its bytes: to members of its domain over the links, to others over the network."""
+    inside = _inside(num_ranks, links, stride)
+    near = (inside - 1.0) / num_ranks * num_bytes
+    far = (num_ranks - inside) / num_ranks * num_bytes
+    seconds = _over(near, links.bandwidth(inside)) + _over(far, np.asarray(links.network))
+    latency = links.latency * (1.0 + np.log2(inside)) + np.where(num_ranks > inside, links.network_latency, 0.0)
+    return np.where(num_ranks > 1, seconds + latency, 0.0)
+
+
+def send_seconds(num_bytes: Amount, links: Links, stride: Amount) -> Array:
+    """To the GPU `stride` places further, in another domain where the stride leaves this one."""
+    far = np.asarray(stride) >= links.domain
+    bandwidth = np.where(far, links.network, links.bandwidth(np.full(np.shape(far), 2.0)))
+    return _over(np.asarray(num_bytes), bandwidth) + np.where(far, links.network_latency, links.latency)
+
+
+def _inside(num_ranks: Array, links: Links, stride: Amount) -> Array:
+    """How many members of a group lie in one fast domain."""
+    room = np.maximum(np.floor(links.domain / np.asarray(stride, dtype=float)), 1.0)
+    inside: Array = np.minimum(num_ranks, room)
+    return inside
+
+
+def _ring(passes: float, num_bytes: Amount, num_ranks: Array, links: Links, stride: Amount) -> Array:
+    inside = _inside(num_ranks, links, stride)
+    domains = num_ranks / inside
+    near = passes * (inside - 1.0) / inside * num_bytes
+    far = passes * (domains - 1.0) / domains * num_bytes / inside
+    seconds = _over(near, links.bandwidth(inside)) + _over(far, np.asarray(links.network))
+    latency = np.where(inside > 1, links.latency * (1.0 + np.log2(inside)), 0.0)
+    latency = latency + np.where(domains > 1, links.network_latency * (1.0 + np.log2(np.maximum(domains, 1.0))), 0.0)
+    return np.where(num_ranks > 1, seconds + latency, 0.0)
+
+
+def _over(num_bytes: Amount, bandwidth: Array) -> Array:
+    """bytes ÷ bandwidth, none for no bytes, infinite where the bandwidth is not known."""
     known = np.where(bandwidth > 0, bandwidth, 1.0)
-    seconds = np.where(bandwidth > 0, volume / known, np.inf) + links.latency * (1.0 + np.log2(num_ranks))
-    return np.where(num_ranks > 1, seconds, 0.0)
+    seconds: Array = np.where(bandwidth > 0, num_bytes / known, np.where(np.asarray(num_bytes) > 0, np.inf, 0.0))
+    return seconds

@@ -30,6 +30,8 @@ class Placement:
     device_id: str | None = None
     device_name: str | None = None
     device_memory_bytes: int | None = None
+    gpus_per_node: int | None = None  # None: all GPUs are in one node
+    network_bytes_per_s: float | None = None  # of one GPU to other nodes, one way; None: what is usual for its family
 
     @property
     def title(self) -> str:
@@ -57,8 +59,11 @@ class Layout:
     tensor_parallel: int
     pipeline_parallel: int
     micro_batch: int
-    sharding: str  # "none", "zero1", "zero3"
+    sharding: str  # "none", "zero1", "zero2", "zero3"
     recompute: str
+    context_parallel: int = 1
+    expert_parallel: int = 1
+    virtual_stages: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,107 +1,194 @@
-"""Candidate layouts of a job over the GPUs of one node, as arrays with one entry per candidate."""
+"""Candidate layouts of a job over GPUs, as arrays with one entry per candidate."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.estimates.estimate import Layout
 from planner.jobs.architecture import Transformer
-from planner.jobs.job import InferenceJob, TrainingJob, TrainingMethod
+from planner.jobs.convnet import ConvNet
+from planner.jobs.job import InferenceJob, Sharding, TrainingJob, TrainingMethod
 
 Array = NDArray[np.float64]
-SHARDINGS = ("none", "zero1", "zero3")
-MAX_MICRO_BATCH = 64
+SHARDINGS = tuple(sharding.value for sharding in Sharding)
+MAX_MICRO_BATCH = 256
+MAX_SEARCHED_PIPELINE = 64
+ARRAYS = (
+    *("data_parallel", "tensor_parallel", "micro_batch", "sharding"),
+    *("pipeline_parallel", "context_parallel", "expert_parallel", "virtual_stages"),
+)
+LONG_SEQUENCE = 32_768  # from here on the search also splits the sequence itself
 
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """Candidates: GPUs in data parallel × tensor parallel, sequences per pass, and the index into SHARDINGS."""
+    """Candidates: the product of all kinds of parallelism but the experts' is the number of GPUs; sequences per pass,
+    and the index into SHARDINGS."""
 
     data_parallel: Array
     tensor_parallel: Array
     micro_batch: Array
     sharding: Array
+    pipeline_parallel: Array
+    context_parallel: Array
+    expert_parallel: Array
+    virtual_stages: Array
     recompute: str
 
     @property
     def size(self) -> int:
         return int(self.data_parallel.size)
 
+    def only(self, kept: NDArray[np.bool_]) -> Layouts:
+        """The candidates that `kept` marks."""
+        arrays = {name: getattr(self, name)[kept] for name in ARRAYS}
+        return Layouts(**arrays, recompute=self.recompute)
+
     @property
     def shard_optimizer(self) -> Array:
         return (self.sharding >= 1).astype(float)
 
     @property
-    def shard_weights(self) -> Array:
+    def shard_gradients(self) -> Array:
         return (self.sharding >= 2).astype(float)
+
+    @property
+    def shard_weights(self) -> Array:
+        return (self.sharding >= 3).astype(float)
+
+    @property
+    def replicas(self) -> Array:
+        """GPUs that hold the same weights: data × context parallel."""
+        found: Array = self.data_parallel * self.context_parallel
+        return found
 
     @property
     def num_groups(self) -> Array:
         """Kinds of parallelism that need a communicator."""
-        groups: Array = (self.data_parallel > 1).astype(float) + (self.tensor_parallel > 1)
+        groups: Array = sum(
+            (kind > 1).astype(float)
+            for kind in (
+                self.data_parallel,
+                self.tensor_parallel,
+                self.pipeline_parallel,
+                self.context_parallel,
+                self.expert_parallel,
+            )
+        ) + np.zeros(self.size)
         return groups
 
     @property
     def simplicity(self) -> Array:
-        """Smaller is simpler: less tensor parallelism, then less sharding, then smaller micro-batches."""
-        order: Array = self.tensor_parallel * 1e6 + self.sharding * 1e3 + self.micro_batch
+        """Smaller is simpler: fewer kinds of parallelism, then less sharding, then smaller micro-batches."""
+        model: Array = self.pipeline_parallel * self.context_parallel * self.tensor_parallel * 1e6
+        order: Array = model + self.expert_parallel * 1e4 + self.sharding * 1e3 + self.micro_batch
         return order
 
     def at(self, place: int) -> Layout:
         return Layout(
             data_parallel=int(self.data_parallel[place]),
             tensor_parallel=int(self.tensor_parallel[place]),
-            pipeline_parallel=1,
+            pipeline_parallel=int(self.pipeline_parallel[place]),
             micro_batch=int(self.micro_batch[place]),
             sharding=SHARDINGS[int(self.sharding[place])],
             recompute=self.recompute,
+            context_parallel=int(self.context_parallel[place]),
+            expert_parallel=int(self.expert_parallel[place]),
+            virtual_stages=int(self.virtual_stages[place]),
         )
 
 
-def training_layouts(job: TrainingJob, num_gpus: int) -> Layouts:
-    """Every split in data × tensor parallel with every sharding and power-of-two micro-batch that the batch allows.
+def training_layouts(job: TrainingJob, num_gpus: int, domain: int | None = None) -> Layouts:
+    """Every split that the job leaves open, with every sharding and power-of-two micro-batch that the batch allows.
 
-    Empty where the global batch has fewer sequences than there are data-parallel GPUs.
+    `domain` is how many GPUs the fast links join: tensor parallelism that is not asked for stays inside. Empty where
+    the global batch has fewer sequences than there are data-parallel GPUs, or what is asked for does not divide.
     """
     rows = []
-    for tensor in tensor_splits(job.architecture, num_gpus):
-        ranks = num_gpus // tensor
-        if job.global_batch < ranks:
+    for tensor, pipeline, context in _model_splits(job, num_gpus, domain or num_gpus):
+        ranks = num_gpus // (tensor * pipeline * context)
+        if job.global_batch < ranks or job.data_parallel not in (None, ranks):
             continue
         per_rank = -(-job.global_batch // ranks)
-        shardings: tuple[int, ...] = (0, 1, 2) if ranks > 1 and job.method is TrainingMethod.FULL else (0,)
-        if ranks > 1 and job.method is TrainingMethod.LORA:
-            shardings = (0, 2)
-        for micro in _micro_batches(job, per_rank):
-            rows += [(ranks, tensor, micro, sharding) for sharding in shardings]
+        virtual = job.virtual_stages or 1
+        for expert in _expert_splits(job, ranks * context * tensor):
+            for micro in _micro_batches(job, per_rank):
+                rows += [
+                    (ranks, tensor, micro, sharding, pipeline, context, expert, virtual if pipeline > 1 else 1)
+                    for sharding in _shardings(job, ranks * context)
+                ]
     return _layouts(rows, job.recompute.value)
 
 
 def inference_layouts(job: InferenceJob, num_gpus: int) -> Layouts:
     """Every split into replicas × tensor parallel."""
     splits = tensor_splits(job.architecture, num_gpus)
-    return _layouts([(num_gpus // tensor, tensor, 1, 0) for tensor in splits], "none")
+    return _layouts([(num_gpus // tensor, tensor, 1, 0, 1, 1, 1, 1) for tensor in splits], "none")
 
 
 def tensor_splits(architecture: Transformer, num_gpus: int) -> tuple[int, ...]:
     """Divisors of the number of GPUs that divide heads and feed-forward width, smallest first."""
     return tuple(
-        split
-        for split in range(1, num_gpus + 1)
-        if num_gpus % split == 0 and architecture.num_heads % split == 0 and architecture.ffn % split == 0
+        split for split in _divisors(num_gpus) if architecture.num_heads % split == 0 and architecture.ffn % split == 0
     )
+
+
+def _model_splits(job: TrainingJob, num_gpus: int, domain: int) -> Iterator[tuple[int, int, int]]:
+    architecture = job.architecture
+    if isinstance(architecture, ConvNet):
+        yield 1, 1, 1
+        return
+    tensors = [split for split in tensor_splits(architecture, num_gpus) if split <= domain]
+    if job.tensor_parallel is not None:
+        tensors = [job.tensor_parallel]
+    pipelines = [1]
+    if job.pipeline_parallel is not None:
+        pipelines = [job.pipeline_parallel]
+    elif num_gpus > 1:
+        most = min(architecture.num_layers, MAX_SEARCHED_PIPELINE)
+        pipelines = [split for split in _divisors(num_gpus) if split <= most and architecture.num_layers % split == 0]
+    contexts = [1]
+    if job.context_parallel is not None:
+        contexts = [job.context_parallel]
+    elif job.sequence_length >= LONG_SEQUENCE:
+        contexts = [split for split in _divisors(num_gpus) if job.sequence_length // split >= LONG_SEQUENCE // 8]
+    for tensor, pipeline, context in product(tensors, pipelines, contexts):
+        if num_gpus % (tensor * pipeline * context) == 0:
+            yield tensor, pipeline, context
+
+
+def _expert_splits(job: TrainingJob, ranks: int) -> list[int]:
+    """Expert-parallel groups are drawn from the GPUs of one pipeline stage."""
+    experts = job.architecture.num_experts if isinstance(job.architecture, Transformer) else 1
+    if job.expert_parallel is not None:
+        return [job.expert_parallel] if ranks % job.expert_parallel == 0 else []
+    return [split for split in _divisors(ranks) if experts % split == 0]
+
+
+def _shardings(job: TrainingJob, replicas: int) -> tuple[int, ...]:
+    if job.sharding is not None:
+        return (SHARDINGS.index(job.sharding.value),)
+    if replicas == 1 or isinstance(job.architecture, ConvNet):
+        return (0,)
+    return (0, 1, 2, 3) if job.method is TrainingMethod.FULL else (0, 3)
+
+
+def _divisors(number: int) -> list[int]:
+    return [split for split in range(1, number + 1) if number % split == 0]
 
 
 def _micro_batches(job: TrainingJob, per_rank: int) -> tuple[int, ...]:
     if job.micro_batch is not None:
         return (min(job.micro_batch, per_rank),)
-    doublings = (1, 2, 4, 8, 16, 32, MAX_MICRO_BATCH)
+    doublings = (1, 2, 4, 8, 16, 32, 64, 128, MAX_MICRO_BATCH)
     return tuple(size for size in doublings if size <= per_rank)
 
 
-def _layouts(rows: list[tuple[int, int, int, int]], recompute: str) -> Layouts:
-    table = np.array(rows, dtype=float).reshape(len(rows), 4)
-    return Layouts(table[:, 0], table[:, 1], table[:, 2], table[:, 3], recompute)
+def _layouts(rows: list[tuple[int, int, int, int, int, int, int, int]], recompute: str) -> Layouts:
+    table = np.array(rows, dtype=float).reshape(len(rows), len(ARRAYS))
+    return Layouts(**{name: table[:, place] for place, name in enumerate(ARRAYS)}, recompute=recompute)

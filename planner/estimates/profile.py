@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -12,9 +12,11 @@ from planner.calibration.efficiency import MatmulRate, PassRate, Rates, Seconds,
 from planner.calibration.fit import Fit, Quality
 from planner.calibration.sample import Operation
 from planner.estimates.estimate import Bottleneck
-from planner.estimates.priors import Prior, load_priors
+from planner.estimates.priors import Prior, StackPrior, load_priors
 from planner.hardware.gpu import Dtype, Gpu, GpuKind
 from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import ConvNet
+from planner.jobs.job import Stack
 from planner.jobs.operations import Amount, Work, side_dtype
 from planner.quantity import Basis, Cause
 
@@ -52,6 +54,7 @@ class Profile:
     rates: Mapping[Operation, Rates]
     prior: Prior
     basis: Basis
+    training: StackPrior | None = None  # of the program that trains, where priors alone speak
     fit: Fit | None = None
     fit_id: str | None = None
     causes: tuple[Cause, ...] = ()
@@ -65,7 +68,7 @@ class Profile:
         return Seconds(parts.total * factor, compute, memory, parts.overhead * factor)
 
     def phase_causes(
-        self, operation: Operation, architecture: Transformer, rows: float, seconds: float
+        self, operation: Operation, architecture: Transformer | ConvNet, rows: float, seconds: float
     ) -> tuple[Cause, ...]:
         """Why a pass of that size through that architecture may take longer or shorter."""
         if self.fit is None:
@@ -76,7 +79,7 @@ class Profile:
         quality = correction.quality
         away = min(FARTHEST, PER_DOUBLING * correction.distance(rows, seconds))
         causes = (*self.causes, *_quality_causes(quality), Cause("distance from what was measured", away))
-        if correction.has_run(architecture):
+        if isinstance(architecture, Transformer) and correction.has_run(architecture):
             return causes
         return (*causes, Cause("blocks of another shape than measured", OTHER_SHAPE[operation]))
 
@@ -93,7 +96,9 @@ class Profile:
 
     def _factor(self, operation: Operation, rows: Amount, seconds: Amount) -> Amount:
         if self.fit is None:
-            return self.prior.factors[operation]
+            factor = self.prior.factors[operation]
+            is_training = operation is Operation.TRAIN_STEP and self.training is not None
+            return factor * self.training.factor if is_training and self.training else factor
         correction = self.fit.corrections.get((operation, self.dtype))
         return 1.0 if correction is None else correction.factor(rows, seconds)
 
@@ -155,8 +160,10 @@ def _scaled_rate(gpu: Gpu, rates: Rates, dtype: Dtype) -> MatmulRate | Lack:
     )
 
 
-def profile_from_priors(gpu: Gpu, dtype: Dtype) -> Profile | Lack:
-    """The profile of a GPU that nobody measured here: its published peaks times what its family reaches of them."""
+def profile_from_priors(gpu: Gpu, dtype: Dtype, stack: Stack = Stack.EAGER) -> Profile | Lack:
+    """The profile of a GPU that nobody measured here: its published peaks times what its family reaches of them.
+
+    `stack` is the kind of program that trains; serving engines fuse as engines do."""
     lack = missing_figures(gpu, dtype)
     if lack is not None:
         return lack
@@ -165,25 +172,36 @@ def profile_from_priors(gpu: Gpu, dtype: Dtype) -> Profile | Lack:
     matmul = {}
     for needed in {dtype, side_dtype(dtype)}:
         share = prior.matmul_8bit if needed in MIXED_8BIT else prior.matmul
+        share = prior.matmul_32bit if needed in (Dtype.FP32, Dtype.TF32) else share
         peak = (gpu.peak(needed) or 0.0) * share
-        matmul[needed] = MatmulRate(peak, bandwidth, prior.floor_seconds, inner_fill=prior.inner_fill)
+        matmul[needed] = MatmulRate(
+            peak, bandwidth, prior.floor_seconds, inner_fill=prior.inner_fill, edge_fill=prior.edge_fill
+        )
+    training = load_priors().stacks[stack]
     return Profile(
         gpu=gpu,
         dtype=dtype,
         rates={
             operation: Rates(
-                matmul=matmul,
+                matmul=matmul if operation is Operation.TRAIN_STEP else _without_edges(matmul),
                 bandwidth=bandwidth,
                 in_pass=PassRate(prior.attention, bandwidth, launch),
                 is_synchronous=gpu.kind is GpuKind.CPU,
-                kernel_share=1.0 if operation is Operation.TRAIN_STEP else figures["serving_kernel_share"],
+                kernel_share=training.kernels if operation is Operation.TRAIN_STEP else figures["serving_kernel_share"],
+                elementwise_share=training.elementwise if operation is Operation.TRAIN_STEP else 1.0,
             )
             for operation, launch in prior.launch_seconds.items()
         },
         prior=prior,
+        training=training,
         basis=Basis.DERIVED,
         notes=(f"No {gpu.key} was measured here: published peaks, and what the family {prior.name} reaches of them.",),
     )
+
+
+def _without_edges(matmul: Mapping[Dtype, MatmulRate]) -> dict[Dtype, MatmulRate]:
+    """Serving kernels for few rows have tiles of their own."""
+    return {dtype: replace(rate, edge_fill=0.0) for dtype, rate in matmul.items()}
 
 
 def missing_figures(gpu: Gpu, dtype: Dtype) -> Lack | None:

@@ -186,13 +186,7 @@ def _reachable(layouts: Layouts, links: Links | None) -> Layouts:
     keep = layouts.tensor_parallel == 1
     if links is not None:
         keep = keep | (links.bandwidth(layouts.tensor_parallel) > 0)
-    return Layouts(
-        layouts.data_parallel[keep],
-        layouts.tensor_parallel[keep],
-        layouts.micro_batch[keep],
-        layouts.sharding[keep],
-        layouts.recompute,
-    )
+    return layouts.only(keep)
 
 
 def _outcome(

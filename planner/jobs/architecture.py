@@ -27,6 +27,7 @@ class Transformer:
     num_experts: int = 1
     experts_per_token: int = 1
     head_width: int = 0  # 0: hidden ÷ num_heads
+    shared_experts: int = 0  # experts that every token passes through beside those it picks
 
     def __post_init__(self) -> None:
         for name in ("num_layers", "hidden", "num_heads", "num_kv_heads", "ffn", "vocab", "num_experts"):
@@ -62,7 +63,7 @@ class Transformer:
     def num_parameters(self) -> int:
         """All weights, norms and biases left out (under 0.1 % of any published count above 1 B)."""
         router = self.hidden * self.num_experts if self.num_experts > 1 else 0
-        layer = self.attention_parameters + self.num_experts * self.ffn_parameters + router
+        layer = self.attention_parameters + (self.num_experts + self.shared_experts) * self.ffn_parameters + router
         return self.num_layers * layer + self.embedding_parameters
 
     @property

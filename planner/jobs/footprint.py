@@ -11,33 +11,63 @@ import numpy as np
 
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import ConvNet
 from planner.jobs.job import Recompute, TrainingMethod
 from planner.jobs.operations import Amount, kv_bytes_per_token, lora_parameters, side_dtype
 
 # AdamW in mixed precision keeps a master weight and two moments in fp32; in fp32 the weight is its own master.
 MIXED_OPTIMIZER_BYTES = 12.0
 PLAIN_OPTIMIZER_BYTES = 8.0
+MOMENTUM_BYTES = 8.0  # a master weight and one moment
+QUANTISED_BASE_BYTES = 0.56  # 4 bits and a scale per 64 weights, itself quantised (Dettmers et al. 2023)
 # A block whose weights are gathered and the next one under way (fully sharded training with prefetch of one).
 LIVE_BLOCKS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How a job is split, as far as memory goes. `shard_optimizer` and `shard_weights` are 0 or 1 (or arrays of it)."""
+    """How a job is split, as far as memory goes. The shard_… are 0 or 1 (or arrays of it); each holds the earlier ones.
+
+    `in_flight` is how many micro-batches the first stage of a pipeline keeps.
+    """
 
     micro_batch: Amount
     data_parallel: Amount = 1.0
     tensor_parallel: Amount = 1.0
     shard_optimizer: Amount = 0.0
-    shard_weights: Amount = 0.0  # gradients with them
+    shard_gradients: Amount = 0.0
+    shard_weights: Amount = 0.0
+    pipeline_parallel: Amount = 1.0
+    context_parallel: Amount = 1.0
+    expert_parallel: Amount = 1.0
+    in_flight: Amount = 1.0
 
 
-def local_parameters(architecture: Transformer, tensor_parallel: Amount = 1.0) -> Amount:
-    """Weights on one GPU of a tensor-parallel group: all large matrices are divided, key-value heads at least whole."""
+def local_parameters(
+    architecture: Transformer | ConvNet,
+    tensor_parallel: Amount = 1.0,
+    pipeline_parallel: Amount = 1.0,
+    expert_parallel: Amount = 1.0,
+) -> Amount:
+    """Weights on one GPU: tensor-parallel groups divide all large matrices and copy key-value heads that are fewer,
+    a stage of a pipeline has its blocks and one end, a member of an expert-parallel group its experts."""
+    if isinstance(architecture, ConvNet):
+        return float(architecture.num_parameters)
     width = architecture.head_dim
     kept = np.maximum(architecture.num_kv_heads / tensor_parallel, 1.0) - architecture.num_kv_heads / tensor_parallel
     copied = 2.0 * architecture.num_layers * architecture.hidden * width * kept
-    return architecture.num_parameters / tensor_parallel + copied
+    experts = 0.0
+    if architecture.num_experts > 1:
+        experts = float(architecture.num_layers * architecture.num_experts * architecture.ffn_parameters)
+    end = float(architecture.vocab * architecture.hidden)  # of the heavier stage
+    ends = np.where(np.asarray(pipeline_parallel) > 1, end, float(architecture.embedding_parameters))
+    blocks = architecture.num_parameters - architecture.embedding_parameters - experts
+    found: Amount = (
+        (blocks / pipeline_parallel + ends) / tensor_parallel
+        + experts / (expert_parallel * pipeline_parallel * tensor_parallel)
+        + copied / pipeline_parallel
+    )
+    return float(found) if np.ndim(found) == 0 else found
 
 
 def weight_bytes(architecture: Transformer, dtype: Dtype, tensor_parallel: Amount = 1.0) -> Amount:
@@ -79,7 +109,7 @@ def logits_bytes(
 
 
 def training_bytes(
-    architecture: Transformer,
+    architecture: Transformer | ConvNet,
     sequence: int,
     dtype: Dtype,
     split: Split,
@@ -88,27 +118,48 @@ def training_bytes(
     lora_rank: int = 16,
 ) -> dict[str, Amount]:
     """Bytes per GPU by item: weights, gradients, optimizer states, gathered weights, activations, logits."""
+    if isinstance(architecture, ConvNet):
+        return _convnet_bytes(architecture, dtype, split)
     e = side_dtype(dtype).num_bytes
     states = MIXED_OPTIMIZER_BYTES if e < 4 else PLAIN_OPTIMIZER_BYTES
-    local = local_parameters(architecture, split.tensor_parallel)
-    trained = (
-        local if method is TrainingMethod.FULL else lora_parameters(architecture, lora_rank) / split.tensor_parallel
-    )
-    frozen = 0.0 if method is TrainingMethod.FULL else local
-    ranks = split.data_parallel
+    local = local_parameters(architecture, split.tensor_parallel, split.pipeline_parallel, split.expert_parallel)
+    is_full = method is TrainingMethod.FULL
+    adapters = lora_parameters(architecture, lora_rank) / (split.tensor_parallel * split.pipeline_parallel)
+    trained = local if is_full else adapters
+    frozen = 0.0 if is_full else local
+    frozen_bytes = e if method is TrainingMethod.LORA else QUANTISED_BASE_BYTES
+    ranks = split.data_parallel * split.context_parallel
     weights_over = 1.0 + split.shard_weights * (ranks - 1.0)
     states_over = 1.0 + split.shard_optimizer * (ranks - 1.0)
     block = (architecture.num_parameters - architecture.embedding_parameters) / architecture.num_layers
     largest_end = architecture.vocab * architecture.hidden
+    gradients_over = 1.0 + np.maximum(split.shard_gradients, split.shard_weights) * (ranks - 1.0)
     gathered = split.shard_weights * e * (LIVE_BLOCKS * block + largest_end) / split.tensor_parallel
     t = split.tensor_parallel
+    tokens = sequence / split.context_parallel
+    kept = activation_bytes(architecture, split.micro_batch, tokens, dtype, recompute, t)
+    kept = kept * split.in_flight / split.pipeline_parallel
     return {
-        "weights": e * (trained + frozen) / weights_over,
-        "gradients": e * trained / weights_over,
+        "weights": (e * trained + frozen_bytes * frozen) / weights_over,
+        "gradients": e * trained / gradients_over,
         "optimizer states": states * trained / states_over,
         "gathered weights": gathered,
-        "activations": activation_bytes(architecture, split.micro_batch, sequence, dtype, recompute, t),
-        "logits": logits_bytes(architecture, split.micro_batch, sequence, dtype, t),
+        "activations": kept,
+        "logits": logits_bytes(architecture, split.micro_batch, tokens, dtype, t),
+    }
+
+
+def _convnet_bytes(network: ConvNet, dtype: Dtype, split: Split) -> dict[str, Amount]:
+    """Momentum keeps one state per weight beside an fp32 master; convolutions keep their input and their norm's."""
+    e = side_dtype(dtype).num_bytes
+    weights = float(network.num_parameters)
+    pixels = sum(conv.count * conv.size**2 * (conv.inputs + conv.outputs) for conv in network.convs)
+    states = MOMENTUM_BYTES if e < 4 else MOMENTUM_BYTES / 2.0
+    return {
+        "weights": e * weights,
+        "gradients": e * weights,
+        "optimizer states": states * weights / (1.0 + split.shard_optimizer * (split.data_parallel - 1.0)),
+        "activations": e * split.micro_batch * pixels,
     }
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import ConvNet
 
 
 class Recompute(StrEnum):
@@ -20,17 +21,38 @@ class Recompute(StrEnum):
 class TrainingMethod(StrEnum):
     FULL = "full"  # every weight is trained: pre-training and full fine-tuning
     LORA = "lora"  # low-rank adapters on a frozen base
+    QLORA = "qlora"  # the same on a base kept in 4 bits
+
+
+class Sharding(StrEnum):
+    """What data-parallel GPUs divide among them instead of copying it."""
+
+    NONE = "none"
+    ZERO1 = "zero1"  # optimizer states
+    ZERO2 = "zero2"  # … and gradients
+    ZERO3 = "zero3"  # … and weights (FSDP)
+
+
+class Stack(StrEnum):
+    """How a training program issues its kernels: what software can and cannot fuse."""
+
+    EAGER = "eager"  # one kernel per operation, as plain PyTorch does
+    FUSED = "fused"  # hand-fused kernels: Megatron, NeMo, vendors' tuned examples
+    COMPILED = "compiled"  # a compiler fuses: torch.compile, XLA, graph compilers
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
     """Train `architecture` on `num_tokens` tokens in batches of `global_batch` sequences.
 
-    `micro_batch` is the number of sequences per GPU and pass; None lets the planner choose the largest that fits.
+    `micro_batch` is the number of sequences per GPU and pass; None lets the planner choose the largest that fits, and
+    likewise each way of splitting the work. `head_share` is the part of the positions that reach the output head:
+    0.15 for masked language models, 0 where one position is classified. Pictures are sequences of patches for a
+    transformer and of length 1 for a convolutional network.
     """
 
     name: str
-    architecture: Transformer
+    architecture: Transformer | ConvNet
     num_tokens: float
     sequence_length: int
     global_batch: int
@@ -38,7 +60,17 @@ class TrainingJob:
     method: TrainingMethod = TrainingMethod.FULL
     micro_batch: int | None = None
     recompute: Recompute = Recompute.NONE
-    lora_rank: int = 16  # of the adapters on every linear layer, where the method is LORA
+    lora_rank: int = 16  # of the adapters on every linear layer, where the method is LORA or QLORA
+    data_parallel: int | None = None
+    tensor_parallel: int | None = None
+    pipeline_parallel: int | None = None
+    context_parallel: int | None = None
+    expert_parallel: int | None = None
+    virtual_stages: int | None = None  # interleaved stages per pipeline GPU; None is 1
+    sharding: Sharding | None = None
+    stack: Stack = Stack.EAGER
+    fused_attention: bool = True  # False: the scores are written to memory, as before 2023
+    head_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 An operation is described on one GPU; amounts may be numbers or arrays over candidate layouts, which broadcast.
 Letters: B sequences, T new tokens per sequence, C tokens seen before, M = B·T rows, h hidden, a heads, k key-value
-heads, d head width, f feed-forward width, V vocabulary, t tensor-parallel GPUs, e bytes per element.
+heads, d head width, f feed-forward width, V vocabulary, t tensor-parallel, p pipeline, c context-parallel GPUs, e bytes
+per element. With a pipeline the works are those of one of its stages: L/p blocks, and the ends.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import Conv, ConvNet
 from planner.jobs.job import Recompute, TrainingMethod
 
 Amount = float | NDArray[np.float64]
@@ -28,6 +30,17 @@ ATTENTION_BACKWARD = 2.5
 # AdamW per weight: read gradient (4 at most), read and write master weight and both moments (24), write the weight.
 OPTIMIZER_BYTES = 28.0
 OPTIMIZER_FLOPS = 12.0
+# Scores that are not fused into one kernel: written, masked, normalised, dropped out and read again, per score (our
+# design notes); the backward pass twice that.
+SCORE_BYTES = 13.0
+SCORE_LAUNCHES = 5.0
+# Unpacking a base of 4 bits to 16 before each product: half a byte and its scale read, two written and read again.
+UNPACK_BYTES = 4.6
+# Batch normalisation and activation per output pixel: read twice, written, read and written.
+NORM_PASSES = 5.0
+NORM_LAUNCHES = 2.0
+# A depthwise convolution reads neighbours again: times its input and output (assumed).
+DEPTHWISE_PASSES = 1.5
 
 
 class WorkKind(StrEnum):
@@ -55,6 +68,7 @@ class Work:
     rows: Amount = 0.0
     columns: Amount = 0.0
     inner: Amount = 0.0
+    is_fusable: bool = False  # elementwise work that software may fold into its neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +82,18 @@ class Pass:
     tensor_parallel: Amount = 1.0
     kv_dtype: Dtype | None = None
     head_tokens: Amount | None = None  # rows per sequence that reach the output head; None: all
+    pipeline_parallel: Amount = 1.0
+    context_parallel: Amount = 1.0
+    expert_parallel: Amount = 1.0
 
     @property
     def rows(self) -> Amount:
-        return self.batch * self.tokens
+        """Rows on one GPU of a context-parallel group."""
+        return self.batch * self.tokens / self.context_parallel
 
     @property
     def head_rows(self) -> Amount:
-        return self.rows if self.head_tokens is None else self.batch * self.head_tokens
+        return self.rows if self.head_tokens is None else self.batch * self.head_tokens / self.context_parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +149,40 @@ def attention_work(architecture: Transformer, through: Pass) -> Work:
     side = side_dtype(through.dtype)
     cached = (through.kv_dtype or side).num_bytes
     pairs = attended_pairs(architecture, through.tokens, through.context)
+    shared = pairs / through.context_parallel
     query_bytes = side.num_bytes * through.rows * 2 * heads * width
     cache_bytes = cached * through.batch * (through.context + through.tokens) * 2 * kv_heads * width
     return Work(
         "attention",
         WorkKind.ATTENTION,
         side,
-        flops=4.0 * through.batch * heads * width * pairs,
+        flops=4.0 * through.batch * heads * width * shared,
         num_bytes=query_bytes + cache_bytes,
-        count=float(architecture.num_layers),
+        count=_blocks(architecture, through),
         rows=through.tokens,
         columns=through.context + through.tokens,
         inner=float(width),
     )
+
+
+def score_work(architecture: Transformer, through: Pass) -> Work:
+    """The scores of attention that is not fused, in memory: 13 bytes per query, key and head, masked ones too."""
+    heads, _ = _heads(architecture, through.tensor_parallel)
+    scores = through.batch * heads * through.tokens * (through.context + through.tokens) / through.context_parallel
+    return Work(
+        "scores in memory",
+        WorkKind.MEMORY,
+        side_dtype(through.dtype),
+        flops=8.0 * scores,
+        num_bytes=SCORE_BYTES / 2.0 * side_dtype(through.dtype).num_bytes * scores,
+        count=_blocks(architecture, through),
+        launches=SCORE_LAUNCHES,
+        is_fusable=True,
+    )
+
+
+def _blocks(architecture: Transformer, through: Pass) -> Amount:
+    return architecture.num_layers / through.pipeline_parallel
 
 
 def embedding_work(architecture: Transformer, through: Pass) -> Work:
@@ -167,23 +206,30 @@ def loss_work(architecture: Transformer, through: Pass) -> Work:
 
 
 def training_work(
-    architecture: Transformer,
+    architecture: Transformer | ConvNet,
     through: Pass,
     local_parameters: Amount,
     recompute: Recompute = Recompute.NONE,
     method: TrainingMethod = TrainingMethod.FULL,
     lora_rank: int = 16,
+    fused_attention: bool = True,
 ) -> TrainingWork:
     """One micro-batch forward and backward, what is computed again, and the optimizer over `local_parameters`."""
+    if isinstance(architecture, ConvNet):
+        return _convnet_work(architecture, through, local_parameters, recompute)
     blocks = block_work(architecture, through)
-    adapters = _adapter_work(architecture, through, lora_rank) if method is TrainingMethod.LORA else ()
+    scores = () if fused_attention else (score_work(architecture, through),)
+    blocks = (*blocks, *scores)
+    adapters = () if method is TrainingMethod.FULL else _adapter_work(architecture, through, lora_rank)
+    if method is TrainingMethod.QLORA:
+        adapters = (*adapters, _unpack_work(architecture, through))
     ends = (head_work(architecture, through), loss_work(architecture, through))
     forward = (embedding_work(architecture, through), *blocks, *adapters, *ends)
     again: tuple[Work, ...] = ()
     if recompute is Recompute.FULL:
         again = (*blocks, *adapters)
     elif recompute is Recompute.SELECTIVE:
-        again = (attention_work(architecture, through),)
+        again = (attention_work(architecture, through), *scores)
     return TrainingWork(
         forward=forward,
         backward=tuple(part for work in forward for part in _backward(work, method)),
@@ -215,7 +261,8 @@ def model_forward_flops(
     rows = batch * tokens
     head_rows = rows if head_tokens is None else batch * head_tokens
     router = architecture.hidden * architecture.num_experts if architecture.num_experts > 1 else 0
-    layer = architecture.attention_parameters + router + architecture.experts_per_token * architecture.ffn_parameters
+    active = architecture.experts_per_token + architecture.shared_experts
+    layer = architecture.attention_parameters + router + active * architecture.ffn_parameters
     pairs = attended_pairs(architecture, tokens, context)
     attention = 4.0 * batch * architecture.num_heads * architecture.head_dim * pairs
     head = 2.0 * head_rows * architecture.hidden * architecture.vocab
@@ -265,7 +312,7 @@ def _gemm(
 def _projection_work(architecture: Transformer, through: Pass) -> tuple[Work, Work]:
     heads, kv_heads = _heads(architecture, through.tensor_parallel)
     width, hidden = architecture.head_dim, float(architecture.hidden)
-    layers = float(architecture.num_layers)
+    layers = _blocks(architecture, through)
     columns = (heads + 2.0 * kv_heads) * width
     return (
         _gemm("query, key, value", through.dtype, through.rows, columns, hidden, layers, launches=3.0),
@@ -276,17 +323,24 @@ def _projection_work(architecture: Transformer, through: Pass) -> tuple[Work, Wo
 def _ffn_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
     """Up (and gate) and down; with experts the router and one pair of products per expert that gets rows, the experts
     of a layer in one launch."""
-    layers, hidden = float(architecture.num_layers), float(architecture.hidden)
+    layers, hidden = _blocks(architecture, through), float(architecture.hidden)
     gates = 2.0 if architecture.gated else 1.0
     width = architecture.ffn / through.tensor_parallel
     rows: Amount = through.rows
     experts: Amount = 1.0
     router: tuple[Work, ...] = ()
     if architecture.num_experts > 1:
-        experts = touched_experts(architecture, through.rows)
+        together = through.rows * through.expert_parallel  # rows that the experts of this GPU are drawn for
+        experts = touched_experts(architecture, together) / through.expert_parallel
         rows = through.rows * architecture.experts_per_token / experts
         columns = float(architecture.num_experts)
         router = (_gemm("router", side_dtype(through.dtype), through.rows, columns, hidden, layers),)
+    if architecture.shared_experts:
+        wide = architecture.shared_experts * width
+        router += (
+            _gemm("shared experts up", through.dtype, through.rows, gates * wide, hidden, layers, gates),
+            _gemm("shared experts down", through.dtype, through.rows, hidden, wide, layers),
+        )
     return (
         *router,
         _gemm("feed-forward up", through.dtype, rows, gates * width, hidden, layers * experts, gates / experts),
@@ -303,7 +357,7 @@ def touched_experts(architecture: Transformer, rows: Amount) -> Amount:
 def _elementwise_work(architecture: Transformer, through: Pass) -> Work:
     """Norms (4 passes over M·h), residual additions (6), rotation of q and k (2), activation (3 if gated, else 2)."""
     heads, kv_heads = _heads(architecture, through.tensor_parallel)
-    active = architecture.experts_per_token * architecture.ffn / through.tensor_parallel
+    active = (architecture.experts_per_token + architecture.shared_experts) * architecture.ffn / through.tensor_parallel
     passes = (
         10.0 * architecture.hidden
         + 2.0 * (heads + kv_heads) * architecture.head_dim
@@ -316,8 +370,85 @@ def _elementwise_work(architecture: Transformer, through: Pass) -> Work:
         side,
         flops=2.0 * through.rows * passes,
         num_bytes=side.num_bytes * through.rows * passes,
-        count=float(architecture.num_layers),
+        count=_blocks(architecture, through),
         launches=float(ELEMENTWISE_LAUNCHES),
+        is_fusable=True,
+    )
+
+
+def _convnet_work(
+    network: ConvNet, through: Pass, local_parameters: Amount, recompute: Recompute = Recompute.NONE
+) -> TrainingWork:
+    """A picture network: convolutions as products, depthwise ones and normalisation by their bytes, the classifier."""
+    forward = tuple(work for conv in network.convs for work in _conv_work(conv, through))
+    classes = _gemm(
+        "classifier", side_dtype(through.dtype), through.batch, network.classes, float(network.features), 1.0
+    )
+    forward = (*forward, classes)
+    return TrainingWork(
+        forward=forward,
+        backward=tuple(part for work in forward for part in _backward(work, TrainingMethod.FULL)),
+        recompute=forward if recompute is Recompute.FULL else (),
+        optimizer=(optimizer_work(local_parameters),),
+    )
+
+
+def _conv_work(conv: Conv, through: Pass) -> tuple[Work, ...]:
+    """A convolution as a product of pixels × (channels · kernel²), and the normalisation behind it."""
+    side = side_dtype(through.dtype)
+    pixels = through.batch * float(conv.size**2)
+    count = float(conv.count)
+    written = side.num_bytes * pixels * conv.outputs
+    read = side.num_bytes * pixels * conv.inputs
+    if conv.groups == conv.inputs and conv.groups > 1:
+        product = Work(
+            "depthwise convolution",
+            WorkKind.MEMORY,
+            side,
+            flops=conv.flops * through.batch,
+            num_bytes=DEPTHWISE_PASSES * (read + written),
+            count=count,
+        )
+    else:
+        inner = conv.kernel**2 * conv.inputs / conv.groups
+        product = Work(
+            "convolution",
+            WorkKind.GEMM,
+            through.dtype,
+            flops=conv.flops * through.batch,
+            num_bytes=read + written + through.dtype.num_bytes * inner * conv.outputs,
+            count=count,
+            rows=pixels,
+            columns=conv.outputs / conv.groups,
+            inner=inner,
+        )
+    if conv.is_linear and conv.size == 1:
+        return (product,)
+    passes = NORM_PASSES - 2.0 if conv.is_linear else NORM_PASSES
+    norm = Work(
+        "normalisation, activation",
+        WorkKind.MEMORY,
+        side,
+        flops=passes * pixels * conv.outputs,
+        num_bytes=passes * written,
+        count=count,
+        launches=NORM_LAUNCHES,
+        is_fusable=True,
+    )
+    return product, norm
+
+
+def _unpack_work(architecture: Transformer, through: Pass) -> Work:
+    """Unpacking the frozen base for every pass."""
+    weights = (architecture.num_parameters - architecture.embedding_parameters) / architecture.num_layers
+    return Work(
+        "unpacking of the base",
+        WorkKind.MEMORY,
+        side_dtype(through.dtype),
+        flops=2.0 * weights,
+        num_bytes=UNPACK_BYTES * weights / through.tensor_parallel,
+        count=_blocks(architecture, through),
+        launches=7.0,
     )
 
 
@@ -344,7 +475,7 @@ def _adapter_work(architecture: Transformer, through: Pass, rank: int) -> tuple[
             side,
             flops=2.0 * through.rows * rank * widths,
             num_bytes=2.0 * side.num_bytes * through.rows * widths,
-            count=float(architecture.num_layers),
+            count=_blocks(architecture, through),
             launches=3.0 * len(per_token),
         ),
     )
@@ -356,12 +487,14 @@ def _backward(work: Work, method: TrainingMethod) -> tuple[Work, ...]:
     if work.kind is WorkKind.ATTENTION:
         flops, num_bytes = ATTENTION_BACKWARD * work.flops, 2.0 * work.num_bytes
         return (replace(work, name=name, flops=flops, num_bytes=num_bytes, launches=2.0 * work.launches),)
+    if work.name == "unpacking of the base":
+        return (replace(work, name=name),)
     if work.kind is WorkKind.MEMORY:
         factor = 2.0 * work.num_bytes
         launches = BACKWARD_LAUNCHES * work.launches
         return (replace(work, name=name, flops=2.0 * work.flops, num_bytes=factor, launches=launches),)
     inputs = replace(work, name=f"{work.name} input gradient", columns=work.inner, inner=work.columns)
-    if method is TrainingMethod.LORA:
+    if method is not TrainingMethod.FULL:
         return (inputs,)
     weights = replace(work, name=f"{work.name} weight gradient", rows=work.columns, columns=work.inner, inner=work.rows)
     return (inputs, weights)

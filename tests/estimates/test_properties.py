@@ -117,7 +117,9 @@ def test_low_mid_high_and_parts_add_up(job: Job, card: Gpu, number: str) -> None
             assert 0 <= quantity.low <= quantity.mid <= quantity.high, name
         assert sum(item.num_bytes for item in option.memory_items) == pytest.approx(option.memory_bytes.mid)
         assert option.memory_bytes.mid <= option.usable_memory_bytes
-        assert option.layout.data_parallel * option.layout.tensor_parallel == int(option.placement.num_gpus)
+        layout = option.layout
+        split = layout.data_parallel * layout.tensor_parallel * layout.pipeline_parallel * layout.context_parallel
+        assert split == int(option.placement.num_gpus)
         for name in ("cost", "energy_joules", "seconds"):
             assert (getattr(option, name) is None) == (name in option.unknown)
 
@@ -173,7 +175,15 @@ def _profiles() -> list[Profile]:
 
 
 def _layout(data: int, tensor: int, micro: int, sharding: int) -> Layouts:
-    return Layouts(*(np.array([float(value)]) for value in (data, tensor, micro, sharding)), "none")
+    one = np.ones(1)
+    return Layouts(
+        *(np.array([float(value)]) for value in (data, tensor, micro, sharding)),
+        pipeline_parallel=one,
+        context_parallel=one,
+        expert_parallel=one,
+        virtual_stages=one,
+        recompute="none",
+    )
 
 
 @examples

@@ -12,6 +12,7 @@ from typing import Any
 
 from planner.calibration.sample import Operation
 from planner.hardware.gpu import Gpu
+from planner.jobs.job import Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,24 @@ class Prior:
     factors: Mapping[Operation, float]
     spreads: Mapping[Operation, float]
     source: str
+    matmul_32bit: float
+    edge_fill: float
+    network_bytes_per_s: float  # of one GPU to other nodes, one way, where nothing else is said
+
+
+@dataclass(frozen=True, slots=True)
+class StackPrior:
+    """What software of one kind leaves of an eager framework's work, and what it adds per step.
+
+    `overlaps` is the share of the backward pass (sharded weights: of the whole pass) that collectives hide behind.
+    """
+
+    kernels: float
+    elementwise: float
+    factor: float
+    step_seconds: float
+    overlap: float
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +61,7 @@ class Priors:
     families: tuple[tuple[Mapping[str, Any], Prior], ...]
     figures: Mapping[str, float]
     version: str
+    stacks: Mapping[Stack, StackPrior]
 
     def of(self, gpu: Gpu) -> Prior:
         """The first family that the GPU's vendor, kind and generation belong to; the last one takes all."""
@@ -57,7 +77,19 @@ def load_priors() -> Priors:
     document = tomllib.loads(resources.files(__name__).joinpath("efficiency.toml").read_text(encoding="utf-8"))
     families = tuple((entry["match"], _prior(entry)) for entry in document["family"])
     figures = {name: float(entry["value"]) for name, entry in document["figure"].items()}
-    return Priors(families, MappingProxyType(figures), document["version"])
+    stacks = {Stack(entry["name"]): _stack(entry) for entry in document["stack"]}
+    return Priors(families, MappingProxyType(figures), document["version"], MappingProxyType(stacks))
+
+
+def _stack(entry: Mapping[str, Any]) -> StackPrior:
+    return StackPrior(
+        kernels=entry["kernels"],
+        elementwise=entry["elementwise"],
+        factor=entry["factor"],
+        step_seconds=entry["step_ms"] * 1e-3,
+        overlap=entry["overlap"],
+        source=entry["source"],
+    )
 
 
 def _belongs(gpu: Gpu, match: Mapping[str, Any]) -> bool:
@@ -82,4 +114,7 @@ def _prior(entry: Mapping[str, Any]) -> Prior:
         factors={Operation(name): value for name, value in entry["factor"].items()},
         spreads={Operation(name): value for name, value in entry["spread"].items()},
         source=entry["source"],
+        matmul_32bit=entry["matmul_32bit"],
+        edge_fill=entry["edge_fill"],
+        network_bytes_per_s=entry["network_gb_per_s"] * 1e9,
     )

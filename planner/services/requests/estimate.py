@@ -87,7 +87,8 @@ class EstimateRequest(Request):
         kind = self.kind or ("training" if isinstance(base, TrainingJob) else "inference" if base else None)
         if kind is None:
             raise InvalidInput.of("kind", 'say "training" or "inference", or name a preset')
-        architecture = self._architecture(base.architecture if base else None)
+        known = base.architecture if base else None
+        architecture = self._architecture(known if isinstance(known, Transformer) else None)
         if kind == "training":
             return self._training_job(architecture, base if isinstance(base, TrainingJob) else None)
         return self._inference_job(architecture, base if isinstance(base, InferenceJob) else None)

@@ -1,0 +1,167 @@
+"""The architecture that a row of a table describes by its columns or names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from planner.estimates.validation.table import Row
+from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import ConvNet
+from planner.jobs.presets import ARCHITECTURES
+from planner.jobs.vision import patches, vision_network
+
+USUAL_VOCABULARY = 50_304
+USUAL_IMAGE = 224
+# A width that misses the stated number of parameters by more than this factor is not that of the experts.
+FAR_OFF = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a row ran: the network, positions per sample, the share of them that reach the head, and assumptions."""
+
+    architecture: Transformer | ConvNet
+    sequence_length: int
+    head_share: float = 1.0
+    assumptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Why a row is not estimated."""
+
+    reason: str
+
+
+def subject_of(row: Row) -> Subject | Declined:
+    """The architecture of a training or inference row."""
+    family = row.text("model_family")
+    if family in ("cnn", "vit"):
+        return _picture(row)
+    if family in ("dense-transformer", "moe-transformer", "encoder", ""):
+        return _text(row, family)
+    return Declined(f"the model family {family!r} is not estimated yet")
+
+
+def _picture(row: Row) -> Subject | Declined:
+    name = row.text("model_name")
+    image = row.whole("image_size") or USUAL_IMAGE
+    network = vision_network(name, image)
+    if network is None:
+        return Declined(f"the shape of {name!r} is not known")
+    assumed = () if row.whole("image_size") else (f"pictures of {image} pixels",)
+    if isinstance(network, ConvNet):
+        return Subject(network, 1, assumptions=assumed)
+    positions = patches(name, image)
+    if positions is None:
+        return Declined(f"the patch size of {name!r} is not stated")
+    return Subject(network, positions, head_share=1.0 / positions, assumptions=assumed)
+
+
+def _text(row: Row, family: str) -> Subject | Declined:
+    known = _known(row)
+    sequence = row.whole("seq_len")
+    assumed: list[str] = []
+    if known is None:
+        shaped = _shaped(row, family, assumed)
+        if isinstance(shaped, Declined):
+            return shaped
+        known = shaped
+    if sequence is None and "output_len" not in row.cells:
+        if family == "encoder" and "squad" in row.text("model_name").casefold():
+            sequence = 384
+        elif known.max_positions is not None:
+            sequence = min(known.max_positions, 4096)
+        else:
+            return Declined("the sequence length is not stated")
+        assumed.append(f"a sequence length of {sequence}")
+    share = 1.0
+    if family == "encoder":
+        share = _encoder_head(row)
+        known = replace(known, causal=False)
+    elif not known.causal:
+        known = replace(known, causal=True)
+    known = replace(known, max_positions=None)
+    return Subject(known, sequence or 1, share, tuple(assumed))
+
+
+def _encoder_head(row: Row) -> float:
+    """Answering questions classifies positions; pre-training predicts the masked 15 % (Devlin et al. 2018)."""
+    name = row.text("model_name").casefold()
+    if "lmhead" in name:
+        return 1.0
+    return 0.0 if re.search(r"squad|glue|mrpc|fine", name) else 0.15
+
+
+def _known(row: Row) -> Transformer | None:
+    """A named architecture whose number of layers is the row's, where the row states one."""
+    wanted = re.sub(r"[^a-z0-9.]+", "", row.text("model_name").casefold().replace("pretraining", ""))
+    for key, named in sorted(ARCHITECTURES.items(), key=lambda pair: -len(pair[0])):
+        plain = re.sub(r"[^a-z0-9.]+", "", key)
+        if wanted.startswith(plain):
+            architecture = named.architecture
+            layers = row.whole("layers")
+            if layers is None or layers == architecture.num_layers:
+                return architecture
+    return None
+
+
+def _shaped(row: Row, family: str, assumed: list[str]) -> Transformer | Declined:
+    layers, hidden = row.whole("layers"), row.whole("hidden")
+    if layers is None or hidden is None:
+        return Declined("layers and hidden are not stated, and the name is not known")
+    heads = row.whole("heads")
+    if heads is None:
+        heads = max(1, hidden // 128)
+        assumed.append(f"{heads} heads")
+    gated = row.text("gated_mlp") == "1"
+    ffn = row.whole("ffn_hidden")
+    if ffn is None:
+        ffn = 4 * hidden if not gated else 8 * hidden // 3
+        assumed.append(f"a feed-forward width of {ffn}")
+    vocabulary = row.whole("vocab")
+    if vocabulary is None:
+        vocabulary = USUAL_VOCABULARY
+        assumed.append(f"a vocabulary of {vocabulary}")
+    experts = row.whole("n_experts") or 1
+    try:
+        architecture = Transformer(
+            name=row.text("model_name"),
+            num_layers=layers,
+            hidden=hidden,
+            num_heads=heads,
+            num_kv_heads=row.whole("kv_heads") or heads,
+            ffn=ffn,
+            vocab=vocabulary,
+            gated=gated,
+            tied_embeddings=row.text("tied_embeddings") != "0",
+            causal=family != "encoder",
+            num_experts=experts,
+            experts_per_token=row.whole("top_k") or 1,
+            head_width=0 if hidden % heads == 0 else 128,
+        )
+    except ValueError as error:
+        return Declined(f"the shape does not add up: {error}")
+    return _with_stated_experts(architecture, row, assumed) if experts > 1 else architecture
+
+
+def _with_stated_experts(architecture: Transformer, row: Row, assumed: list[str]) -> Transformer:
+    """With the experts' width that the stated number of parameters leaves, where the stated width is far from it."""
+    total = _parameters(row)
+    if total is None:
+        return architecture
+    per_width = (3 if architecture.gated else 2) * architecture.hidden
+    rest = total - architecture.embedding_parameters - architecture.num_layers * architecture.attention_parameters
+    width = rest / (architecture.num_layers * architecture.num_experts * per_width)
+    if 1.0 / FAR_OFF < width / architecture.ffn < FAR_OFF or width < 1.0:
+        return architecture
+    rounded = max(64, round(width / 64) * 64)
+    assumed.append(f"experts of width {rounded}, from the number of parameters")
+    return replace(architecture, ffn=rounded)
+
+
+def _parameters(row: Row) -> float | None:
+    """Parameters as stated: plain in training tables, billions in inference tables."""
+    value = row.number("params_total")
+    return value if value is None or value > 1e5 else value * 1e9

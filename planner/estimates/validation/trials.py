@@ -1,0 +1,239 @@
+"""A row of a training table as a job on a placement, and its metric as arithmetic on the seconds of a step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from planner import units
+from planner.estimates.estimate import Placement
+from planner.estimates.validation.gpus import published_gpu
+from planner.estimates.validation.subjects import Declined, Subject, subject_of
+from planner.estimates.validation.table import Row
+from planner.hardware.catalogue import Catalogue
+from planner.hardware.gpu import Dtype, Gpu
+from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import ConvNet
+from planner.jobs.job import Recompute, Sharding, Stack, TrainingJob, TrainingMethod
+
+CAMPAIGN = ("gpu_hours", "wall_days", "wall_hours")
+FLOPS = ("model_tflops_per_gpu", "hw_tflops_per_gpu", "mfu")
+DOUBTFUL = re.compile(r"\b(LOW TRUST|ANOMALY|AMBIGUOUS|SUSPECT)\b")
+OFFLOAD = re.compile(r"offload(?!=False)", re.IGNORECASE)
+# What a published format means here. The 8-bit recipes differ in how they scale, not in their products' rate.
+DTYPES = {
+    "bf16": Dtype.BF16,
+    "fp16": Dtype.FP16,
+    "fp16 (AMP)": Dtype.FP16,
+    "amp": Dtype.FP16,
+    "mixed": Dtype.FP16,
+    "fp32": Dtype.FP32,
+    "tf32": Dtype.TF32,
+    "fp8": Dtype.FP8,
+    "mxfp8": Dtype.FP8,
+    "bf16 (nf4 base)": Dtype.BF16,
+}
+# Programs whose kernels are hand-fused, or fused by a compiler; all others issue one kernel per operation.
+COMPILED = ("compile", "jax", "xla", "maxtext", "llm.c", "neuron", "tensorflow", "torchtitan", "modded")
+FUSED = ("megatron", "nemo", "deepspeed", "ngc", "mxnet", "habana", "primus", "colossal", "flash", "neox", "composer")
+# Fused attention spread with FlashAttention in 2022; tables of earlier years wrote the scores to memory.
+FUSED_ATTENTION_SINCE = 2023
+USUAL_STEP_TOKENS = 4_194_304
+USUAL_PICTURES_PER_GPU = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a row ran, ready to be estimated; `metric_of` turns seconds per step into the row's metric."""
+
+    job: TrainingJob
+    placement: Placement
+    metric_of: Callable[[float], float]
+    rises_with_seconds: bool  # whether a slower step means a larger value
+    assumptions: tuple[str, ...] = ()
+
+
+def training_trial(row: Row, catalogue: Catalogue) -> Trial | Declined:
+    """The trial of a row, or why it is declined."""
+    declined = _declined(row)
+    if declined is not None:
+        return declined
+    named = published_gpu(catalogue, row.text("gpu_model"), row.number("gpu_memory_gb"))
+    if named is None:
+        return Declined(f"the catalogue has no GPU {row.text('gpu_model')!r}")
+    num_gpus = row.whole("num_gpus")
+    if num_gpus is None or num_gpus < 1:
+        return Declined("the number of GPUs is not stated")
+    subject = subject_of(row)
+    if isinstance(subject, Declined):
+        return subject
+    dtype = _dtype(row, named.gpu)
+    if isinstance(dtype, Declined):
+        return dtype
+    assumptions = [*subject.assumptions, *([named.assumption] if named.assumption else [])]
+    if not row.text("precision"):
+        assumptions.append(f"{dtype.value} products")
+    job = _job(row, subject, dtype, num_gpus, assumptions)
+    if isinstance(job, Declined):
+        return job
+    placement = Placement(named.gpu, Decimal(num_gpus), gpus_per_node=row.whole("gpus_per_node"))
+    metric_of = _metric(row, job, named.gpu, num_gpus)
+    if isinstance(metric_of, Declined):
+        return metric_of
+    return Trial(job, placement, metric_of, row.metric in ("step_time_s", "wall_s"), tuple(assumptions))
+
+
+def _declined(row: Row) -> Declined | None:
+    doubt = DOUBTFUL.search(row.text("notes"))
+    if doubt:
+        return Declined(f"the table marks the row {doubt[1]}")
+    if row.metric in CAMPAIGN:
+        return Declined(f"{row.metric} of a whole campaign, with restarts and evaluation: not a steady step")
+    if OFFLOAD.search(row.text("notes")) or OFFLOAD.search(row.text("framework")):
+        return Declined("offloading to the host is not estimated yet")
+    return None
+
+
+def _dtype(row: Row, gpu: Gpu) -> Dtype | Declined:
+    stated = row.text("precision")
+    if stated:
+        found = DTYPES.get(stated)
+        return found if found is not None else Declined(f"the precision {stated!r} is not estimated yet")
+    for usual in (Dtype.BF16, Dtype.FP16, Dtype.FP32):
+        if gpu.peak(usual) is not None:
+            return usual
+    return Declined(f"no number format of {gpu.key} is known")
+
+
+def _job(row: Row, subject: Subject, dtype: Dtype, num_gpus: int, assumptions: list[str]) -> TrainingJob | Declined:
+    splits = {name: row.whole(column) for name, column in SPLITS.items()}
+    network = subject.architecture
+    is_picture = isinstance(network, ConvNet)
+    model_parallel = 1
+    for name in ("tensor_parallel", "pipeline_parallel", "context_parallel"):
+        model_parallel *= splits[name] or 1
+    if num_gpus % model_parallel:
+        return Declined(f"{model_parallel} GPUs of model parallelism do not divide {num_gpus}")
+    ranks = num_gpus // model_parallel
+    micro, batch = row.whole("micro_batch"), row.whole("global_batch")
+    if micro is None and batch is None and is_picture:
+        micro = USUAL_PICTURES_PER_GPU if num_gpus else None
+        assumptions.append(f"{micro} pictures per GPU")
+    if batch is None and micro is not None:
+        batch = micro * ranks
+        assumptions.append(f"no accumulation: a global batch of {batch}")
+    if batch is None:
+        batch = max(ranks, USUAL_STEP_TOKENS // subject.sequence_length)
+        assumptions.append(f"a global batch of {batch}")
+    method = _method(row)
+    return TrainingJob(
+        name=row.id,
+        architecture=network,
+        num_tokens=float(batch * subject.sequence_length),
+        sequence_length=subject.sequence_length,
+        global_batch=max(batch, ranks),
+        dtype=dtype,
+        method=method,
+        micro_batch=micro,
+        recompute=_recompute(row),
+        tensor_parallel=splits["tensor_parallel"] or 1,
+        pipeline_parallel=splits["pipeline_parallel"] or 1,
+        context_parallel=splits["context_parallel"] or 1,
+        expert_parallel=_experts(network, splits["expert_parallel"]),
+        virtual_stages=None,
+        sharding=_sharding(row),
+        stack=_stack(row),
+        fused_attention=_fuses_attention(row),
+        head_share=subject.head_share,
+    )
+
+
+SPLITS = {"tensor_parallel": "tp", "pipeline_parallel": "pp", "context_parallel": "cp", "expert_parallel": "ep"}
+
+
+def _experts(network: Transformer | ConvNet, stated: int | None) -> int | None:
+    """Without experts there is nothing to split; with them what is stated, else what the search finds."""
+    if isinstance(network, ConvNet) or network.num_experts == 1:
+        return 1
+    return stated
+
+
+def _method(row: Row) -> TrainingMethod:
+    name = row.text("model_name").casefold()
+    if "qlora" in name:
+        return TrainingMethod.QLORA
+    return TrainingMethod.LORA if "lora" in name else TrainingMethod.FULL
+
+
+def _recompute(row: Row) -> Recompute:
+    stated = row.text("activation_checkpointing")
+    return Recompute(stated) if stated in ("none", "selective", "full") else Recompute.NONE
+
+
+def _sharding(row: Row) -> Sharding | None:
+    stated = row.text("sharding")
+    if stated == "zero3/fsdp":
+        return Sharding.ZERO3
+    return Sharding(stated) if stated in ("none", "zero1", "zero2") else None
+
+
+def _stack(row: Row) -> Stack:
+    framework = row.text("framework").casefold()
+    if any(word in framework for word in COMPILED):
+        return Stack.COMPILED
+    return Stack.FUSED if any(word in framework for word in FUSED) else Stack.EAGER
+
+
+def _fuses_attention(row: Row) -> bool:
+    if "eager attention" in row.text("notes"):
+        return False
+    return (row.whole("year") or FUSED_ATTENTION_SINCE) >= FUSED_ATTENTION_SINCE
+
+
+def _metric(row: Row, job: TrainingJob, gpu: Gpu, num_gpus: int) -> Callable[[float], float] | Declined:
+    """Seconds of a step → the row's metric."""
+    samples = float(job.global_batch)
+    tokens = samples * job.sequence_length
+    amounts = {
+        "tokens_per_s_per_gpu": tokens / num_gpus,
+        "tokens_per_s_total": tokens,
+        "samples_per_s_total": samples,
+        "samples_per_s_per_gpu": samples / num_gpus,
+        "steps_per_s": 1.0,
+    }
+    if row.metric in amounts:
+        amount = amounts[row.metric]
+        return lambda seconds: amount / seconds
+    if row.metric == "step_time_s":
+        return lambda seconds: seconds
+    if row.metric == "wall_s":
+        total = row.number("tokens_total")
+        if total is None:
+            return Declined("how much was trained in that time is not stated")
+        return lambda seconds: seconds * total / tokens
+    if row.metric in FLOPS:
+        return _flops_metric(row.metric, job, gpu, num_gpus)
+    return Declined(f"the metric {row.metric!r} is not supported")
+
+
+def _flops_metric(metric: str, job: TrainingJob, gpu: Gpu, num_gpus: int) -> Callable[[float], float] | Declined:
+    """FLOP/s as Megatron counts them: attention without the causal half, hardware FLOPs with what is computed again."""
+    network = job.architecture
+    if isinstance(network, ConvNet):
+        return Declined(f"{metric} of a convolutional network is not supported")
+    rows = float(job.global_batch * job.sequence_length)
+    active = network.experts_per_token + network.shared_experts
+    layer = network.attention_parameters + active * network.ffn_parameters
+    attention = 2.0 * job.sequence_length * network.num_heads * network.head_dim
+    blocks = 6.0 * rows * network.num_layers * (layer + attention)
+    head = 6.0 * rows * network.vocab * network.hidden
+    again = blocks / 3.0 if metric == "hw_tflops_per_gpu" and job.recompute is Recompute.FULL else 0.0
+    flops = (blocks + head + again) / num_gpus
+    if metric != "mfu":
+        return lambda seconds: flops / seconds / units.TERA
+    peak = gpu.peak(job.dtype)
+    if peak is None:
+        return Declined(f"the {job.dtype.value} peak of {gpu.key} is not known")
+    return lambda seconds: 100.0 * flops / seconds / peak
