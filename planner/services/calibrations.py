@@ -433,8 +433,9 @@ def refit_outdated(session: Session, now: datetime, code_version: str) -> list[s
 
 def device_gpu(device_name: str, vendor: str, backend: str, gpu_key: str | None, memory_bytes: int | None) -> Gpu:
     """The catalogue entry of a device, or one without figures where the catalogue does not know its name."""
-    if gpu_key is not None:
-        return load_catalogue().get(gpu_key)
+    listed = load_catalogue().gpus.get(gpu_key) if gpu_key is not None else None
+    if listed is not None:
+        return listed
     kind = GpuKind.CPU if backend == Backend.CPU else GpuKind.GPU
     return unlisted_gpu(device_name, vendor, kind, memory_bytes)
 
@@ -501,9 +502,8 @@ def _suite(name: str) -> Suite:
 
 
 def _benches(device: DeviceRow, suite: Suite) -> tuple[Bench, ...]:
-    dtypes: tuple[Dtype, ...] | None = None
-    if device.gpu_key is not None:
-        dtypes = tuple(load_catalogue().get(device.gpu_key).peak_flops)
+    listed = load_catalogue().gpus.get(device.gpu_key) if device.gpu_key is not None else None
+    dtypes: tuple[Dtype, ...] | None = None if listed is None else tuple(listed.peak_flops)
     return suite.benches_for(Backend(device.backend), device.memory_bytes, dtypes)
 
 

@@ -13,11 +13,14 @@ import structlog
 
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Sample
+from planner.calibration.verdict import Trust
 from planner.errors import Conflict
 from planner.gpu.events import (
+    BUSY,
     CANCELLED,
     CRASHED,
     FINISHED,
+    REFUSED,
     TIMED_OUT,
     BenchStarted,
     ChildJob,
@@ -28,7 +31,7 @@ from planner.gpu.events import (
     Reading,
 )
 from planner.gpu.runner import measure
-from planner.services.calibrations import ClaimedRun, begin_run, claim_run, finish_run, held_until
+from planner.services.calibrations import ClaimedRun, begin_run, claim_run, finish_run, held_until, note_progress
 from planner.services.devices import node_id_of
 from planner.store.engine import OperationalError, Sessions, database_now
 from planner.version import code_version
@@ -104,12 +107,13 @@ def carry_through(
 
     Call it from a thread that waits for it: the child is leashed to the life of the calling thread.
     """
-    with sessions.begin() as session:
-        if not begin_run(session, claim, database_now(session)):
-            return None
+    asked_at = time.monotonic()
+    if not _begin(sessions, claim, term):
+        log.warning("calibration.not_begun", run=claim.run_id, reason="the lease went to another worker or ran out")
+        return None
     record = Record(claim, on_progress)
     job = ChildJob(claim.device_uuid, claim.backend, claim.benches, claim.time_limit_seconds)
-    heartbeat = Heartbeat(sessions, claim, term, record.progress)
+    heartbeat = Heartbeat(sessions, claim, term, record.progress, asked_at)
     try:
         with heartbeat:
             result = measure(job, record.enter, lambda: stopping() or bool(heartbeat.stop_reason))
@@ -122,6 +126,14 @@ def carry_through(
     reason = heartbeat.stop_reason or ("the worker was stopped" if stopping() else "")
     outcome = record.outcome(result, reason, heartbeat.has_lease)
     return _apply(sessions, claim, record, outcome, heartbeat.num_noted, stopping)
+
+
+def _begin(sessions: Sessions, claim: ClaimedRun, term: timedelta) -> bool:
+    """Begin the run on a lease renewed for a whole term: the start may have waited long for the database."""
+    with sessions.begin() as session:
+        if not begin_run(session, claim, database_now(session)):
+            return False
+        return note_progress(session, claim, 0, None, term).lease is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +191,10 @@ class Record:
         if result.outcome == CRASHED:
             tail = result.stderr_tail.strip().splitlines()[-1:]
             return RunState.FAILED, ": ".join([result.reason, *tail])
+        if result.outcome == BUSY:
+            return RunState.BUSY, result.reason
+        if result.outcome == REFUSED:
+            return (RunState.QUARANTINED if result.verdict.quarantine else RunState.FAILED), result.reason
         if result.outcome != FINISHED:
             raise ValueError(f"unknown outcome {result.outcome!r}")
         failures = [outcome for outcome in self.outcomes.values() if isinstance(outcome, BenchFailure)]
@@ -186,6 +202,9 @@ class Record:
             state = RunState.OOM if failures and all(f.error_class == "oom" for f in failures) else RunState.FAILED
             why = failures[0].message if failures else "the suite holds none for this device"
             return state, f"no bench gave a sample: {why}"
+        if result.verdict.trust is not Trust.OK:
+            is_suspect = result.verdict.trust is Trust.SUSPECT
+            return (RunState.SUSPECT if is_suspect else RunState.FAILED), "; ".join(result.verdict.reasons)
         return RunState.SUCCEEDED, ""
 
     def _read(self, reading: Reading) -> None:

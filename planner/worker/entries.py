@@ -85,8 +85,11 @@ class Clockwork:
         self._set_entries({name: due_at for name, due_at in wanted.items() if due_at is not None})
 
     def due(self, schedule_id: str) -> None:
-        """A schedule's moment has come, or may have."""
-        self._within("fall due", lambda session: self._fall_due(session, schedule_id))
+        """A schedule's moment has come, or may have. A fault in one is told and does not hold up the others."""
+        try:
+            self._within("fall due", lambda session: self._fall_due(session, schedule_id))
+        except Exception:
+            log.exception("schedule.fault", schedule=schedule_id)
 
     def _lead_until_stopped(self) -> None:
         seconds = min(LEAD_SECONDS, self.leadership.term.total_seconds() / 3)

@@ -40,7 +40,9 @@ class Heartbeat:
     never later than the end that the database holds.
     """
 
-    def __init__(self, sessions: Sessions, claim: ClaimedRun, term: timedelta, look: Callable[[], Progress]) -> None:
+    def __init__(
+        self, sessions: Sessions, claim: ClaimedRun, term: timedelta, look: Callable[[], Progress], renewed_at: float
+    ) -> None:
         self._sessions = sessions
         self._claim = claim
         self._term = term
@@ -48,7 +50,7 @@ class Heartbeat:
         self._ended = threading.Event()
         self._fault = ""
         self._cancel_requested = False
-        self._lease_ends = time.monotonic() + term.total_seconds()
+        self._lease_ends = renewed_at + term.total_seconds()
         self.num_noted = 0  # readings that are stored already
         self._thread = threading.Thread(target=self._beat_until_ended, name="heartbeat", daemon=True)
 

@@ -97,8 +97,8 @@ def _work_until(stop: threading.Event, clockwork: Clockwork, calibrator: Calibra
         clockwork.check()
         try:
             if time.monotonic() >= look_at:
-                _look(calibrator.sessions)
                 look_at = time.monotonic() + LOOK_SECONDS
+                _look(calibrator.sessions)
                 if not ready:
                     ready = True
                     log.info("worker.ready", worker=calibrator.identity.worker_id)
@@ -108,9 +108,9 @@ def _work_until(stop: threading.Event, clockwork: Clockwork, calibrator: Calibra
         except DatabaseError as error:
             log.warning("worker.database_away", error=str(error.orig), next_try_seconds=wait)
             stop.wait(wait)
-            wait = min(2 * wait, LONGEST_WAIT_SECONDS)
-        except OSError as error:  # no process, no descriptor, no space to be had: the run is stored as failed
-            log.error("worker.cannot_measure", error=str(error), next_try_seconds=wait)
+            wait, look_at = min(2 * wait, LONGEST_WAIT_SECONDS), time.monotonic()
+        except Exception:  # no process or space to be had, or a fault of ours: the run is failed, others may go well
+            log.exception("worker.fault", next_try_seconds=wait)
             stop.wait(wait)
             wait = min(2 * wait, LONGEST_WAIT_SECONDS)
 
@@ -119,12 +119,13 @@ def _look(sessions: Sessions) -> None:
     """Follow what is attached to this machine, and draw again the fits that this code cannot read."""
     with sessions.begin() as session:
         now = database_now(session)
-        refit_outdated(session, now, code_version())
     skew = (datetime.now(UTC) - now).total_seconds()
     if abs(skew) > SKEW_SECONDS:
         log.warning("worker.clock_differs_from_the_database", seconds=round(skew, 1))
     for problem in discover_here(sessions, now).problems:
         log.warning("worker.driver", problem=problem)
+    with sessions.begin() as session:
+        refit_outdated(session, now, code_version())
 
 
 def _wait_for_database(engine: Engine, stop: threading.Event) -> bool:
