@@ -29,7 +29,7 @@ help:
 	@echo "make clean   remove what the other commands made, except your data in var/"
 
 run: $(VENV)/run.stamp
-	@$(MAKE) --no-print-directory assets || echo "Going on with plain pages."
+	@$(MAKE) --silent --no-print-directory assets || echo "Going on with plain pages."
 	@$(PY) -m planner run
 
 test: $(VENV)/dev.stamp assets check
@@ -52,7 +52,7 @@ clean:
 $(VENV)/made-in:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; name one with: make PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "Making a virtual environment in $(VENV) …"
-	@$(PYTHON) -m venv $(if $(wildcard $@),--clear) $(VENV)
+	@"$(PYTHON)" -m venv $(if $(wildcard $@),--clear) $(VENV)
 	@pwd -P > $@
 
 $(VENV)/run.stamp: $(VENV)/made-in pyproject.toml constraints/lock.txt
