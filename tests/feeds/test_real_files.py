@@ -75,7 +75,7 @@ class TestSkyPilot:
     def test_google_machines_cost_what_google_says(self) -> None:
         reading = read(SHARED / "skypilot-catalog/v5/gcp/vms.csv")
         assert reading.prices["a2-highgpu-1g", "on_demand", "us-central1"] == "3.67339"  # its parts rounded to 5 places
-        assert reading.prices["a2-megagpu-16g", "on_demand", "us-central1"] == "55.7395"
+        assert reading.prices["a2-megagpu-16g", "on_demand", "us-central1"] == "55.73951"
 
 
 class TestHistories:
