@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 import click
-import structlog
 from rich.console import Console
 
+from planner.cli.logs import log_to_standard_error
 from planner.errors import InvalidInput, PlannerError
 from planner.services.documents import document
 from planner.settings import Settings
@@ -54,14 +54,6 @@ class Edge:
 
     def print_json(self, value: Any) -> None:
         click.echo(json.dumps(document(value), indent=2, ensure_ascii=False))
-
-
-def log_to_standard_error(level: str) -> None:
-    """Log lines from `level` up go beside the answer, never into it: standard output may be read as JSON."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the stream of that moment
-    )
 
 
 pass_edge = click.make_pass_decorator(Edge, ensure=True)
