@@ -8,8 +8,8 @@ none. Columns: `as_of` or `date`, `instance_type`, `region`, `on_demand_usd_per_
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import BinaryIO
@@ -87,7 +87,7 @@ class _State:
     context: ReadContext
     withdrawals: _Withdrawals = field(default_factory=_Withdrawals)
     places: dict[tuple[str, str, str], _Place] = field(default_factory=dict)
-    offers: dict[tuple[str, ...], Offer] = field(default_factory=dict)
+    offers: dict[tuple[str, ...], Mapping[OfferKind, Offer]] = field(default_factory=dict)
     is_checked: bool = False
 
     def require_columns(self, line: int, row: Row) -> None:
@@ -119,13 +119,13 @@ def _row(line: int, row: Row, state: _State) -> Iterator[Quote | Refused]:
             state.context.left_out["accelerators that are no GPUs"] += 1
             return
         zone = next((fields.optional_text(row, column, "zone") for column in _ZONES if column in row), "")
-        offer = _offer(row, state, (provider, region, zone, instance_type))
+        offers = _offers(row, state, (provider, region, zone, instance_type))
     except ValueError as error:
         yield Refused(line, str(error), row_text(row))
         return
     place = state.places.setdefault((provider, region, instance_type), _Place())
     source = state.context.source or f"price history, stated for {day.isoformat()}"
-    said = _Row(line, row, offer, day, source, is_gone=event == "gone")
+    said = _Row(line, row, offers, day, source, is_gone=event == "gone")
     yield from _on_demand(said, place)
     if SPOT in row:
         yield from _spot(said, place)
@@ -135,15 +135,17 @@ def _row(line: int, row: Row, state: _State) -> Iterator[Quote | Refused]:
 class _Row:
     line: int
     row: Row
-    offer: Offer
+    offers: Mapping[OfferKind, Offer]
     day: date
     source: str
     is_gone: bool
 
+    @property
+    def zone(self) -> str:
+        return self.offers[OfferKind.SPOT].zone
+
     def quote(self, kind: OfferKind, amount: Decimal | None, reason: str = "") -> Quote:
-        zone = self.offer.zone if kind is OfferKind.SPOT else ""  # one on-demand price holds in the whole region
-        offer = _with(self.offer, kind, zone)
-        return Quote(self.line, offer, amount, midnight(self.day), self.day, self.source, reason)
+        return Quote(self.line, self.offers[kind], amount, midnight(self.day), self.day, self.source, reason)
 
     def refused(self, reason: str) -> Refused:
         return Refused(self.line, reason, row_text(self.row))
@@ -151,7 +153,7 @@ class _Row:
 
 def _on_demand(said: _Row, place: _Place) -> Iterator[Quote | Refused]:
     """Its on-demand price, once for all zones; withdrawn when the last zone is gone."""
-    zone = said.offer.zone
+    zone = said.zone
     if said.is_gone:
         place.zones.discard(zone)
         if not place.zones and place.on_demand is not None:
@@ -171,7 +173,7 @@ def _on_demand(said: _Row, place: _Place) -> Iterator[Quote | Refused]:
 
 def _spot(said: _Row, place: _Place) -> Iterator[Quote | Refused]:
     """Its spot price in its zone; a blank one after a price says that there is none any more."""
-    zone, had_price = said.offer.zone, said.offer.zone in place.spot_zones
+    zone, had_price = said.zone, said.zone in place.spot_zones
     try:
         amount = None if said.is_gone else fields.amount(said.row[SPOT], SPOT)
     except fields.Blank:
@@ -202,11 +204,15 @@ def _instance_type(row: Row) -> str:
     return f"{plain_decimal(num_gpus)} x {fields.text(row, 'accelerator_name', 'gpu_name')}"
 
 
-def _offer(row: Row, state: _State, place: tuple[str, str, str, str]) -> Offer:
-    """The offer of a row, made once per machine and zone, on demand."""
+def _offers(row: Row, state: _State, place: tuple[str, str, str, str]) -> Mapping[OfferKind, Offer]:
+    """The offers of a row by kind, made once per machine and zone; one on-demand price holds in the whole region."""
     key = (*place, row.get("accelerator_name", ""), row.get("accelerator_count", ""))
     if key not in state.offers:
-        state.offers[key] = _new_offer(row, state.context, place)
+        offer = _new_offer(row, state.context, place)
+        state.offers[key] = {
+            OfferKind.ON_DEMAND: replace(offer, zone=""),
+            OfferKind.SPOT: replace(offer, kind=OfferKind.SPOT),
+        }
     return state.offers[key]
 
 
@@ -234,10 +240,3 @@ def _new_offer(row: Row, context: ReadContext, place: tuple[str, str, str, str])
         memory_bytes=machine.memory_bytes if machine else stated_memory,
         host_included="instance_type" in row,
     )
-
-
-def _with(offer: Offer, kind: OfferKind, zone: str) -> Offer:
-    if offer.kind is kind and offer.zone == zone:
-        return offer
-    described = (offer.gpu_name, offer.gpu_key, offer.num_gpus, offer.vcpus, offer.memory_bytes, offer.host_included)
-    return Offer(offer.provider, offer.region, zone, offer.instance_type, kind, offer.currency, *described)
