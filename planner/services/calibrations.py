@@ -386,7 +386,7 @@ def finish_run(
     run.code_version = code_version
     store.move(session, run, state, now, claim.lease.holder, error)
     leases.release(session, claim.lease)
-    if state is RunState.SUCCEEDED:
+    if _deserves_fit(session, run, outcomes):
         _append_fit(session, run, code_version, now)
     return True
 
@@ -438,6 +438,17 @@ def device_gpu(device_name: str, vendor: str, backend: str, gpu_key: str | None,
         return listed
     kind = GpuKind.CPU if backend == Backend.CPU else GpuKind.GPU
     return unlisted_gpu(device_name, vendor, kind, memory_bytes)
+
+
+def _deserves_fit(session: Session, run: RunRow, outcomes: Mapping[int, Sample | BenchFailure]) -> bool:
+    """A run that succeeded does; one cut at its time limit only where the device has no fit yet.
+
+    Each of its samples is whole, so a slow machine gets estimates of its own, but never in place of a full suite's.
+    """
+    if RunState(run.state) is RunState.TIMED_OUT:
+        has_samples = any(isinstance(outcome, Sample) for outcome in outcomes.values())
+        return has_samples and run.device_id not in newest_fits(session)
+    return RunState(run.state) is RunState.SUCCEEDED
 
 
 def _append_fit(session: Session, run: RunRow, code_version: str, now: datetime) -> None:

@@ -349,7 +349,7 @@ def test_a_second_run_appends_a_second_fit_and_the_first_one_stays(session: Sess
     assert session.get_one(FitRow, newest_fits(session)[gpu.id][0]).created_at == LATER
 
 
-@pytest.mark.parametrize("state", [RunState.FAILED, RunState.OOM, RunState.TIMED_OUT, RunState.CANCELLED])
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.OOM, RunState.CANCELLED])
 def test_a_run_that_did_not_succeed_keeps_its_samples_and_reason_and_makes_no_fit(
     session: Session, gpu: DeviceView, state: RunState
 ) -> None:
@@ -359,6 +359,13 @@ def test_a_run_that_did_not_succeed_keeps_its_samples_and_reason_and_makes_no_fi
     assert (run.state, run.error, len(run.samples)) == (state, "the device fell", 6)
     assert run.transitions[-1].reason == "the device fell"
     assert newest_fits(session) == {}
+
+
+def test_a_run_cut_at_its_time_limit_is_fitted_only_where_there_is_no_fit(session: Session, gpu: DeviceView) -> None:
+    assert finished(session, running(session, gpu), RunState.TIMED_OUT)
+    assert counts(session)["fits"] == 1
+    assert finished(session, running(session, gpu), RunState.TIMED_OUT)
+    assert counts(session)["fits"] == 1
 
 
 def test_mean_power_is_kept_with_the_sample_it_was_read_beside(session: Session, gpu: DeviceView) -> None:
