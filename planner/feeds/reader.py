@@ -59,22 +59,26 @@ def object_or_empty(value: object) -> dict[str, Any]:
 
 
 class Said:
-    """Which amounts a file has stated already, so that a row that repeats one is silent and another is refused."""
+    """Which amounts a file has stated already, so that a row that repeats one is silent and another is refused.
+
+    It remembers the hash of an offer's identity and not the offer: some 250 bytes for each that a file names.
+    """
 
     def __init__(self) -> None:
-        self._amounts: dict[tuple[str, ...], tuple[datetime, Decimal | None]] = {}
+        self._amounts: dict[int, tuple[datetime, Decimal | None]] = {}
 
     def is_new(self, quote: Quote) -> bool:
         """Whether the file has not said so yet. Raises ValueError where it gives two prices for one moment."""
-        known = self._amounts.get(quote.offer.identity)
+        key = hash(quote.offer.identity)
+        known = self._amounts.get(key)
         if known is not None and known[0] == quote.valid_from:
             if known[1] != quote.amount:
                 offer = " · ".join(part for part in quote.offer.identity if part)
                 raise ValueError(f"the file gives two prices for {offer}: {known[1]} and {quote.amount}")
             return False
-        self._amounts[quote.offer.identity] = (quote.valid_from, quote.amount)
+        self._amounts[key] = (quote.valid_from, quote.amount)
         return True
 
     def is_unsaid(self, offer: Offer) -> bool:
         """Whether the file has said nothing of the offer so far."""
-        return offer.identity not in self._amounts
+        return hash(offer.identity) not in self._amounts

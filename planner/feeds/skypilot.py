@@ -83,10 +83,9 @@ def _machine(line: _Line) -> Iterator[Quote | Refused]:
         yield line.refused(str(error))
         return
     for kind, column in _PRICES.items():
-        # one on-demand price holds in all zones of a region
-        kept = replace(offer, kind=kind) if kind is OfferKind.SPOT else replace(offer, kind=kind, zone="")
         try:
-            quote = line.quote(kept, fields.amount(line.row[column], column))
+            amount = fields.amount(line.row[column], column)
+            quote = line.quote(_of_kind(offer, kind), amount)
             if line.said.is_new(quote):
                 yield quote
         except fields.Blank as blank:
@@ -96,6 +95,13 @@ def _machine(line: _Line) -> Iterator[Quote | Refused]:
                 line.context.left_out["machines without a spot price"] += 1
         except ValueError as error:
             yield line.refused(str(error))
+
+
+def _of_kind(offer: Offer, kind: OfferKind) -> Offer:
+    """The offer on spot, or on demand, where one price holds in all zones of a region."""
+    if kind is OfferKind.SPOT:
+        return replace(offer, kind=kind)
+    return replace(offer, zone="") if offer.zone else offer
 
 
 def _offer(row: Row, context: ReadContext) -> Offer:
@@ -225,7 +231,6 @@ def _total(
         own, around = (gpus.price, machine and machine.price)
         if kind is OfferKind.SPOT:
             own, around = (gpus.spot, machine and machine.spot)
-        kept = replace(offer, kind=kind) if kind is OfferKind.SPOT else replace(offer, kind=kind, zone="")
         if own is None or (around is None and not is_whole):
             part = "of the GPUs" if own is None else f"of the machine {offer.instance_type} around them"
             if kind is OfferKind.ON_DEMAND:
@@ -235,7 +240,7 @@ def _total(
             continue
         amount = own if is_whole else own + (around or 0)
         day = context.source_date
-        quote = Quote(gpus.line, kept, amount, midnight(day), day, source(context))
+        quote = Quote(gpus.line, _of_kind(offer, kind), amount, midnight(day), day, source(context))
         try:
             if said.is_new(quote):
                 yield quote

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from typing import BinaryIO, Protocol
 
 from planner.hardware.catalogue import Catalogue
@@ -49,6 +50,7 @@ class Source(Protocol):
     def read(self, stream: BinaryIO, context: ReadContext) -> Iterator[Quote | Refused]: ...
 
 
+@lru_cache(maxsize=64)
 def midnight(day: date) -> datetime:
     """The moment at which the day begins, UTC."""
     return datetime.combine(day, time(), UTC)
