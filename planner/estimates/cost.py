@@ -8,6 +8,7 @@ from decimal import Decimal
 from planner import units
 from planner.estimates.estimate import Placement
 from planner.estimates.outcome import Outcome
+from planner.offers.offer import OfferKind
 from planner.quantity import Basis, Quantity, weakest
 
 SECONDS_PER_HOUR = Decimal(3600)
@@ -30,8 +31,9 @@ def cost_of(outcome: Outcome, placement: Placement) -> Cost:
     amount = None if placement.price is None else placement.price.amount
     if amount is None:
         return Cost(None, None, None, _why_unknown(placement))
-    per_hour = Quantity.exact(float(amount), f"{placement.currency}/h", Basis.DERIVED)
-    total = per_hour if outcome.seconds is None else _rented(amount, outcome.seconds, placement.currency)
+    basis = Basis.ASSUMED if placement.is_cost_assumed else Basis.DERIVED
+    per_hour = Quantity.exact(float(amount), f"{placement.currency}/h", basis)
+    total = per_hour if outcome.seconds is None else _rented(amount, outcome.seconds, placement.currency, basis)
     tokens = outcome.tokens_per_second
     per_second = float(amount) / units.HOUR
     per_million = Quantity(
@@ -39,7 +41,7 @@ def cost_of(outcome: Outcome, placement: Placement) -> Cost:
         per_second * MILLION / tokens.mid,
         per_second * MILLION / tokens.low,
         f"{placement.currency}/Mtoken",
-        weakest((tokens.basis, Basis.DERIVED)),
+        weakest((tokens.basis, basis)),
         tokens.causes,
     )
     return Cost(total, per_hour, per_million, notes=_notes(placement))
@@ -50,9 +52,9 @@ def hours_cost(amount_per_hour: Decimal, seconds: float) -> Decimal:
     return amount_per_hour * Decimal(repr(seconds)) / SECONDS_PER_HOUR
 
 
-def _rented(amount: Decimal, seconds: Quantity, currency: str) -> Quantity:
+def _rented(amount: Decimal, seconds: Quantity, currency: str, basis: Basis) -> Quantity:
     low, mid, high = (float(hours_cost(amount, value)) for value in (seconds.low, seconds.mid, seconds.high))
-    return Quantity(low, mid, high, currency, weakest((seconds.basis, Basis.DERIVED)), seconds.causes)
+    return Quantity(low, mid, high, currency, weakest((seconds.basis, basis)), seconds.causes)
 
 
 def _why_unknown(placement: Placement) -> str:
@@ -64,7 +66,9 @@ def _why_unknown(placement: Placement) -> str:
 
 
 def _notes(placement: Placement) -> tuple[str, ...]:
-    offer = placement.offer
+    offer, price = placement.offer, placement.price
+    if offer is not None and offer.kind is OfferKind.OWNED and price is not None:
+        return (f"What an hour costs is taken from {price.source}.",)
     if offer is not None and not offer.host_included:
         return ("The price is for the GPU alone; CPU and memory of the host cost extra.",)
     return ()

@@ -18,7 +18,8 @@ class Placement:
     """Where a job could run: so many GPUs of a model, by an offer with its price, or on an attached device.
 
     `usable_memory_bytes` is what a device reports (None: taken from the catalogue with a reserve).
-    Exactly one of `offer_id` (with `offer`) and `device_id` is set; `price_id` is None where no price holds.
+    Exactly one of `offer_id` (with `offer`) and `device_id` is set; `price_id` is None where no price holds. A device
+    that its owner entered the cost of has an owned offer and its price, part of which may be assumed.
     """
 
     gpu: Gpu
@@ -32,6 +33,7 @@ class Placement:
     device_memory_bytes: int | None = None
     gpus_per_node: int | None = None  # None: all GPUs are in one node
     network_bytes_per_s: float | None = None  # of one GPU to other nodes, one way; None: what is usual for its family
+    is_cost_assumed: bool = False  # part of the price is an assumption and no figure of the owner's
 
     @property
     def title(self) -> str:

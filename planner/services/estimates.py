@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from planner.jobs.document import job_from_document, job_kind, job_sentence, job
 from planner.jobs.job import Job
 from planner.offers.offer import OfferKind
 from planner.quantity import Basis, Quantity
+from planner.services.assets import OwnedHour, owned_hours, owned_offer, owned_price
 from planner.services.calibrations import newest_fits
 from planner.services.devices import DeviceView, list_devices
 from planner.services.documents import document
@@ -88,7 +90,7 @@ def make_estimate(session: Session, request: EstimateRequest, now: datetime, cod
     priced = find_prices(session, PriceFilter(), as_of, now, limit=None)
     _check_filters(request, catalogue, priced)
     placements = [
-        *_attached(list_devices(session), catalogue, request),
+        *_attached(list_devices(session), catalogue, request, owned_hours(session)),
         *(_offer_placement(item, catalogue) for item in priced if _passes(item, request)),
     ]
     found = apply_limits(answer(job, placements, fits, goal=request.goal), request.limits())
@@ -165,12 +167,14 @@ def _listed(row: ListedEstimate) -> EstimateSummary:
     )
 
 
-def _attached(devices: list[DeviceView], catalogue: Catalogue, request: EstimateRequest) -> list[Placement]:
+def _attached(
+    devices: list[DeviceView], catalogue: Catalogue, request: EstimateRequest, owned: Mapping[str, OwnedHour]
+) -> list[Placement]:
     """Each attached device alone, and all equal ones of a node together; none where the filters name providers."""
     if request.providers or request.regions or (request.offer_kinds and OfferKind.OWNED not in request.offer_kinds):
         return []
     usable = [d for d in devices if d.state == "ok" and (not request.gpus or d.gpu_key in request.gpus)]
-    alone = [_device_placement(device, catalogue, 1) for device in usable]
+    alone = [_device_placement([device], catalogue, owned) for device in usable]
 
     def kind(device: DeviceView) -> tuple[str, str, str]:
         return device.node_id, device.gpu_key or "", device.name
@@ -179,17 +183,24 @@ def _attached(devices: list[DeviceView], catalogue: Catalogue, request: Estimate
     for _, group in groupby(sorted(usable, key=kind), key=kind):
         equal = list(group)
         if len(equal) > 1:
-            together.append(_device_placement(equal[0], catalogue, len(equal)))
+            together.append(_device_placement(equal, catalogue, owned))
     return alone + together
 
 
-def _device_placement(device: DeviceView, catalogue: Catalogue, count: int) -> Placement:
+def _device_placement(devices: list[DeviceView], catalogue: Catalogue, owned: Mapping[str, OwnedHour]) -> Placement:
+    """Equal devices of a node; with what an hour of them costs, where all of them belong to assets."""
+    device, count = devices[0], len(devices)
+    hours = [owned[each.id] for each in devices if each.id in owned]
+    price = owned_price(hours) if len(hours) == count else None
     return Placement(
         gpu=device_gpu(device, catalogue),
         num_gpus=Decimal(count),
+        offer=None if price is None else owned_offer(device.name, device.gpu_key, count, hours[0].currency),
+        price=price,
         device_id=device.id,
         device_name=device.name if count == 1 else f"{count} × {device.name}",
         device_memory_bytes=device.memory_bytes,
+        is_cost_assumed=price is not None and any(hour.is_assumed for hour in hours),
     )
 
 
