@@ -1,1 +1,0 @@
-"""Facts about machines that price lists name without saying what is in them."""
