@@ -35,6 +35,7 @@ from planner.services.calibrations import (
     request_run,
 )
 from planner.services.devices import DeviceView, get_device, record_discovery
+from planner.store import leases
 from planner.store.engine import Engine, Session, session_factory
 from planner.store.tables import DeviceRow, FitRow, RunRow, RunTransitionRow, SampleRow, TelemetryRow
 from tests.builders import NOW, discovery, seen_cpu, seen_device, seen_node
@@ -409,6 +410,18 @@ def test_what_a_zombie_measured_is_not_taken_after_its_run_was_given_up(session:
     assert not finished(session, zombie)
     assert states(session, zombie.run_id)[-1] is RunState.LOST
     assert counts(session)["samples"] == 0
+
+
+def test_what_a_zombie_measured_is_not_taken_while_its_run_still_looks_alive(session: Session, gpu: DeviceView) -> None:
+    """The device moved to another node, whose worker claimed it before anybody gave the old run up."""
+    zombie = running(session, gpu, term=ENDED)
+    assert leases.claim(session, zombie.lease.name, "worker-2", "boot-9", TERM) is not None
+    assert not begin_run(session, zombie, LATER)
+    assert not finished(session, zombie)
+    assert get_run(session, zombie.run_id).state is RunState.RUNNING
+    assert mark_lost(session, LATER, "worker-2") == [zombie.run_id]
+    assert held_until(session, gpu.id) is not None, "the lease of the living is left alone"
+    assert counts(session) == {"samples": 0, "telemetry": 0, "fits": 0}
 
 
 def test_a_late_but_unchallenged_result_is_taken(session: Session, gpu: DeviceView) -> None:

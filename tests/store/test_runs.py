@@ -76,7 +76,8 @@ def test_samples_and_failures_read_back_equal_in_the_order_of_the_suite(engine: 
     sessions = session_factory(engine)
     with sessions.begin() as session:
         claim = running(session, known_devices(session)[0])
-        store.add_samples(session, claim.run_id, 1, outcomes, NOW)
+        for position, outcome in outcomes.items():
+            store.add_samples(session, claim.run_id, 1, {position: outcome}, NOW)
     with sessions() as session:
         found = store.samples_of(session, [claim.run_id])
     assert [(item.position, item.outcome) for item in found] == sorted(outcomes.items(), key=lambda item: item[0])
