@@ -110,6 +110,23 @@ def test_the_first_estimate_is_read_over_http_and_ctrl_c_ends_everything(
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_sigterm_ends_it_too_where_a_background_shell_left_sigint_ignored(
+    first: subprocess.CompletedProcess[str], environment: dict[str, str]
+) -> None:
+    command = f"trap '' INT; exec '{sys.executable}' -m planner run --no-browser"
+    service = subprocess.Popen(
+        ["sh", "-c", command], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        get_json(environment, "/api/v1/devices")
+        service.terminate()
+        assert service.wait(30) == 0
+    finally:
+        if service.poll() is None:
+            os.killpg(service.pid, signal.SIGKILL)
+            service.wait()
+
+
 def test_a_taken_port_is_said_before_anything_starts(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -121,7 +121,7 @@ def serve_until_stopped(edge: Edge, no_browser: bool) -> int:
     settings = edge.settings
     address = f"http://{settings.host}:{settings.port}/"
     parts = {name: subprocess.Popen([sys.executable, "-m", "planner", name]) for name in ("serve", "worker")}
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _end)
     try:
         _wait_until_open(settings, parts["serve"])
         edge.console.print(f"\nOpen [bold]{address}[/bold]  (Ctrl-C ends it)")
@@ -138,6 +138,11 @@ def serve_until_stopped(edge: Edge, no_browser: bool) -> int:
         return 0
     finally:
         _stop(parts)
+
+
+def _end(*_: object) -> None:
+    """SIGTERM ends the service as Ctrl-C does, also where a shell started it in the background with SIGINT ignored."""
+    raise KeyboardInterrupt
 
 
 def _wait_until_open(settings: Settings, server: subprocess.Popen[bytes]) -> None:
