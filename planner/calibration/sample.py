@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from planner.hardware.gpu import Dtype
 
@@ -20,6 +21,60 @@ class Operation(StrEnum):
     TRAIN_STEP = "train_step"
     PREFILL = "prefill"
     DECODE = "decode"
+    GRAPH_DECODE = "graph_decode"  # decode replayed from a captured graph, as serving engines do
+    ATTENTION = "attention"
+    TRIAD = "triad"  # memory bandwidth with two reads to a write
+    ELEMENTWISE = "elementwise"
+    NORM = "norm"
+    LAUNCH = "launch"  # the host's time per kernel
+    HOST_COPY = "host_copy"  # between host and device
+    MOE_STEP = "moe_step"
+    RECOMPUTE_STEP = "recompute_step"
+    ENCODER_STEP = "encoder_step"
+    VIT_STEP = "vit_step"
+    CNN_STEP = "cnn_step"
+    VIT_FORWARD = "vit_forward"
+    CNN_FORWARD = "cnn_forward"
+    SERVE = "serve"  # a small served load, with latency percentiles
+    FEED = "feed"  # how fast the host makes batches ready
+    ALL_REDUCE = "all_reduce"
+    ALL_GATHER = "all_gather"
+    ALL_TO_ALL = "all_to_all"
+    POINT_TO_POINT = "point_to_point"
+    SENTINEL = "sentinel"  # the same product at the start, middle and end of a run: what drifts is the device
+
+
+COLLECTIVES = frozenset({Operation.ALL_REDUCE, Operation.ALL_GATHER, Operation.ALL_TO_ALL, Operation.POINT_TO_POINT})
+WORDS: Mapping[Operation, str] = MappingProxyType(
+    {
+        Operation.MATMUL: "matrix products",
+        Operation.COPY: "memory bandwidth",
+        Operation.TRAIN_STEP: "a training step",
+        Operation.PREFILL: "reading prompts (prefill)",
+        Operation.DECODE: "writing answers (decode)",
+        Operation.GRAPH_DECODE: "writing answers from a captured graph",
+        Operation.ATTENTION: "attention",
+        Operation.TRIAD: "memory bandwidth with two reads to a write",
+        Operation.ELEMENTWISE: "element-wise work",
+        Operation.NORM: "normalisation",
+        Operation.LAUNCH: "the time to start a kernel",
+        Operation.HOST_COPY: "copies between host and device",
+        Operation.MOE_STEP: "a training step of a mixture of experts",
+        Operation.RECOMPUTE_STEP: "a training step that computes activations again",
+        Operation.ENCODER_STEP: "a training step of an encoder",
+        Operation.VIT_STEP: "a training step of a vision transformer",
+        Operation.CNN_STEP: "a training step of a convolutional network",
+        Operation.VIT_FORWARD: "pictures through a vision transformer",
+        Operation.CNN_FORWARD: "pictures through a convolutional network",
+        Operation.SERVE: "a small served load",
+        Operation.FEED: "making batches ready on the host",
+        Operation.ALL_REDUCE: "sums over devices (all-reduce)",
+        Operation.ALL_GATHER: "gathering over devices (all-gather)",
+        Operation.ALL_TO_ALL: "exchange between all devices (all-to-all)",
+        Operation.POINT_TO_POINT: "sending from one device to another",
+        Operation.SENTINEL: "the same product again, to see drift",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

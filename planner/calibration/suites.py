@@ -6,11 +6,11 @@ A suite's version is raised when its list changes; a bench's version when the wa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
-from planner.calibration.sample import Bench, Operation
+from planner.calibration.sample import COLLECTIVES, Bench, Operation
 from planner.calibration.theory import bench_theory
 from planner.errors import NotFound
 from planner.hardware.gpu import Dtype
@@ -19,13 +19,15 @@ from planner.units import GB
 
 BENCH_VERSION = 1
 STARTUP_SECONDS = 4.0  # child start, torch import, first contact with the device
+COLLECTIVE_BYTES = (65_536, 1_048_576, 16_777_216, 268_435_456)
+COLLECTIVE_SECONDS = 15.0  # mostly the start of the other ranks
 MIN_COPY_SOURCES = 8  # a copy source is at most this part of the memory (two buffers are live at a time)
 
 # Number formats that torch computes in on each backend, most wanted first. On the CPU torch computes bf16 whether or
 # not the processor has instructions for it, so the catalogue does not narrow that list.
 _DTYPES: Mapping[Backend, tuple[Dtype, ...]] = MappingProxyType(
     {
-        Backend.CUDA: (Dtype.BF16, Dtype.FP16, Dtype.TF32, Dtype.FP32, Dtype.FP8),
+        Backend.CUDA: (Dtype.BF16, Dtype.FP16, Dtype.TF32, Dtype.FP32, Dtype.FP8, Dtype.INT8),
         Backend.CPU: (Dtype.BF16, Dtype.FP32),
         Backend.XPU: (Dtype.BF16, Dtype.FP16, Dtype.FP32),
         Backend.MPS: (Dtype.FP16, Dtype.FP32),
@@ -38,6 +40,7 @@ class _Depth(StrEnum):
 
     SMOKE = "smoke"
     QUICK = "quick"
+    STANDARD = "standard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,15 @@ LARGE_SHAPE = Shape(layers=8, hidden=4096, heads=32, kv_heads=8, ffn=14336, voca
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A named list of benches with a hard stop."""
+    """A named list of benches with a hard stop; `operations` and `formats` narrow it where they hold any."""
 
     name: str
     version: int
     title: str
     time_limit_seconds: float
     depth: _Depth
+    operations: frozenset[Operation] = frozenset()
+    formats: frozenset[Dtype] = frozenset()
 
     def benches_for(
         self, backend: Backend, memory_bytes: int | None, dtypes: Collection[Dtype] | None = None
@@ -91,11 +96,19 @@ class Suite:
         takes all that torch computes in there, and a format that turns out to be missing becomes a stored failure.
         """
         chosen = _dtypes_for(backend, dtypes)
-        make = _smoke if self.depth is _Depth.SMOKE else _quick
         benches: dict[str, Bench] = {}
-        for bench in make(backend, memory_bytes, chosen):
-            benches.setdefault(bench.key, bench)
-        return tuple(benches.values())
+        for bench in _MAKERS[self.depth](backend, memory_bytes, chosen):
+            if self._wants(bench):
+                benches.setdefault(bench.key, bench)
+        listed = list(benches.values())
+        if self.depth is not _Depth.SMOKE and listed:
+            for number, place in enumerate((0, len(listed) // 2 + 1, len(listed) + 2), start=1):
+                listed.insert(place, _sentinel(backend, chosen, number))
+        return tuple(listed)
+
+    def _wants(self, bench: Bench) -> bool:
+        is_chosen = not self.operations or bench.operation in self.operations
+        return is_chosen and (not self.formats or bench.dtype in self.formats)
 
     def expected_seconds(
         self, backend: Backend, memory_bytes: int | None, dtypes: Collection[Dtype] | None = None
@@ -114,18 +127,67 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
         suite.name: suite
         for suite in (
             Suite("smoke", 1, "A few seconds: proves that measuring works here", 60.0, _Depth.SMOKE),
-            Suite("quick", 1, "A minute or two: enough for estimates from this device", 300.0, _Depth.QUICK),
+            Suite("quick", 2, "A minute or two: enough for estimates from this device", 300.0, _Depth.QUICK),
+            Suite("standard", 1, "A few minutes: every kind of work, training and inference", 1200.0, _Depth.STANDARD),
         )
     }
 )
+CUSTOM = "custom:"
+CUSTOM_VERSION = 1
 
 
 def get_suite(name: str) -> Suite:
-    """The suite of that name. Raises NotFound naming those there are."""
+    """The suite of that name, "custom:matmul+attention/bf16" among them. Raises NotFound naming those there are."""
+    if name.startswith(CUSTOM):
+        return _custom_of(name)
     try:
         return SUITES[name]
     except KeyError:
         raise NotFound(f"there is no suite {name!r}; there are: {', '.join(SUITES)}") from None
+
+
+def custom_suite(operations: Collection[Operation], formats: Collection[Dtype] = ()) -> Suite:
+    """The part of the standard suite that measures these operations, in these formats or in all; its name says it.
+
+    Raises ValueError without any operation: a suite of everything has a name already.
+    """
+    if not operations:
+        raise ValueError("a custom suite needs an operation")
+    name = CUSTOM + "+".join(sorted(operation.value for operation in operations))
+    if formats:
+        name += "/" + "+".join(sorted(dtype.value for dtype in formats))
+    return Suite(
+        name,
+        CUSTOM_VERSION,
+        "What you chose of the standard suite",
+        SUITES["standard"].time_limit_seconds,
+        _Depth.STANDARD,
+        frozenset(operations),
+        frozenset(formats),
+    )
+
+
+def _custom_of(name: str) -> Suite:
+    operations, _, formats = name.removeprefix(CUSTOM).partition("/")
+    try:
+        return custom_suite(
+            [Operation(part) for part in operations.split("+")], [Dtype(part) for part in formats.split("+") if part]
+        )
+    except ValueError as error:
+        raise NotFound(f"there is no suite {name!r}: {error}; operations: {', '.join(Operation)}") from None
+
+
+def collective_benches(backend: Backend, num_devices: int) -> tuple[Bench, ...]:
+    """What several devices of one node tell each other, by size: nothing for a single one."""
+    if num_devices < 2:
+        return ()
+    benches = []
+    for operation in sorted(COLLECTIVES):
+        for num_bytes in COLLECTIVE_BYTES:
+            ranks = 2 if operation is Operation.POINT_TO_POINT else num_devices
+            bench = _bench(backend, operation, Dtype.BF16, {"ranks": ranks, "num_bytes": num_bytes})
+            benches.append(replace(bench, expected_seconds=COLLECTIVE_SECONDS))
+    return tuple(benches)
 
 
 def _dtypes_for(backend: Backend, dtypes: Collection[Dtype] | None) -> tuple[Dtype, ...]:
@@ -152,13 +214,112 @@ def _quick(backend: Backend, memory_bytes: int | None, dtypes: tuple[Dtype, ...]
     for num_bytes in plan.copies:
         yield _bench(backend, Operation.COPY, Dtype.FP32, {"num_bytes": _copy_bytes(num_bytes, memory_bytes)})
     whole = _transformer_dtypes(backend, dtypes)
-    for dtype in dtypes:  # one format after the other, so that a run cut short still has the most wanted one whole
+    # One format after the other, so that a run cut short still has the most wanted one whole.
+    for dtype in (dtype for dtype in dtypes if dtype is not Dtype.INT8):
         for m, n, k in plan.matmuls:
             if dtype is Dtype.FP8 and m % 16:
                 continue  # the fp8 kernels take rows by 16
             yield _bench(backend, Operation.MATMUL, dtype, {"m": m, "n": n, "k": k})
         if dtype in whole:
             yield from _transformer_benches(backend, plan, dtype)
+
+    yield from _quick_parts(backend, plan, _work_dtype(dtypes))
+
+
+def _quick_parts(backend: Backend, plan: _Plan, work: Dtype) -> Iterator[Bench]:
+    """What is between the products and the whole passes, once each."""
+    shape = plan.shape
+    yield _bench(backend, Operation.LAUNCH, Dtype.FP32, {"kernels": 100, "graph": 0})
+    rows = {"rows": plan.rows, "columns": shape.hidden}
+    yield _bench(backend, Operation.NORM, work, rows)
+    yield _bench(backend, Operation.ELEMENTWISE, work, {"rows": plan.rows, "columns": shape.ffn})
+    heads = {"heads": shape.heads, "kv_heads": shape.kv_heads, "head_width": shape.hidden // shape.heads}
+    length = plan.train_steps[0][0]
+    square = {"batch": 1, "queries": length, "keys": length, "causal": 1}
+    training = Dtype.FP32 if work is Dtype.FP16 else work
+    yield _bench(backend, Operation.ATTENTION, training, heads | square | {"backward": 1})
+    context, batch = plan.decodes[-1]
+    one = {"batch": batch, "queries": 1, "keys": context, "causal": 1, "backward": 0}
+    yield _bench(backend, Operation.ATTENTION, work, heads | one)
+
+
+def _standard(backend: Backend, memory_bytes: int | None, dtypes: tuple[Dtype, ...]) -> Iterator[Bench]:
+    """All of quick, and every other kind of work there is a bench for."""
+    yield from _quick(backend, memory_bytes, dtypes)
+    plan = _CPU_PLAN if backend is Backend.CPU else _gpu_plan(backend, memory_bytes)
+    work = _work_dtype(dtypes)
+    if backend is Backend.CUDA and Dtype.INT8 in dtypes:
+        for m, n, k in plan.matmuls:
+            if m > 16:  # the int8 kernels take more than 16 rows
+                yield _bench(backend, Operation.MATMUL, Dtype.INT8, {"m": m, "n": n, "k": k})
+    for num_bytes in plan.copies:
+        inside = {"num_bytes": _copy_bytes(num_bytes * 2 // 3 // 64 * 64, memory_bytes)}
+        yield _bench(backend, Operation.TRIAD, Dtype.FP32, inside)
+    for rows in (plan.rows // 16, plan.rows * 4):
+        yield _bench(backend, Operation.NORM, work, {"rows": rows, "columns": plan.shape.hidden})
+        yield _bench(backend, Operation.ELEMENTWISE, work, {"rows": rows, "columns": plan.shape.ffn})
+    yield from _attentions(backend, plan, work)
+    yield from _trainings(backend, plan, Dtype.FP32 if work is Dtype.FP16 else work)
+    yield from _inferences(backend, plan, work)
+    for workers in (1, 2, 8) if backend is not Backend.CPU else (1, 2):
+        yield _bench(backend, Operation.FEED, Dtype.FP32, {"batch": 32, "image": 224, "workers": workers})
+    if backend in (Backend.CUDA, Backend.XPU):
+        yield from _links(backend)
+
+
+def _attentions(backend: Backend, plan: _Plan, work: Dtype) -> Iterator[Bench]:
+    """Several lengths and head widths, forward and in training, and one query on a long context."""
+    training = Dtype.FP32 if work is Dtype.FP16 else work
+    for width in (64, 128):
+        heads = {"heads": plan.shape.hidden // width, "kv_heads": plan.shape.hidden // width, "head_width": width}
+        for length in plan.lengths:
+            square = {"batch": 1, "queries": length, "keys": length, "causal": 1}
+            yield _bench(backend, Operation.ATTENTION, work, heads | square | {"backward": 0})
+            yield _bench(backend, Operation.ATTENTION, training, heads | square | {"backward": 1})
+            one = {"batch": 8, "queries": 1, "keys": length, "causal": 1, "backward": 0}
+            yield _bench(backend, Operation.ATTENTION, work, heads | one)
+
+
+def _trainings(backend: Backend, plan: _Plan, training: Dtype) -> Iterator[Bench]:
+    """A step of each other kind of network, on the shapes of the plan's training step."""
+    shape = plan.shape.parameters
+    sequence, micro_batch = plan.train_steps[0]
+    step = {"sequence": sequence, "micro_batch": micro_batch}
+    experts = {"experts": 4, "experts_per_token": 2, "ffn": plan.shape.ffn // 4}
+    yield _bench(backend, Operation.MOE_STEP, training, shape | step | experts)
+    yield _bench(backend, Operation.RECOMPUTE_STEP, training, shape | step)
+    encoder = {"kv_heads": plan.shape.heads, "gated": 0}
+    yield _bench(backend, Operation.ENCODER_STEP, training, shape | step | encoder)
+    yield _bench(backend, Operation.VIT_STEP, training, plan.pictures.vit | {"batch": plan.pictures.train_batch})
+    yield _bench(backend, Operation.CNN_STEP, training, plan.pictures.cnn | {"batch": plan.pictures.train_batch})
+
+
+def _inferences(backend: Backend, plan: _Plan, work: Dtype) -> Iterator[Bench]:
+    """Pictures one by one and many at a time, a served load, and decode from a captured graph where there are such."""
+    for batch in (1, plan.pictures.forward_batch):
+        yield _bench(backend, Operation.VIT_FORWARD, work, plan.pictures.vit | {"batch": batch})
+        yield _bench(backend, Operation.CNN_FORWARD, work, plan.pictures.cnn | {"batch": batch})
+    load = {"requests": 2 * plan.slots, "slots": plan.slots, "prompt": plan.prompt, "answer": plan.answer}
+    yield _bench(backend, Operation.SERVE, work, plan.shape.parameters | load)
+    if backend is Backend.CUDA:
+        for context, batch in plan.decodes:
+            inside = plan.shape.parameters | {"context": context, "batch": batch}
+            yield _bench(backend, Operation.GRAPH_DECODE, work, inside)
+        yield _bench(backend, Operation.LAUNCH, Dtype.FP32, {"kernels": 100, "graph": 1})
+
+
+def _links(backend: Backend) -> Iterator[Bench]:
+    for num_bytes in (65_536, 4_194_304, 268_435_456):
+        for pinned in (1, 0):
+            for to_device in (1, 0):
+                inside = {"num_bytes": num_bytes, "pinned": pinned, "to_device": to_device}
+                yield _bench(backend, Operation.HOST_COPY, Dtype.FP32, inside)
+
+
+def _sentinel(backend: Backend, dtypes: tuple[Dtype, ...], place: int) -> Bench:
+    size = 512 if backend is Backend.CPU else 4096
+    inside = {"m": size, "n": size, "k": size, "place": place}
+    return _bench(backend, Operation.SENTINEL, _work_dtype(dtypes), inside)
 
 
 def _transformer_benches(backend: Backend, plan: _Plan, dtype: Dtype) -> Iterator[Bench]:
@@ -187,8 +348,33 @@ def _transformer_dtypes(backend: Backend, dtypes: tuple[Dtype, ...]) -> tuple[Dt
 
 
 @dataclass(frozen=True, slots=True)
+class _Pictures:
+    """The networks for pictures and how many pictures go through at once."""
+
+    vit: dict[str, int]
+    cnn: dict[str, int]
+    train_batch: int
+    forward_batch: int
+
+
+_VIT = {"kv_heads": 12, "heads": 12, "gated": 0, "vocab": 1000, "patch": 16, "image": 224}
+_CPU_PICTURES = _Pictures(
+    vit=_VIT | {"layers": 4, "hidden": 384, "ffn": 1536},
+    cnn={"width": 16, "image": 128, "blocks": 2, "classes": 100},
+    train_batch=4,
+    forward_batch=8,
+)
+_GPU_PICTURES = _Pictures(
+    vit=_VIT | {"layers": 12, "hidden": 768, "ffn": 3072},  # ViT-B/16
+    cnn={"width": 64, "image": 224, "blocks": 2, "classes": 1000},  # ResNet-18
+    train_batch=32,
+    forward_batch=64,
+)
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
-    """What the quick suite measures on one kind of device."""
+    """What a suite measures on one kind of device."""
 
     shape: Shape
     matmuls: tuple[tuple[int, int, int], ...]  # m, n, k: from one row against many weights to large squares
@@ -196,6 +382,12 @@ class _Plan:
     train_steps: tuple[tuple[int, int], ...]  # sequence, micro-batch
     prefills: tuple[tuple[int, int], ...]  # sequence, batch
     decodes: tuple[tuple[int, int], ...]  # context, batch
+    rows: int  # of element-wise work and norms
+    lengths: tuple[int, ...]  # of attention
+    pictures: _Pictures
+    slots: int  # of the served load, and the tokens of its prompts and answers
+    prompt: int
+    answer: int
 
 
 _CPU_PLAN = _Plan(
@@ -217,6 +409,12 @@ _CPU_PLAN = _Plan(
     train_steps=((128, 1), (256, 2)),
     prefills=((64, 1), (256, 1), (512, 2)),
     decodes=((128, 1), (512, 1), (128, 8), (1024, 8)),
+    rows=1024,
+    lengths=(256, 1024),
+    pictures=_CPU_PICTURES,
+    slots=4,
+    prompt=32,
+    answer=8,
 )
 
 
@@ -251,6 +449,12 @@ def _gpu_plan(backend: Backend, memory_bytes: int | None) -> _Plan:
         train_steps=train_steps,
         prefills=((256, 1), (1024, 1), (2048, 4)),
         decodes=((256, 1), (2048, 1), (256, 16), (2048, 16), (1024, 64)),
+        rows=8192,
+        lengths=(512, 2048, 8192),
+        pictures=_GPU_PICTURES,
+        slots=8,
+        prompt=512,
+        answer=32,
     )
 
 
@@ -261,6 +465,8 @@ def _copy_bytes(num_bytes: int, memory_bytes: int | None) -> int:
     return min(num_bytes, memory_bytes // MIN_COPY_SOURCES // 4096 * 4096)
 
 
+_MAKERS = {_Depth.SMOKE: _smoke, _Depth.QUICK: _quick, _Depth.STANDARD: _standard}
+
 # What a typical device of each backend reaches (FLOP/s in 16-bit, bytes/s), for the plan shown before the start only:
 # two cores of a server CPU, and a data-centre card of the middle. Assumed; no estimate ever uses them.
 _TYPICAL_FLOPS: Mapping[Backend, float] = MappingProxyType(
@@ -270,6 +476,7 @@ _TYPICAL_BANDWIDTH: Mapping[Backend, float] = MappingProxyType(
     {Backend.CPU: 1.2e10, Backend.CUDA: 1.0e12, Backend.XPU: 5e11, Backend.MPS: 1e11}
 )
 _SETTLE_SECONDS = 0.5  # warm-up and repeats of a bench whose single execution is short
+_SETUP_SECONDS = 0.2  # making the data and checking a small case
 _NUM_EXECUTIONS = 8  # executions of a bench whose single execution is long: warm-up and repeats
 
 
@@ -278,5 +485,5 @@ def _bench(backend: Backend, operation: Operation, dtype: Dtype, parameters: dic
     theory = bench_theory(bench)
     slower = 8.0 if dtype is Dtype.FP32 and backend is not Backend.CPU else 1.0
     once = max(theory.flops * slower / _TYPICAL_FLOPS[backend], theory.num_bytes / _TYPICAL_BANDWIDTH[backend])
-    seconds = max(_SETTLE_SECONDS, _NUM_EXECUTIONS * once)
+    seconds = _SETUP_SECONDS + max(_SETTLE_SECONDS, _NUM_EXECUTIONS * once)
     return Bench(operation, BENCH_VERSION, dtype, parameters, round(seconds, 3))

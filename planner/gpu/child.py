@@ -16,10 +16,10 @@ from typing import Any, TextIO
 
 import torch
 
-from planner.calibration.sample import Bench, Operation, Sample, sample_to_document
+from planner.calibration.sample import COLLECTIVES, Bench, Operation, Sample, sample_to_document
 from planner.calibration.theory import bench_theory
 from planner.gpu import cpu
-from planner.gpu.benches import copy, matmul, serve, train
+from planner.gpu.benches import attention, collective, copy, feed, launch, matmul, memory, serve, served, train, vision
 from planner.gpu.benches.accelerator import Accelerator, InvalidResult, Unsupported
 from planner.gpu.benches.prepared import Prepared, require_finite
 from planner.gpu.benches.timing import time_calls
@@ -32,6 +32,24 @@ BENCHES: Mapping[Operation, Callable[[Bench, Accelerator], Prepared]] = {
     Operation.TRAIN_STEP: train.prepare,
     Operation.PREFILL: serve.prepare_prefill,
     Operation.DECODE: serve.prepare_decode,
+    Operation.GRAPH_DECODE: serve.prepare_graph_decode,
+    Operation.ATTENTION: attention.prepare,
+    Operation.TRIAD: memory.prepare_triad,
+    Operation.ELEMENTWISE: memory.prepare_elementwise,
+    Operation.NORM: memory.prepare_norm,
+    Operation.LAUNCH: launch.prepare,
+    Operation.HOST_COPY: memory.prepare_host_copy,
+    Operation.MOE_STEP: train.prepare_moe,
+    Operation.RECOMPUTE_STEP: train.prepare_recompute,
+    Operation.ENCODER_STEP: train.prepare_encoder,
+    Operation.VIT_STEP: vision.prepare_step,
+    Operation.CNN_STEP: vision.prepare_step,
+    Operation.VIT_FORWARD: vision.prepare_forward,
+    Operation.CNN_FORWARD: vision.prepare_forward,
+    Operation.SERVE: served.prepare,
+    Operation.FEED: feed.prepare,
+    **dict.fromkeys(COLLECTIVES, collective.prepare),
+    Operation.SENTINEL: matmul.prepare,
 }
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 

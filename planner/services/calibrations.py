@@ -17,7 +17,7 @@ from ulid import ULID
 from planner import units
 from planner.calibration.fit import FIT_FORM, Fit, fit_samples
 from planner.calibration.run_states import RunState
-from planner.calibration.sample import Bench, BenchFailure, Operation, Sample
+from planner.calibration.sample import WORDS, Bench, BenchFailure, Operation, Sample
 from planner.calibration.suites import SUITES, Suite, get_suite, total_expected_seconds
 from planner.errors import Conflict, InvalidInput, NotFound
 from planner.hardware.catalogue import load_catalogue, unlisted_gpu
@@ -31,13 +31,6 @@ from planner.store.engine import Session
 from planner.store.tables import DeviceRow, RunRow
 
 WATTS = "power_watts"  # mean power while the bench ran, among the details of its sample
-WORDS = {
-    Operation.MATMUL: "matrix products",
-    Operation.COPY: "memory bandwidth",
-    Operation.TRAIN_STEP: "a training step",
-    Operation.PREFILL: "reading prompts (prefill)",
-    Operation.DECODE: "writing answers (decode)",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from planner.calibration.sample import Operation
-from planner.calibration.suites import SUITES, Suite, get_suite, total_expected_seconds
+from planner.calibration.sample import COLLECTIVES, Operation
+from planner.calibration.suites import (
+    SUITES,
+    Suite,
+    collective_benches,
+    custom_suite,
+    get_suite,
+    total_expected_seconds,
+)
 from planner.errors import NotFound
 from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
 
 H100 = {Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16, Dtype.FP8, Dtype.INT8}
+ESTIMATED = {Operation.MATMUL, Operation.COPY, Operation.TRAIN_STEP, Operation.PREFILL, Operation.DECODE}
 MEMORIES = [None, 2_000_000_000, 24_000_000_000, 80_000_000_000]
 
 
@@ -22,7 +30,7 @@ def test_every_suite_measures_every_operation_once_per_key_within_its_limit(
 ) -> None:
     benches = suite.benches_for(backend, memory_bytes)
     assert len({bench.key for bench in benches}) == len(benches)
-    assert {bench.operation for bench in benches} == set(Operation)
+    assert {bench.operation for bench in benches} >= ESTIMATED
     assert all(bench.expected_seconds > 0 for bench in benches)
     assert total_expected_seconds(benches) < suite.time_limit_seconds / 2
     assert suite.benches_for(backend, memory_bytes) == benches, "the same list every time"
@@ -46,6 +54,8 @@ def test_a_gpu_is_measured_in_the_formats_that_it_has() -> None:
     t4 = quick.benches_for(Backend.CUDA, 16_000_000_000, {Dtype.FP16, Dtype.FP32})
     assert {bench.dtype for bench in t4} == {Dtype.FP16, Dtype.FP32}
     assert {bench.dtype for bench in t4 if bench.operation is Operation.TRAIN_STEP} == {Dtype.FP32}
+    standard = get_suite("standard").benches_for(Backend.CUDA, 80_000_000_000, H100)
+    assert Dtype.INT8 in {bench.dtype for bench in standard if bench.operation is Operation.MATMUL}
 
 
 def test_a_cpu_is_measured_in_bf16_whatever_the_catalogue_says() -> None:
@@ -72,3 +82,49 @@ def test_copies_never_crowd_the_memory() -> None:
 def test_an_unknown_suite_is_not_found_and_the_known_ones_are_named() -> None:
     with pytest.raises(NotFound, match="smoke, quick"):
         get_suite("thorough")
+
+
+def test_standard_holds_quick_and_every_kind_of_work_of_one_device_within_ten_minutes() -> None:
+    quick, standard = get_suite("quick"), get_suite("standard")
+    for backend, memory_bytes in ((Backend.CPU, 16_000_000_000), (Backend.CUDA, 80_000_000_000)):
+        listed = standard.benches_for(backend, memory_bytes)
+        assert {bench.key for bench in quick.benches_for(backend, memory_bytes)} <= {bench.key for bench in listed}
+        assert standard.expected_seconds(backend, memory_bytes) < 600
+    on_gpu = {bench.operation for bench in standard.benches_for(Backend.CUDA, 80_000_000_000)}
+    assert on_gpu == set(Operation) - COLLECTIVES
+    on_cpu = {bench.operation for bench in standard.benches_for(Backend.CPU, 16_000_000_000)}
+    assert set(Operation) - COLLECTIVES - on_cpu == {Operation.HOST_COPY, Operation.GRAPH_DECODE}
+
+
+@pytest.mark.parametrize("name", ["quick", "standard"])
+def test_the_same_product_stands_at_the_start_in_the_middle_and_at_the_end(name: str) -> None:
+    benches = get_suite(name).benches_for(Backend.CUDA, 80_000_000_000)
+    places = [place for place, bench in enumerate(benches) if bench.operation is Operation.SENTINEL]
+    assert (places[0], places[2]) == (0, len(benches) - 1)
+    assert len(benches) * 0.4 < places[1] < len(benches) * 0.6
+    assert [benches[place].parameters["place"] for place in places] == [1, 2, 3]
+
+
+def test_a_custom_suite_is_a_part_of_the_standard_one_and_its_name_tells_it_all() -> None:
+    suite = custom_suite([Operation.MATMUL, Operation.ATTENTION], [Dtype.BF16])
+    assert suite.name == "custom:attention+matmul/bf16"
+    assert get_suite(suite.name) == suite
+    benches = suite.benches_for(Backend.CPU, 16_000_000_000)
+    kinds = {(bench.operation, bench.dtype) for bench in benches if bench.operation is not Operation.SENTINEL}
+    assert kinds == {(Operation.MATMUL, Dtype.BF16), (Operation.ATTENTION, Dtype.BF16)}
+    with pytest.raises(NotFound, match="operations: matmul"):
+        get_suite("custom:juggling")
+    with pytest.raises(ValueError, match="needs an operation"):
+        custom_suite([])
+
+
+def test_a_custom_suite_of_what_a_device_cannot_do_is_empty() -> None:
+    assert custom_suite([Operation.HOST_COPY]).benches_for(Backend.CPU, None) == ()
+
+
+def test_collectives_are_measured_between_all_devices_and_not_on_a_single_one() -> None:
+    assert collective_benches(Backend.CUDA, 1) == ()
+    benches = collective_benches(Backend.CUDA, 4)
+    assert {bench.operation for bench in benches} == COLLECTIVES
+    assert {bench.parameters["ranks"] for bench in benches if bench.operation is Operation.POINT_TO_POINT} == {2}
+    assert len({bench.key for bench in benches}) == len(benches)

@@ -15,7 +15,7 @@ from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
 
 # Largest relative error (Frobenius) allowed against float64 at k = 128: a few units of the format's rounding.
-TOLERANCES = {Dtype.FP32: 1e-5, Dtype.TF32: 3e-3, Dtype.FP16: 3e-3, Dtype.BF16: 2e-2, Dtype.FP8: 1e-1}
+TOLERANCES = {Dtype.FP32: 1e-5, Dtype.TF32: 3e-3, Dtype.FP16: 3e-3, Dtype.BF16: 2e-2, Dtype.FP8: 1e-1, Dtype.INT8: 1e-9}
 CHECKED_SHAPE = (64, 96, 128)  # m, n, k of the comparison with float64
 
 
@@ -54,6 +54,8 @@ def _multiplication(
     """A call that multiplies fresh random matrices, with the two."""
     if dtype is Dtype.FP8:
         return _fp8_multiplication(m, n, k, accelerator)
+    if dtype is Dtype.INT8:
+        return _int8_multiplication(m, n, k, accelerator)
     if dtype not in TORCH_DTYPES or (dtype is Dtype.TF32 and accelerator.backend is not Backend.CUDA):
         raise Unsupported(f"torch {torch.__version__} multiplies no {dtype} on {accelerator.backend}")
     kind = TORCH_DTYPES[dtype]
@@ -75,3 +77,18 @@ def _fp8_multiplication(
         return torch._scaled_mm(left, right.t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16)
 
     return call, left, right
+
+
+def _int8_multiplication(
+    m: int, n: int, k: int, accelerator: Accelerator
+) -> tuple[Callable[[], Tensor], Tensor, Tensor]:
+    """Whole numbers multiplied and summed in 32 bits: exact, so the comparison leaves no room."""
+    if accelerator.backend is not Backend.CUDA:
+        raise Unsupported(f"torch {torch.__version__} multiplies no int8 on {accelerator.backend} at full speed")
+
+    def whole(*shape: int) -> Tensor:
+        return torch.randint(-127, 128, shape, device=accelerator.device, dtype=torch.int8, generator=random)
+
+    random = accelerator.generator
+    left, right = whole(m, k), whole(n, k)
+    return lambda: torch._int_mm(left, right.t()), left, right

@@ -41,6 +41,17 @@ def prepare_decode(bench: Bench, accelerator: Accelerator) -> Prepared:
     return Prepared(calls, serving(bench.dtype), details)
 
 
+def prepare_graph_decode(bench: Bench, accelerator: Accelerator) -> Prepared:
+    """The decode step started as one captured graph, as engines do; its answer is that of the plain step."""
+    plain = prepare_decode(bench, accelerator)
+    with plain.around:
+        reference = plain.calls[0]().double().cpu()
+        calls = [accelerator.captured(call) for call in plain.calls]
+        tolerance = 5 * matmul.TOLERANCES[bench.dtype]
+        require_close(calls[0](), reference, tolerance, f"a captured {bench.dtype} decode step")
+    return Prepared(calls, serving(bench.dtype), plain.details)
+
+
 def check(dtype: Dtype, accelerator: Accelerator) -> None:
     """Compare a small prompt and the token after it, through the cache, with float64 on the host without one."""
     host = random_transformer(CHECKED_SHAPE, torch.device("cpu"), torch.float64, torch.Generator().manual_seed(1))

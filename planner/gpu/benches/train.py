@@ -6,6 +6,7 @@ Weights, gradients and optimizer state are fp32; in bf16 the products run under 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -26,12 +27,32 @@ CHECKED_TOKENS = (2, 16)  # batch, sequence
 
 def prepare(bench: Bench, accelerator: Accelerator) -> Prepared:
     """Training steps on bench.parameters micro_batch sequences of `sequence` tokens, new random tokens in turn."""
+    return _prepare(bench, accelerator, CHECKED_SHAPE)
+
+
+def prepare_moe(bench: Bench, accelerator: Accelerator) -> Prepared:
+    """The same with a mixture of experts in place of the feed-forward network."""
+    return _prepare(bench, accelerator, replace(CHECKED_SHAPE, experts=3, experts_per_token=3))
+
+
+def prepare_recompute(bench: Bench, accelerator: Accelerator) -> Prepared:
+    """The same keeping only what enters each block, and computing the rest again in the backward pass."""
+    return _prepare(bench, accelerator, CHECKED_SHAPE, recomputes=True)
+
+
+def prepare_encoder(bench: Bench, accelerator: Accelerator) -> Prepared:
+    """The same where every position sees all others and every position is scored, as in masked training."""
+    return _prepare(bench, accelerator, replace(CHECKED_SHAPE, causal=False))
+
+
+def _prepare(bench: Bench, accelerator: Accelerator, checked: Shape, *, recomputes: bool = False) -> Prepared:
     if bench.dtype not in (Dtype.FP32, Dtype.BF16):
         raise Unsupported(f"a training step in {bench.dtype} is not measured; fp32 and bf16 are")
-    check(bench.dtype, accelerator)
-    shape = Shape.of(bench.parameters)
+    check(bench.dtype, accelerator, checked, recomputes=recomputes)
+    shape = Shape.of(bench.parameters, causal=checked.causal)
     batch, sequence = bench.parameters["micro_batch"], bench.parameters["sequence"]
     model = random_transformer(shape, accelerator.device, torch.float32, accelerator.generator)
+    model.recomputes = recomputes
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=True)
     batches = [accelerator.tokens(batch, sequence + 1, vocab=shape.vocab) for _ in range(4)]
 
@@ -47,17 +68,21 @@ def prepare(bench: Bench, accelerator: Accelerator) -> Prepared:
 
 
 def loss(model: Transformer, tokens: Tensor) -> Tensor:
-    """Mean cross-entropy of every next token."""
+    """Mean cross-entropy of every next token; the same for an encoder, which need not see what it is to name."""
     scores = model(tokens[:, :-1])
     return functional.cross_entropy(scores.flatten(0, 1).to(_at_least_fp32(scores)), tokens[:, 1:].flatten())
 
 
-def check(dtype: Dtype, accelerator: Accelerator) -> None:
-    """Compare loss and gradients of a small transformer with float64 on the host."""
-    host = random_transformer(CHECKED_SHAPE, torch.device("cpu"), torch.float64, torch.Generator().manual_seed(1))
+def check(dtype: Dtype, accelerator: Accelerator, shape: Shape = CHECKED_SHAPE, *, recomputes: bool = False) -> None:
+    """Compare the gradients of a small transformer with float64 on the host, which keeps all and computes once.
+
+    A mixture is compared with every expert in use: which of two nearly equal scores is higher is no error.
+    """
+    host = random_transformer(shape, torch.device("cpu"), torch.float64, torch.Generator().manual_seed(1))
     batch, sequence = CHECKED_TOKENS
-    tokens = torch.randint(0, CHECKED_SHAPE.vocab, (batch, sequence + 1), generator=torch.Generator().manual_seed(2))
-    model = random_transformer(CHECKED_SHAPE, accelerator.device, torch.float32, accelerator.generator)
+    tokens = torch.randint(0, shape.vocab, (batch, sequence + 1), generator=torch.Generator().manual_seed(2))
+    model = random_transformer(shape, accelerator.device, torch.float32, accelerator.generator)
+    model.recomputes = recomputes
     model.load_state_dict({name: weight.float() for name, weight in host.state_dict().items()})
     torch.autograd.backward(loss(host, tokens))
     with matmul.precision(dtype), autocast(dtype, accelerator):

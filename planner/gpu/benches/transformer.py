@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 ROTARY_BASE = 10_000.0  # RoFormer, arXiv:2104.09864, section 3.2.2
 NORM_EPSILON = 1e-5
@@ -32,9 +33,12 @@ class Shape:
     vocab: int
     gated: bool
     tied: bool
+    experts: int = 1
+    experts_per_token: int = 1
+    causal: bool = True
 
     @classmethod
-    def of(cls, parameters: Mapping[str, int]) -> Shape:
+    def of(cls, parameters: Mapping[str, int], *, causal: bool = True) -> Shape:
         """The shape in a bench's parameters; the head is untied unless they say `tied` = 1."""
         return cls(
             layers=parameters["layers"],
@@ -45,6 +49,9 @@ class Shape:
             vocab=parameters["vocab"],
             gated=bool(parameters["gated"]),
             tied=bool(parameters.get("tied", 0)),
+            experts=parameters.get("experts", 1),
+            experts_per_token=parameters.get("experts_per_token", 1),
+            causal=causal,
         )
 
     @property
@@ -99,7 +106,7 @@ class Attention(nn.Module):
             cache.values[layer, :, :, start:end] = value
             key, value = cache.keys[layer, :, :, :end], cache.values[layer, :, :, :end]  # B G T D
         mixed = functional.scaled_dot_product_attention(
-            query, key, value, is_causal=length > 1, enable_gqa=shape.kv_heads != shape.heads
+            query, key, value, is_causal=shape.causal and length > 1, enable_gqa=shape.kv_heads != shape.heads
         )
         result: Tensor = self.output(mixed.transpose(1, 2).reshape(batch, length, -1))
         return result
@@ -124,13 +131,35 @@ class FeedForward(nn.Module):
         return result
 
 
+class Mixture(nn.Module):
+    """Each row passes through the experts that the router scores highest, weighted by their scores."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.per_token = shape.experts_per_token
+        self.router = nn.Linear(shape.hidden, shape.experts, bias=False)
+        self.experts = nn.ModuleList(FeedForward(shape) for _ in range(shape.experts))
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(0, -2)  # N E
+        weights, chosen = self.router(rows).softmax(dim=-1).topk(self.per_token, dim=-1)  # N K
+        weights = weights / weights.sum(dim=-1, keepdim=True)
+        result = torch.zeros_like(rows)
+        for number, expert in enumerate(self.experts):
+            places, ranks = (chosen == number).nonzero(as_tuple=True)
+            mixed = expert(rows[places]) * weights[places, ranks].unsqueeze(-1)
+            result = result.index_add(0, places, mixed.to(result.dtype))
+        return result.view_as(x)
+
+
 class Block(nn.Module):
     """Attention and feed-forward network, each behind a norm and added to what came in."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.attention_norm, self.attention = RmsNorm(shape.hidden), Attention(shape)
-        self.feed_forward_norm, self.feed_forward = RmsNorm(shape.hidden), FeedForward(shape)
+        feed_forward = Mixture(shape) if shape.experts > 1 else FeedForward(shape)
+        self.feed_forward_norm, self.feed_forward = RmsNorm(shape.hidden), feed_forward
 
     def forward(self, x: Tensor, angles: Tensor, cache: KvCache | None, layer: int, start: int) -> Tensor:
         x = x + self.attention(self.attention_norm(x), angles, cache, layer, start)
@@ -144,6 +173,7 @@ class Transformer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
+        self.recomputes = False  # whether training keeps only what enters each block, and computes the rest again
         self.embedding = nn.Embedding(shape.vocab, shape.hidden)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = RmsNorm(shape.hidden)
@@ -165,7 +195,10 @@ class Transformer(nn.Module):
         angles = rotary_angles(start, length, self.shape.head_width, tokens.device)
         x = self.embedding(tokens)
         for layer, block in enumerate(self.blocks):
-            x = block(x, angles, cache, layer, start)
+            if self.recomputes:
+                x = checkpoint(block, x, angles, cache, layer, start, use_reentrant=False)
+            else:
+                x = block(x, angles, cache, layer, start)
         scores: Tensor = self.head(self.norm(x[:, -1:] if last_only else x))
         return scores
 
