@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from planner.settings import Settings
 from planner.store.engine import Engine, Session, make_engine, session_factory
@@ -81,11 +82,36 @@ def sqlite_engine(sqlite_url: str) -> Iterator[Engine]:
     found.dispose()
 
 
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
-    """A session on each kind of database; nothing is committed unless the test does."""
-    with session_factory(engine)() as found:
+@pytest.fixture(scope="session")
+def shared_sqlite(sqlite_template: Path) -> Iterator[Engine]:
+    """An engine on a migrated SQLite database in which nothing is ever committed."""
+    path = sqlite_template.with_name("shared.sqlite3")
+    shutil.copyfile(sqlite_template, path)
+    found = make_engine(f"sqlite:///{path}")
+    yield found
+    found.dispose()
+
+
+@pytest.fixture(scope="session")
+def shared_postgresql(postgres: str) -> Iterator[Engine]:
+    """Likewise on PostgreSQL, where to make a database takes longer than most tests."""
+    run_sql(postgres, f"CREATE DATABASE planner_shared TEMPLATE {TEMPLATE}")
+    found = make_engine(database_url(postgres, "planner_shared"))
+    yield found
+    found.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def session(request: pytest.FixtureRequest) -> Iterator[Session]:
+    """A session on each kind of database, rolled back at the end. A test that commits starts from `engine` instead."""
+    with session_factory(request.getfixturevalue(f"shared_{request.param}"))() as found:
+        event.listen(found, "before_commit", _refuse_commit)
         yield found
+
+
+def _refuse_commit(session: Session) -> None:
+    if not session.in_nested_transaction():
+        raise AssertionError("this database is shared by tests: one that commits takes the fixture `engine`")
 
 
 @pytest.fixture
