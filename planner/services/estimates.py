@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
@@ -26,6 +26,7 @@ from planner.services.calibrations import newest_fits
 from planner.services.devices import DeviceView, list_devices
 from planner.services.documents import document
 from planner.services.offers import PricedOffer, PriceFilter, find_prices
+from planner.services.price_books import NO_ROLES, NegotiatedOffer, negotiated_offers
 from planner.services.requests import EstimateRequest
 from planner.store import estimates as store
 from planner.store.engine import Session
@@ -81,8 +82,13 @@ class BestOption:
     basis: Basis
 
 
-def make_estimate(session: Session, request: EstimateRequest, now: datetime, code_version: str) -> EstimateView:
-    """Estimate the job on every attached device and every offer that passes the filters, and store the answer."""
+def make_estimate(
+    session: Session, request: EstimateRequest, now: datetime, code_version: str, roles: Set[str] = NO_ROLES
+) -> EstimateView:
+    """Estimate the job on every attached device and every offer that passes the filters, and store the answer.
+
+    Negotiated prices that these roles may see stand beside the list prices, as offers of the kind negotiated.
+    """
     job = request.job()
     as_of = request.as_of or now
     catalogue = load_catalogue()
@@ -92,6 +98,11 @@ def make_estimate(session: Session, request: EstimateRequest, now: datetime, cod
     placements = [
         *_attached(list_devices(session), catalogue, request, owned_hours(session)),
         *(_offer_placement(item, catalogue) for item in priced if _passes(item, request)),
+        *(
+            _offer_placement(item, catalogue)
+            for item in map(_as_negotiated, negotiated_offers(session, priced, as_of, now, roles))
+            if _passes(item, request)
+        ),
     ]
     found = apply_limits(answer(job, placements, fits, goal=request.goal), request.limits())
     price_ids = {option.placement.price_id for option in found.options if option.placement.price_id is not None}
@@ -239,6 +250,13 @@ def _passes(item: PricedOffer, request: EstimateRequest) -> bool:
         and (not request.regions or offer.region in request.regions)
         and (not request.offer_kinds or offer.kind in request.offer_kinds)
     )
+
+
+def _as_negotiated(found: NegotiatedOffer) -> PricedOffer:
+    """The offer at the book's price; the id of the list price stays with it where there is one."""
+    item, negotiated = found.item, found.negotiated
+    offer = replace(item.offer, kind=OfferKind.NEGOTIATED, currency=negotiated.currency)
+    return replace(item, offer=offer, price=negotiated.price)
 
 
 def _offer_placement(item: PricedOffer, catalogue: Catalogue) -> Placement:

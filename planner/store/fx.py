@@ -1,0 +1,93 @@
+"""Exchange rates: appended, with when they were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from itertools import islice
+
+from sqlalchemy import func, insert, select, tuple_
+from sqlalchemy.orm import Session
+
+from planner.offers.currency import Rate
+from planner.store.tables import FxRateRow
+
+_CHUNK = 500
+
+
+def append_rates(session: Session, rates: Iterable[Rate], recorded_at: datetime) -> tuple[int, int]:
+    """Append the rates that say something new; how many were new and how many were known already.
+
+    A rate that differs from the last one recorded for its pair and day is a correction, and appended.
+    """
+    num_added = num_known = 0
+    for chunk in _chunks(rates):
+        keys = {(rate.base, rate.quote, rate.rate_date) for rate in chunk}
+        query = select(FxRateRow.base, FxRateRow.quote, FxRateRow.rate_date, FxRateRow.rate)
+        query = query.where(tuple_(FxRateRow.base, FxRateRow.quote, FxRateRow.rate_date).in_(keys))
+        known = {tuple(row[:3]): row.rate for row in session.execute(query.order_by(FxRateRow.recorded_at))}
+        new = {}
+        for rate in chunk:
+            key = (rate.base, rate.quote, rate.rate_date)
+            if known.get(key) != round(rate.rate, 12):
+                new[key] = rate
+        rows = [
+            {
+                "base": rate.base,
+                "quote": rate.quote,
+                "rate": rate.rate,
+                "rate_date": rate.rate_date,
+                "source": rate.source,
+                "recorded_at": recorded_at,
+            }
+            for rate in new.values()
+        ]
+        if rows:
+            session.execute(insert(FxRateRow), rows)
+        num_added += len(rows)
+        num_known += len(chunk) - len(rows)
+    return num_added, num_known
+
+
+def newest_recorded_at(session: Session) -> datetime | None:
+    """When the last rate was recorded."""
+    return session.execute(select(func.max(FxRateRow.recorded_at))).scalar_one()
+
+
+def rates_between(session: Session, first: date, last: date, known_at: datetime) -> list[Rate]:
+    """The rates of those days as far as was known then, as they were recorded."""
+    query = select(FxRateRow).where(
+        FxRateRow.rate_date >= first, FxRateRow.rate_date <= last, FxRateRow.recorded_at <= known_at
+    )
+    return [_rate(row) for row in session.scalars(query.order_by(FxRateRow.recorded_at, FxRateRow.id))]
+
+
+def newest_rates(
+    session: Session, base: str | None, quote: str | None, limit: int, before: int | None
+) -> list[tuple[int, Rate, datetime]]:
+    """Rates with id and when they were recorded, the last one first; `before` leaves out that id and later ones."""
+    query = select(FxRateRow)
+    if base is not None:
+        query = query.where(FxRateRow.base == base)
+    if quote is not None:
+        query = query.where(FxRateRow.quote == quote)
+    if before is not None:
+        query = query.where(FxRateRow.id < before)
+    rows = session.scalars(query.order_by(FxRateRow.id.desc()).limit(limit))
+    return [(row.id, _rate(row), row.recorded_at) for row in rows]
+
+
+def currencies(session: Session) -> list[str]:
+    """Every currency that a rate is known of."""
+    query = select(FxRateRow.base).union(select(FxRateRow.quote))
+    return sorted(session.scalars(query))
+
+
+def _rate(row: FxRateRow) -> Rate:
+    return Rate(row.base, row.quote, row.rate, row.rate_date, row.source)
+
+
+def _chunks(rates: Iterable[Rate]) -> Iterator[list[Rate]]:
+    iterator = iter(rates)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
