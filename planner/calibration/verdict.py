@@ -14,6 +14,8 @@ FOREIGN_BYTES = 1.0 * GB  # what an idle card with its driver may hold; more wit
 BASELINE_BYTES = 0.1 * GB  # how far above the baseline the memory may stay after a run
 BUSY_RETRY_SECONDS = 60.0
 COOL_DOWN_SECONDS = 300.0
+FLAGGED_DRIFT = 0.03  # of the sentinels within one run (our design notes: above 3 % flag …
+REFUSED_DRIFT = 0.08  # … above 8 % the run is not to be trusted)
 
 # NVML's clock event reasons (nvml.h). The first four make a run suspect; a power cap is usual under load and flagged.
 SLOWDOWNS = {
@@ -125,10 +127,14 @@ def judge(
     incidents: Sequence[Incident],
     *,
     is_clean: bool,
+    run_drift: float | None = None,
+    is_shared: bool = False,
 ) -> Verdict:
     """How far to trust a run from what was seen before, beside and after it.
 
     `reasons_read` are the clock event reasons of each reading that told them; `is_clean`: the memory came back.
+    `run_drift` is by how much the same bench differed over the run: for a device that other programs share by nature
+    (a CPU) it is a remark only, since each bench's own spread tells it already.
     """
     judgement = _Judgement()
     for incident in incidents:
@@ -139,6 +145,12 @@ def judge(
         judgement.quarantine(f"the card's memory did not come back after the run{held}")
     if reasons_read:
         _throttling(reasons_read, judgement)
+    if run_drift is not None and run_drift > FLAGGED_DRIFT:
+        words = f"the same product differed by {run_drift:.0%} between the start, the middle and the end of the run"
+        if run_drift > REFUSED_DRIFT and not is_shared:
+            judgement.suspect(words)
+        else:
+            judgement.flags.append(words)
     return judgement.verdict()
 
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 from planner.calibration.conditions import DeviceConditions
-from planner.calibration.sample import ERROR_CLASSES, BenchFailure, sample_from_document
+from planner.calibration.drift import drift_within
+from planner.calibration.sample import ERROR_CLASSES, BenchFailure, Sample, sample_from_document
 from planner.calibration.verdict import (
     BUSY_RETRY_SECONDS,
     Incident,
@@ -87,7 +88,15 @@ def measure(
     num_kills = num_oom_kills()
     run = _run(job, tell, should_stop, command, started_at, seen)
     after, is_clean = inspect_until_clean(job.backend, job.device, before)
-    verdict = judge(before, after, seen.clock_reasons, seen.incidents, is_clean=is_clean)
+    verdict = judge(
+        before,
+        after,
+        seen.clock_reasons,
+        seen.incidents,
+        is_clean=is_clean,
+        run_drift=drift_within(seen.samples),
+        is_shared=job.backend is Backend.CPU,
+    )
     if run.process.is_stuck:
         stuck = f"a measuring process (process {run.process.pid}) cannot be killed: a driver holds it"
         verdict = replace(verdict, trust=Trust.INVALID, reasons=(*verdict.reasons, stuck), quarantine=stuck)
@@ -110,10 +119,13 @@ class _Seen:
 
     clock_reasons: list[int] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
     def take(self, event: Event) -> None:
         if isinstance(event, Incident):
             self.incidents.append(event)
+        elif isinstance(event, Measured):
+            self.samples.append(event.sample)
         elif isinstance(event, Reading) and event.throttle_reasons is not None:
             self.clock_reasons.append(event.throttle_reasons)
 

@@ -75,3 +75,14 @@ def test_a_lowered_power_limit_is_a_remark() -> None:
     verdict = judge(lowered, lowered, [], [], is_clean=True)
     assert verdict.trust is Trust.OK
     assert verdict.flags == ("the power limit is 500 W, 700 W as sold: this holds for that limit",)
+
+
+def test_sentinels_that_differ_make_a_run_suspect_and_a_shared_device_remarked() -> None:
+    def trust(drift: float, *, is_shared: bool) -> tuple[Trust, int]:
+        verdict = judge(QUIET, QUIET, [], [], is_clean=True, run_drift=drift, is_shared=is_shared)
+        return verdict.trust, len(verdict.flags)
+
+    assert trust(0.02, is_shared=False) == (Trust.OK, 0)
+    assert trust(0.05, is_shared=False) == (Trust.OK, 1)
+    assert trust(0.12, is_shared=False) == (Trust.SUSPECT, 0)
+    assert trust(0.12, is_shared=True) == (Trust.OK, 1)
