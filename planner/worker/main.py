@@ -33,6 +33,7 @@ from planner.worker.discover import discover_here
 from planner.worker.entries import Clockwork, new_scheduler
 from planner.worker.identity import Identity
 from planner.worker.leader import Leadership
+from planner.worker.prices import Refreshing
 
 log = structlog.get_logger()
 
@@ -57,10 +58,13 @@ def run_worker(
         if not _wait_for_database(engine, stop):
             return
         clockwork = Clockwork(new_scheduler(), sessions, Leadership(identity, term))
+        refreshing = Refreshing(sessions)
         clockwork.start()
+        refreshing.start()
         try:
             _work_until(stop, clockwork, Calibrator(sessions, identity, stop, term, measure))
         finally:
+            refreshing.stop()
             clockwork.stop()
             engine.dispose()
             log.info("worker.ended", worker=identity.worker_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -67,12 +67,11 @@ def import_file(
 
 
 def import_network(
-    sessions: Sessions, name: str, wish: Wish, now: datetime, settings: FetchSettings | None = None
+    sessions: Sessions, entry: SourceEntry, wish: Wish, now: datetime, settings: FetchSettings | None = None
 ) -> ImportPreview | AppliedImport:
-    """Fetch a source and bring it in. Raises NotFound for one that is read from files only, Unavailable as fetched."""
-    entry = get_source(name)
+    """Fetch a source and bring it in. Raises NotFound for one that is read from files only, FetchError as fetched."""
     if entry.plan is None:
-        raise NotFound(f"the price source {name} is read from files only")
+        raise NotFound(f"the price source {entry.name} is read from files only")
     with TemporaryFile() as whole:
         for page in fetch(entry.plan, settings or fetch_settings(os.environ)):
             while chunk := page.read(_CHUNK):
@@ -81,10 +80,12 @@ def import_network(
         return import_stream(sessions, entry, whole, entry.plan.first.place, wish, now)
 
 
-def check_source(name: str) -> None:
-    """Raise NotFound unless there is such a source and it can be fetched."""
-    if get_source(name).plan is None:
+def network_source(name: str) -> SourceEntry:
+    """The source of that name. Raises NotFound where there is none, or it is read from files only."""
+    entry = get_source(name)
+    if entry.plan is None:
         raise NotFound(f"the price source {name} is read from files only")
+    return entry
 
 
 def import_stream(
@@ -118,12 +119,17 @@ def import_stream(
         )
 
 
-def refresh_due_sources(sessions: Sessions, now: datetime, settings: FetchSettings | None = None) -> list[str]:
+def refresh_due_sources(
+    sessions: Sessions,
+    now: datetime,
+    settings: FetchSettings | None = None,
+    find: Callable[[str], SourceEntry] = get_source,
+) -> list[str]:
     """Read the sources that are due, each by itself: one that fails says so and leaves the others. Their names."""
     with sessions.begin() as session:
         due = claim_due_sources(session, now)
     for source in due:
-        _refresh(sessions, source, now, settings)
+        _refresh(sessions, source, now, settings, find)
     return [source.name for source in due]
 
 
@@ -163,9 +169,16 @@ def fetch_settings(environment: Mapping[str, str]) -> FetchSettings:
     return FetchSettings(credentials=keys)
 
 
-def _refresh(sessions: Sessions, source: PriceSourceView, now: datetime, settings: FetchSettings | None) -> None:
+def _refresh(
+    sessions: Sessions,
+    source: PriceSourceView,
+    now: datetime,
+    settings: FetchSettings | None,
+    find: Callable[[str], SourceEntry],
+) -> None:
+    wish = Wish(source.allowed_changes, actor="schedule")
     try:
-        found = import_network(sessions, source.name, Wish(source.allowed_changes, actor="schedule"), now, settings)
+        found = import_network(sessions, find(source.name), wish, now, settings)
     except Exception as error:
         reason = str(error) if isinstance(error, PlannerError) else f"a fault of ours ({type(error).__name__})"
         with sessions.begin() as session:
