@@ -48,6 +48,7 @@ ROOMS_OF: Mapping[str, frozenset[str]] = {
     "psycopg": frozenset({"store"}),
     "torch": frozenset({"gpu"}),
     "pynvml": frozenset({"gpu"}),
+    "amdsmi": frozenset({"gpu"}),
     "psutil": frozenset({"gpu"}),
     "apscheduler": frozenset({"worker"}),
     "flask": frozenset({"web"}),

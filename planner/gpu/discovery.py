@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from planner.gpu import cpu, nvidia, torch_devices
+from planner.gpu import amd, cpu, nvidia, torch_devices
 from planner.hardware.catalogue import DRIVER, Catalogue, load_catalogue
 from planner.inventory.device import Backend, Discovery, SeenDevice
 
 
 def discover() -> Discovery:
-    """This node with its NVIDIA GPUs, whatever else torch computes on, and always its CPU as the last device.
+    """This node with its NVIDIA and AMD GPUs, whatever else torch computes on, and always its CPU as the last device.
 
     The drivers are asked in processes of their own with a deadline. A driver that cannot answer is a sentence in
     `problems`. A name that the catalogue's alias table does not hold is kept, with `gpu_key` None.
     """
     node = cpu.look_at_node()
-    looks = [nvidia.ask(), torch_devices.ask(node.machine_id)]
+    looks = [nvidia.ask(), amd.ask(), torch_devices.ask(node.machine_id)]
     seen = [device for look in looks for device in look.devices]
     problems = [problem for look in looks for problem in look.problems]
     catalogue = load_catalogue()

@@ -11,6 +11,8 @@ from planner.calibration.sample import Bench, BenchFailure, Sample, bench_from_d
 from planner.calibration.verdict import Incident, Verdict
 from planner.inventory.device import Backend
 
+AMD = "AMD-"  # how the UUID of a device under AMD's driver begins; what HIP calls it follows
+REPLAY = "REPLAY-"  # how the UUID of a recorded device begins; its path follows
 EVENT_MARK = b'{"event"'  # how each of our lines begins; anything else on the stream is noise
 
 

@@ -9,6 +9,7 @@ import time
 
 from planner.calibration.conditions import DeviceConditions
 from planner.calibration.verdict import BASELINE_BYTES
+from planner.gpu.events import AMD, REPLAY
 from planner.gpu.leash import leashed
 from planner.gpu.process import helper_environment
 from planner.inventory.device import Backend
@@ -53,7 +54,7 @@ def inspect_until_clean(backend: Backend, uuid: str, before: DeviceConditions) -
 
 def has_driver(backend: Backend, uuid: str) -> bool:
     """Whether there is a driver that tells the conditions of such a device."""
-    return backend is Backend.CUDA and not uuid.startswith("AMD-")
+    return backend is Backend.CUDA and not uuid.startswith(REPLAY)
 
 
 def _is_clean(before: DeviceConditions, after: DeviceConditions) -> bool:
@@ -65,7 +66,10 @@ def _is_clean(before: DeviceConditions, after: DeviceConditions) -> bool:
 def main(backend: str, uuid: str) -> None:
     if Backend(backend) is not Backend.CUDA:
         sys.exit(f"no driver of {backend} tells conditions")
-    from planner.gpu.nvidia_conditions import conditions
+    if uuid.startswith(AMD):
+        from planner.gpu.amd import conditions
+    else:
+        from planner.gpu.nvidia_conditions import conditions
 
     json.dump(conditions(uuid).to_document(), sys.stdout, allow_nan=False)
 

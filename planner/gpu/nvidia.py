@@ -6,23 +6,18 @@ the service itself: `ask` runs this module as a process with a deadline, and rea
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pynvml
 
 from planner.gpu.events import Reading
-from planner.gpu.leash import leashed
+from planner.gpu.look import Look, look_in_process, print_look
 from planner.gpu.nvidia_watch import NvidiaWatch
 from planner.gpu.nvidia_words import LASTING as _LASTING
 from planner.gpu.nvidia_words import LOST, REMEDIES, asked, in_words
-from planner.gpu.process import helper_environment
 from planner.hardware.gpu import Vendor
 from planner.inventory.device import Backend, SeenDevice
 
@@ -31,38 +26,14 @@ PCI_DEVICES = Path("/sys/bus/pci/devices")
 PCI_VENDOR = "0x10de"
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one look at a driver gave."""
-
-    devices: tuple[SeenDevice, ...] = ()
-    problems: tuple[str, ...] = ()
-
-
 def ask(deadline_seconds: float = DEADLINE_SECONDS) -> Look:
     """The NVIDIA devices here, asked in a process of their own; a driver that hangs is a problem in words."""
-    command = leashed([sys.executable, "-m", "planner.gpu.nvidia"])
-    try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=deadline_seconds, env=helper_environment(), check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Look(
-            problems=(f"NVIDIA: the driver did not answer within {deadline_seconds:g} s; reboot if it stays so",)
-        )
-    if done.returncode != 0:
-        tail = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
-        return Look(problems=(f"NVIDIA: asking the driver ended with code {done.returncode}: {tail[0][:300]}",))
-    document = json.loads(done.stdout)
-    devices = (SeenDevice(**(device | {"backend": Backend(device["backend"])})) for device in document["devices"])
-    return Look(tuple(devices), tuple(document["problems"]))
+    return look_in_process("planner.gpu.nvidia", "NVIDIA", deadline_seconds)
 
 
 def main() -> None:
     """Look and print what was seen as JSON."""
-    look = look_here()
-    document = {"devices": [asdict(device) for device in look.devices], "problems": look.problems}
-    sys.stdout.write(json.dumps(document, allow_nan=False))
+    print_look(look_here())
 
 
 def look_here() -> Look:

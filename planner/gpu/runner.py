@@ -33,6 +33,7 @@ from planner.calibration.verdict import (
 )
 from planner.calibration.xid import XidKind, xid
 from planner.gpu.events import (
+    AMD,
     BUSY,
     CANCELLED,
     CRASHED,
@@ -246,6 +247,9 @@ def child_environment(job: ChildJob) -> dict[str, str]:
     """This process's environment without our own settings (the child reaches no database), with one device visible."""
     environment = helper_environment()
     environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    if job.device.startswith(AMD):
+        environment["ROCR_VISIBLE_DEVICES"] = job.device.removeprefix(AMD)
+        return environment
     environment["CUDA_VISIBLE_DEVICES"] = job.device if job.backend is Backend.CUDA else ""
     return environment
 

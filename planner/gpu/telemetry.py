@@ -12,11 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from planner.calibration.verdict import Incident
-from planner.gpu.events import Reading, event_line
+from planner.gpu.events import AMD, REPLAY, Reading, event_line
 from planner.gpu.process import Group, LineReader, TailReader, helper_environment
 from planner.inventory.device import Backend
 
@@ -42,6 +43,18 @@ def open_reader(backend: Backend, uuid: str, own_pid: int | None = None) -> Read
 
     `own_pid` is the measuring process: whoever else comes to the device beside it is an incident.
     """
+    if uuid.startswith(REPLAY):
+        from planner.gpu.replay import ReplayReader
+
+        return ReplayReader(Path(uuid.removeprefix(REPLAY)))
+    if uuid.startswith(AMD):
+        from planner.gpu.amd import AmdReader
+
+        return AmdReader(uuid)
+    if backend is Backend.XPU:
+        from planner.gpu.intel import IntelReader
+
+        return IntelReader()
     if backend is Backend.CUDA:
         from planner.gpu.nvidia import NvidiaReader
 

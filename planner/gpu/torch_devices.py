@@ -12,7 +12,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from planner.gpu.leash import leashed
-from planner.gpu.nvidia import Look
+from planner.gpu.look import Look
 from planner.gpu.process import helper_environment
 from planner.hardware.gpu import Vendor
 from planner.inventory.device import Backend, SeenDevice
