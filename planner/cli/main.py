@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from planner.cli.assets import assets
 from planner.cli.calibrate import calibrate
 from planner.cli.devices import devices
 from planner.cli.edge import Edge, fail
 from planner.cli.estimate import estimate
+from planner.cli.money import books, rates
 from planner.cli.prices import prices
 from planner.cli.run import run
 from planner.cli.serve import db, serve, worker
@@ -36,6 +38,8 @@ def planner(context: click.Context) -> None:
 
 
 for command in (run, serve, worker, calibrate, estimate, validate_command, prices, devices, db):
+    planner.add_command(command)
+for command in (assets, books, rates):
     planner.add_command(command)
 
 
