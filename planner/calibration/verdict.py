@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from planner.calibration.conditions import DeviceConditions
+from planner.calibration.sample import Sample
 from planner.calibration.xid import XidKind, xid
 from planner.units import GB
 
 FOREIGN_BYTES = 1.0 * GB  # what an idle card with its driver may hold; more without a process is somebody unseen
 BASELINE_BYTES = 0.1 * GB  # how far above the baseline the memory may stay after a run
+FEWEST_SAMPLES = 12  # fewer say nothing of the whole
+MOST_RESTLESS = 1 / 3  # of the samples of a run (assumed; on an idle machine 1 to 3 of 44 were seen)
 BUSY_RETRY_SECONDS = 60.0
 COOL_DOWN_SECONDS = 300.0
 FLAGGED_DRIFT = 0.03  # of the sentinels within one run (our design notes: above 3 % flag …
@@ -118,6 +121,20 @@ def _taken(device: DeviceConditions, own_pids: Sequence[int]) -> Refusal | None:
     if used is not None and used > FOREIGN_BYTES + sum(process.memory_bytes or 0 for process in foreign):
         return Refusal(RefusalKind.BUSY, f"{used / GB:.1f} GB of the card's memory are in use by nobody that is shown")
     return None
+
+
+def why_restless(samples: Collection[Sample]) -> str:
+    """Why the samples of a run cannot be trusted as a whole: too many of them never settled. Empty where they can.
+
+    On an idle device one in twenty does not settle; a run of which a third did not was not alone on it.
+    """
+    restless = sum(not sample.steady for sample in samples)
+    if len(samples) < FEWEST_SAMPLES or restless <= MOST_RESTLESS * len(samples):
+        return ""
+    return (
+        f"{restless} of {len(samples)} samples never settled: something else used this device; "
+        "measure again when it is idle"
+    )
 
 
 def judge(

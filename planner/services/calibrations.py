@@ -19,6 +19,7 @@ from planner.calibration.fit import FIT_FORM, Fit, fit_samples
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import WORDS, Bench, BenchFailure, Operation, Sample
 from planner.calibration.suites import SUITES, Suite, get_suite, total_expected_seconds
+from planner.calibration.verdict import why_restless
 from planner.errors import Conflict, InvalidInput, NotFound
 from planner.hardware.catalogue import load_catalogue, unlisted_gpu
 from planner.hardware.gpu import Dtype, Gpu, GpuKind
@@ -434,13 +435,13 @@ def device_gpu(device_name: str, vendor: str, backend: str, gpu_key: str | None,
 
 
 def _deserves_fit(session: Session, run: RunRow, outcomes: Mapping[int, Sample | BenchFailure]) -> bool:
-    """A run that succeeded does; one cut at its time limit only where the device has no fit yet.
+    """A run that succeeded does; one cut at its time limit only where the device has no fit yet and was left in peace.
 
     Each of its samples is whole, so a slow machine gets estimates of its own, but never in place of a full suite's.
     """
     if RunState(run.state) is RunState.TIMED_OUT:
-        has_samples = any(isinstance(outcome, Sample) for outcome in outcomes.values())
-        return has_samples and run.device_id not in newest_fits(session)
+        samples = [outcome for outcome in outcomes.values() if isinstance(outcome, Sample)]
+        return bool(samples) and not why_restless(samples) and run.device_id not in newest_fits(session)
     return RunState(run.state) is RunState.SUCCEEDED
 
 

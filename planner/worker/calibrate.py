@@ -13,7 +13,7 @@ import structlog
 
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Sample
-from planner.calibration.verdict import Trust
+from planner.calibration.verdict import Trust, why_restless
 from planner.errors import Conflict
 from planner.gpu.events import (
     BUSY,
@@ -205,7 +205,8 @@ class Record:
         if result.verdict.trust is not Trust.OK:
             is_suspect = result.verdict.trust is Trust.SUSPECT
             return (RunState.SUSPECT if is_suspect else RunState.FAILED), "; ".join(result.verdict.reasons)
-        return RunState.SUCCEEDED, ""
+        restless = why_restless([outcome for outcome in self.outcomes.values() if isinstance(outcome, Sample)])
+        return (RunState.SUSPECT, restless) if restless else (RunState.SUCCEEDED, "")
 
     def _read(self, reading: Reading) -> None:
         self.readings.append(reading)
