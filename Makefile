@@ -2,7 +2,7 @@
 # All paths are relative, so that a checkout may lie in a folder with a space in its name.
 
 .DELETE_ON_ERROR:
-.PHONY: help run test check format assets clean
+.PHONY: help run test check format assets soak repeatability overhead clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -26,6 +26,9 @@ help:
 	@echo "make check   lint, format and types"
 	@echo "make format  rewrite the code in the project's format"
 	@echo "make assets  the pages' stylesheet and scripts from pinned npm packages"
+	@echo "make soak    a thousand calibration runs; fails where memory, descriptors or processes grow"
+	@echo "make repeatability  the quick suite twice on this CPU: do the two agree (on an idle machine)"
+	@echo "make overhead  what telemetry and bookkeeping take of a calibration"
 	@echo "make clean   remove what the other commands made, except your data in var/"
 
 run: $(VENV)/run.stamp
@@ -45,6 +48,15 @@ format: $(VENV)/dev.stamp
 	$(PY) -m ruff format .
 
 assets: $(ASSETS)
+
+soak: $(VENV)/run.stamp
+	$(PY) -m benchmarks.soak $(RUNS)
+
+repeatability: $(VENV)/run.stamp
+	$(PY) -m benchmarks.repeatability $(SUITE)
+
+overhead: $(VENV)/run.stamp
+	$(PY) -m benchmarks.calibration_overhead $(SUITE)
 
 clean:
 	rm -rf $(VENV) .make node_modules planner/web/static/vendor dist build

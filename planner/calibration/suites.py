@@ -146,6 +146,15 @@ def get_suite(name: str) -> Suite:
         raise NotFound(f"there is no suite {name!r}; there are: {', '.join(SUITES)}") from None
 
 
+def is_suite(name: str) -> bool:
+    """Whether this code knows a suite of that name."""
+    try:
+        get_suite(name)
+    except NotFound:
+        return False
+    return True
+
+
 def custom_suite(operations: Collection[Operation], formats: Collection[Dtype] = ()) -> Suite:
     """The part of the standard suite that measures these operations, in these formats or in all; its name says it.
 

@@ -11,6 +11,7 @@ from planner.calibration.suites import (
     collective_benches,
     custom_suite,
     get_suite,
+    is_suite,
     total_expected_seconds,
 )
 from planner.errors import NotFound
@@ -112,6 +113,12 @@ def test_a_custom_suite_is_a_part_of_the_standard_one_and_its_name_tells_it_all(
     benches = suite.benches_for(Backend.CPU, 16_000_000_000)
     kinds = {(bench.operation, bench.dtype) for bench in benches if bench.operation is not Operation.SENTINEL}
     assert kinds == {(Operation.MATMUL, Dtype.BF16), (Operation.ATTENTION, Dtype.BF16)}
+    assert [is_suite(name) for name in (suite.name, "quick", "custom:juggling", "thorough")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     with pytest.raises(NotFound, match="operations: matmul"):
         get_suite("custom:juggling")
     with pytest.raises(ValueError, match="needs an operation"):

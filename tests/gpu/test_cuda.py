@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import pytest
 
+from planner.calibration.sample import Bench, Operation
 from planner.calibration.suites import get_suite
 from planner.gpu import nvidia
 from planner.gpu.events import ChildJob, Event, Failed, Measured, Reading
 from planner.gpu.process import helper_environment
 from planner.gpu.runner import measure
+from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend, SeenDevice
 from tests.gpu.conftest import wait_until
 
@@ -83,3 +85,51 @@ def test_another_card_than_the_one_meant_is_refused(card: SeenDevice) -> None:
     result = measure(absent, events.append)
     assert (result.outcome, events) == ("refused", [])
     assert "not found by the driver" in result.reason
+
+
+@pytest.mark.timeout(900)
+def test_the_standard_suite_ends_within_ten_minutes_and_its_conditions_are_told(card: SeenDevice) -> None:
+    events = list[Event]()
+    result = measure(job(card, "standard"), events.append)
+    assert result.outcome == "finished", result.stderr_tail
+    assert result.seconds < 600
+    unexpected = [e.failure for e in events if isinstance(e, Failed) and e.failure.error_class != "unsupported"]
+    assert unexpected == []
+    measured = {event.sample.bench.operation for event in events if isinstance(event, Measured)}
+    assert {Operation.GRAPH_DECODE, Operation.HOST_COPY, Operation.ATTENTION, Operation.SERVE} <= measured
+    assert result.conditions["device_before"]["driver_version"] == card.driver_version
+    assert result.verdict.quarantine == ""
+
+
+HOLD = """
+import sys, time, torch
+held = torch.ones(1 << 28, device="cuda")
+torch.cuda.synchronize()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.fault(63)
+def test_a_card_that_another_program_computes_on_is_busy(card: SeenDevice) -> None:
+    environment = helper_environment() | {"CUDA_VISIBLE_DEVICES": card.uuid}
+    other = subprocess.Popen([sys.executable, "-c", HOLD], env=environment, stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        assert measure(job(card, "smoke"), list[Event]().append).outcome == "busy"
+    finally:
+        other.kill()
+        other.communicate()
+    assert wait_until(lambda: measure(job(card, "smoke"), list[Event]().append).outcome == "finished", 30)
+
+
+@pytest.mark.fault(29)
+def test_a_bench_too_large_for_the_card_is_oom_and_the_next_one_goes_on(card: SeenDevice) -> None:
+    sizes = (1 << 42, 1 << 20)
+    benches = tuple(Bench(Operation.COPY, 1, Dtype.FP32, {"num_bytes": size}, 0.5) for size in sizes)
+    events = list[Event]()
+    result = measure(ChildJob(card.uuid, Backend.CUDA, benches, 60.0), events.append)
+    assert [event.failure.error_class for event in events if isinstance(event, Failed)] == ["oom"]
+    assert [event.position for event in events if isinstance(event, Measured)] == [1]
+    assert result.verdict.quarantine == "", "the memory came back"

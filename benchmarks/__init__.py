@@ -1,0 +1,1 @@
+"""Programs that measure the planner itself and fit what it ships with; run from a checkout, never installed."""
