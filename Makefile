@@ -2,7 +2,7 @@
 # All paths are relative, so that a checkout may lie in a folder with a space in its name.
 
 .DELETE_ON_ERROR:
-.PHONY: help run test check format assets soak repeatability overhead clean
+.PHONY: help run test check format assets accuracy soak repeatability overhead clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -26,6 +26,7 @@ help:
 	@echo "make check   lint, format and types"
 	@echo "make format  rewrite the code in the project's format"
 	@echo "make assets  the pages' stylesheet and scripts from pinned npm packages"
+	@echo "make accuracy TABLES=FOLDER  score the estimator on tables of measured runs into docs/accuracy.md"
 	@echo "make soak    a thousand calibration runs; fails where memory, descriptors or processes grow"
 	@echo "make repeatability  the quick suite twice on this CPU: do the two agree (on an idle machine)"
 	@echo "make overhead  what telemetry and bookkeeping take of a calibration"
@@ -48,6 +49,10 @@ format: $(VENV)/dev.stamp
 	$(PY) -m ruff format .
 
 assets: $(ASSETS)
+
+accuracy: $(VENV)/run.stamp
+	@test -n "$(TABLES)" || { echo "Name the folder with training_runs.csv: make accuracy TABLES=FOLDER" >&2; exit 2; }
+	$(PY) -m benchmarks.accuracy "$(TABLES)"
 
 soak: $(VENV)/run.stamp
 	$(PY) -m benchmarks.soak $(RUNS)

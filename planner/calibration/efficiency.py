@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.hardware.gpu import Dtype
-from planner.jobs.operations import Amount, Work, WorkKind
+from planner.jobs.operations import Amount, Work, WorkClass, WorkKind
 
 # Compute and memory overlap inside a kernel: t^p = compute^p + memory^p. Fitted p on five GPUs: 2.0 to 8.8, median 3.7
 # (our design notes, table of GEMM priors).
@@ -93,6 +93,7 @@ class Rates:
     is_synchronous: bool
     kernel_share: float = 1.0
     elementwise_share: float = 1.0  # bytes of what can be fused that are left, likewise
+    class_factors: Mapping[WorkClass, float] = field(default_factory=dict)  # seconds ÷ those of the form; absent: 1
 
     def matmul_rate(self, dtype: Dtype) -> MatmulRate:
         """The rate of that format. Raises KeyError where it is not known."""
@@ -162,7 +163,7 @@ def work_seconds(works: Iterable[Work], rates: Rates) -> Seconds:
     launches: Amount = 0.0
     for work in works:
         rate = rates.matmul_rate(work.dtype) if work.kind is not WorkKind.MEMORY else None
-        seconds = work.count * one_execution(work, rates)
+        seconds = work.count * rates.class_factors.get(work.work_class, 1.0) * one_execution(work, rates)
         device = device + seconds
         launches = launches + work.count * work.launches
         memory = memory + work.count * _moved(work, rates) / rates.bandwidth

@@ -37,7 +37,11 @@ class Links:
 
 
 def node_links(
-    gpu: Gpu, num_gpus: int, gpus_per_node: int | None = None, network_bytes_per_s: float | None = None
+    gpu: Gpu,
+    num_gpus: int,
+    gpus_per_node: int | None = None,
+    network_bytes_per_s: float | None = None,
+    shares: tuple[str, str] = ("link_share", "pcie_share"),
 ) -> Links | None:
     """The links among `num_gpus` GPUs, so many to a node (None: all in one), at the share of their published bandwidth
     that collectives reach; None where known for no group. The network is the family's usual one unless given."""
@@ -51,7 +55,7 @@ def node_links(
     for size in range(2, per_node + 1):
         link = link_among(gpu, size)
         if link is not None:
-            share = figures["pcie_share" if link.name == "PCIe" else "link_share"]
+            share = figures[shares[link.name == "PCIe"]]
             by_size[size] = share * link.bandwidth_among(size)
     network = 0.0
     if num_gpus > per_node:

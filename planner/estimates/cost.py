@@ -32,6 +32,7 @@ def cost_of(outcome: Outcome, placement: Placement) -> Cost:
     if amount is None:
         return Cost(None, None, None, _why_unknown(placement))
     basis = Basis.ASSUMED if placement.is_cost_assumed else Basis.DERIVED
+    amount *= placement.num_nodes
     per_hour = Quantity.exact(float(amount), f"{placement.currency}/h", basis)
     total = per_hour if outcome.seconds is None else _rented(amount, outcome.seconds, placement.currency, basis)
     tokens = outcome.tokens_per_second

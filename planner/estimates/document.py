@@ -185,6 +185,7 @@ def _placement_to_document(placement: Placement, gpus: _Table) -> dict[str, Any]
         "device_id": placement.device_id,
         "device_name": placement.device_name,
         "device_memory_bytes": placement.device_memory_bytes,
+        **({"num_nodes": placement.num_nodes} if placement.num_nodes > 1 else {}),
         **({"is_cost_assumed": True} if placement.is_cost_assumed else {}),
     }
 

@@ -31,9 +31,14 @@ class Placement:
     device_id: str | None = None
     device_name: str | None = None
     device_memory_bytes: int | None = None
-    gpus_per_node: int | None = None  # None: all GPUs are in one node
+    num_nodes: int = 1  # so many of the offer together; `num_gpus` counts the GPUs of all of them
     network_bytes_per_s: float | None = None  # of one GPU to other nodes, one way; None: what is usual for its family
     is_cost_assumed: bool = False  # part of the price is an assumption and no figure of the owner's
+
+    @property
+    def gpus_per_node(self) -> int:
+        """GPUs of one node."""
+        return max(1, int(self.num_gpus) // self.num_nodes)
 
     @property
     def title(self) -> str:
@@ -41,6 +46,8 @@ class Placement:
         if self.device_name is not None:
             return f"{self.device_name}, attached"
         gpus = f"{plain_decimal(self.num_gpus)} × {self.gpu.key}"
+        if self.num_nodes > 1:
+            gpus += f" in {self.num_nodes} nodes"
         if self.offer is None:
             return gpus
         offer = self.offer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -168,30 +168,35 @@ def profile_from_priors(gpu: Gpu, dtype: Dtype, stack: Stack = Stack.EAGER) -> P
     if lack is not None:
         return lack
     prior, figures = load_priors().of(gpu), load_priors().figures
-    bandwidth = (gpu.memory_bandwidth.value if gpu.memory_bandwidth else 0.0) * prior.bandwidth
-    matmul = {}
-    for needed in {dtype, side_dtype(dtype)}:
-        share = prior.matmul_8bit if needed in MIXED_8BIT else prior.matmul
-        share = prior.matmul_32bit if needed in (Dtype.FP32, Dtype.TF32) else share
-        peak = (gpu.peak(needed) or 0.0) * share
-        matmul[needed] = MatmulRate(
-            peak, bandwidth, prior.floor_seconds, inner_fill=prior.inner_fill, edge_fill=prior.edge_fill
-        )
+    nominal = gpu.memory_bandwidth.value if gpu.memory_bandwidth else 0.0
     training = load_priors().stacks[stack]
+
+    def rates(operation: Operation) -> Rates:
+        is_training = operation is Operation.TRAIN_STEP
+        bandwidth = nominal * (prior.training_bandwidth if is_training else prior.bandwidth)
+        return Rates(
+            matmul={
+                needed: MatmulRate(
+                    (gpu.peak(needed) or 0.0) * _matmul_share(prior, needed, is_training),
+                    bandwidth,
+                    prior.floor_seconds,
+                    inner_fill=prior.inner_fill,
+                    edge_fill=prior.edge_fill if is_training else 0.0,  # serving has tiles for few rows
+                )
+                for needed in sorted({dtype, side_dtype(dtype)})
+            },
+            bandwidth=bandwidth,
+            in_pass=PassRate(prior.attention, bandwidth, prior.launch_seconds[operation]),
+            is_synchronous=gpu.kind is GpuKind.CPU,
+            kernel_share=training.kernels if is_training else figures["serving_kernel_share"],
+            elementwise_share=training.elementwise if is_training else 1.0,
+            class_factors=load_priors().class_factors if is_training else {},
+        )
+
     return Profile(
         gpu=gpu,
         dtype=dtype,
-        rates={
-            operation: Rates(
-                matmul=matmul if operation is Operation.TRAIN_STEP else _without_edges(matmul),
-                bandwidth=bandwidth,
-                in_pass=PassRate(prior.attention, bandwidth, launch),
-                is_synchronous=gpu.kind is GpuKind.CPU,
-                kernel_share=training.kernels if operation is Operation.TRAIN_STEP else figures["serving_kernel_share"],
-                elementwise_share=training.elementwise if operation is Operation.TRAIN_STEP else 1.0,
-            )
-            for operation, launch in prior.launch_seconds.items()
-        },
+        rates={operation: rates(operation) for operation in prior.launch_seconds},
         prior=prior,
         training=training,
         basis=Basis.DERIVED,
@@ -199,9 +204,13 @@ def profile_from_priors(gpu: Gpu, dtype: Dtype, stack: Stack = Stack.EAGER) -> P
     )
 
 
-def _without_edges(matmul: Mapping[Dtype, MatmulRate]) -> dict[Dtype, MatmulRate]:
-    """Serving kernels for few rows have tiles of their own."""
-    return {dtype: replace(rate, edge_fill=0.0) for dtype, rate in matmul.items()}
+def _matmul_share(prior: Prior, dtype: Dtype, is_training: bool) -> float:
+    """The part of the dense peak that products reach."""
+    if dtype in (Dtype.FP32, Dtype.TF32):
+        return prior.matmul_fp32 if dtype is Dtype.FP32 else prior.matmul_tf32
+    if dtype in MIXED_8BIT:
+        return prior.training_matmul_8bit if is_training else prior.matmul_8bit
+    return prior.training_matmul if is_training else prior.matmul
 
 
 def missing_figures(gpu: Gpu, dtype: Dtype) -> Lack | None:

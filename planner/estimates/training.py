@@ -25,16 +25,20 @@ from planner.estimates.estimate import Bottleneck, Layout
 from planner.estimates.layout import Layouts, training_layouts
 from planner.estimates.memory import pick
 from planner.estimates.outcome import Outcome, bound_by, fastest, inverse, shared
-from planner.estimates.priors import load_priors
+from planner.estimates.priors import StackPrior, load_priors
 from planner.estimates.profile import Lack, Profile
+from planner.estimates.ranges import published_cause
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
-from planner.jobs.footprint import Split, local_parameters, training_bytes
+from planner.jobs.footprint import QUANTISED_BASE_BYTES, Split, local_parameters, training_bytes
 from planner.jobs.job import Recompute, TrainingJob, TrainingMethod
 from planner.jobs.operations import Amount, Pass, lora_parameters, side_dtype, training_work
 from planner.quantity import Cause, Quantity
 
 Array = NDArray[np.float64]
+SPLITS = ("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel")
+MAX_RUNNERS_UP = 2
+TRAINING_SHARES = ("training_link_share", "training_pcie_share")  # figures of the priors: own links, slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,9 @@ def train(job: TrainingJob, profile: Profile, nodes: Nodes, usable: float) -> Ou
     num_gpus = nodes.num_gpus
     links = None
     if num_gpus > 1:
-        links = node_links(profile.gpu, num_gpus, nodes.gpus_per_node, nodes.network_bytes_per_s)
+        links = node_links(profile.gpu, num_gpus, nodes.gpus_per_node, nodes.network_bytes_per_s, TRAINING_SHARES)
+        if links is not None:
+            links = replace(links, latency=load_priors().figures["training_collective_us"] * 1e-6)
         if links is None:
             return Lack(
                 Bottleneck.UNKNOWN_FIGURE, f"how fast {profile.gpu.key}s of one node exchange data is not known"
@@ -87,7 +93,8 @@ def train(job: TrainingJob, profile: Profile, nodes: Nodes, usable: float) -> Ou
     if not fits.any():
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"how fast {num_gpus} {profile.gpu.key}s exchange data is not known")
     place = fastest(times.total, fits, layouts.simplicity)
-    return _outcome(job, profile, layouts, items, times, place, num_gpus, usable)
+    outcome = _outcome(job, profile, layouts, items, times, place, num_gpus, usable)
+    return replace(outcome, notes=(*outcome.notes, *_runners_up(layouts, times, fits, place)))
 
 
 def layout_faults(job: TrainingJob) -> list[tuple[str, str]]:
@@ -160,10 +167,18 @@ def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Link
         pipeline_parallel=layouts.pipeline_parallel,
         context_parallel=layouts.context_parallel,
         expert_parallel=layouts.expert_parallel,
+        norm_parallel=layouts.tensor_parallel if job.sequence_parallel else 1.0,
     )
     updated = _local(job, layouts) / np.where(layouts.shard_optimizer > 0, layouts.replicas, 1.0)
     work = training_work(
-        job.architecture, through, updated, job.recompute, job.method, job.lora_rank, job.fused_attention
+        job.architecture,
+        through,
+        updated,
+        job.recompute,
+        job.method,
+        job.lora_rank,
+        job.fused_attention,
+        job.channels_last,
     )
     rows = layouts.micro_batch * job.sequence_length
     micro = profile.seconds(Operation.TRAIN_STEP, (*work.forward, *work.recompute, *work.backward), rows)
@@ -172,9 +187,9 @@ def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Link
     stage = np.broadcast_to(micro.total, layouts.data_parallel.shape)
     inside, once = np.zeros(layouts.size), np.zeros(layouts.size)
     if links is not None:
-        overlap = 0.8 if profile.training is None else profile.training.overlap
-        inside = _inside_micro_batch(job, layouts, links, stage, overlap)
-        once = _once_per_step(job, layouts, links, stage, overlap)
+        stack = profile.training or load_priors().stacks[job.stack]
+        inside = _inside_micro_batch(job, layouts, links, stage, stack)
+        once = _once_per_step(job, layouts, links, stage, stack.overlap)
     idle = (layouts.pipeline_parallel - 1.0) / layouts.virtual_stages
     return StepTimes(
         compute=Seconds(
@@ -213,22 +228,24 @@ def _weights(job: TrainingJob, layouts: Layouts) -> Amount:
     )
 
 
-def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro: Array, overlap: float) -> Array:
+def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro: Array, stack: StackPrior) -> Array:
     """Exposed seconds of one micro-batch on one stage: activations of tensor-, context- and expert-parallel blocks,
     stages that hand over, and weights that are gathered."""
     architecture = job.architecture
     e = side_dtype(job.dtype).num_bytes
     exposed = np.zeros(layouts.size)
+    overlap = stack.overlap
     if isinstance(architecture, Transformer):
         t, c, p = layouts.tensor_parallel, layouts.context_parallel, layouts.pipeline_parallel
         layers = architecture.num_layers / p
         rows = layouts.micro_batch * job.sequence_length / c
         hidden = rows * architecture.hidden * e
         again = job.recompute is Recompute.FULL
-        exposed += (6.0 if again else 4.0) * layers * all_reduce_seconds(hidden, t, links)
+        exchanges = (6.0 if again else 4.0) * layers * (1.0 - stack.tensor_overlap)
+        exposed += exchanges * all_reduce_seconds(hidden, t, links)
         if architecture.num_experts > 1:
             routed = hidden * architecture.experts_per_token
-            exposed += (6.0 if again else 4.0) * layers * all_to_all_seconds(routed, layouts.expert_parallel, links, t)
+            exposed += exchanges * all_to_all_seconds(routed, layouts.expert_parallel, links, t)
         kv = 2.0 * rows * architecture.num_kv_heads * architecture.head_dim * e / t * c
         ring = (4.0 if again else 3.0) * layers * all_gather_seconds(kv, c, links, t)
         exposed += np.maximum(ring - overlap * micro * _attention_share(job), 0.0)
@@ -237,7 +254,8 @@ def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro:
     if not (layouts.shard_weights > 0).any():
         return exposed
     stride = layouts.tensor_parallel
-    weights, gradients = e * _weights(job, layouts), e * _local(job, layouts)
+    stored = QUANTISED_BASE_BYTES if job.method is TrainingMethod.QLORA else e
+    weights, gradients = stored * _weights(job, layouts), e * _local(job, layouts)
     gathered = 2.0 * all_gather_seconds(weights, layouts.replicas, links, stride)
     scattered = all_gather_seconds(gradients, layouts.replicas, links, stride)
     sharded = np.maximum(gathered + scattered - overlap * micro, 0.0)
@@ -260,7 +278,9 @@ def _once_per_step(job: TrainingJob, layouts: Layouts, links: Links, micro: Arra
     e = side_dtype(job.dtype).num_bytes
     stride = layouts.tensor_parallel
     reduced = all_reduce_seconds(e * _local(job, layouts), layouts.replicas, links, stride)
-    exposed = np.maximum(reduced - overlap * micro * 2.0 / 3.0, 0.0)
+    # Sharded optimizer states gather the new weights behind the next forward pass too.
+    hidden = np.where(layouts.shard_optimizer > 0, 1.0, 2.0 / 3.0) * overlap * micro
+    exposed = np.maximum(reduced - hidden, 0.0)
     found: Array = np.where(layouts.shard_weights > 0, 0.0, exposed)
     return found
 
@@ -323,9 +343,12 @@ def _causes(job: TrainingJob, profile: Profile, layout: Layout, times: StepTimes
     communication = pick(times.communication, place) / step
     rows = float(layout.micro_batch * job.sequence_length)
     causes = profile.phase_causes(Operation.TRAIN_STEP, job.architecture, rows, pick(times.micro_seconds, place))
-    found = shared(causes, 1.0 - communication)
+    if profile.fit is None:
+        causes = (published_cause(job, profile), *profile.causes)
+    found = shared(causes, 1.0 if profile.fit is None else 1.0 - communication)
     found += shared((Cause("communication", figures["communication_spread"]),), communication)
-    if isinstance(job.architecture, Transformer) and job.architecture.num_experts > 1:
+    has_experts = isinstance(job.architecture, Transformer) and job.architecture.num_experts > 1
+    if has_experts and profile.fit is not None:
         found += (Cause("uneven experts", figures["expert_imbalance_spread"]),)
     return found
 
@@ -361,6 +384,36 @@ def _why_layout(layout: Layout, layouts: Layouts, items: dict[str, Amount], usab
     if least <= usable:
         return f"{text}; a full copy per GPU needs {units.format_bytes(least)} and fits too."
     return f"{text}; a full copy per GPU needs {units.format_bytes(least)} of {units.format_bytes(usable)} usable."
+
+
+def _runners_up(layouts: Layouts, times: StepTimes, fits: NDArray[np.bool_], chosen: int) -> tuple[str, ...]:
+    """The next best splits in a sentence, and which part of the step they lose on."""
+    splits = np.stack([getattr(layouts, name) for name in SPLITS], axis=1)
+    seen = {tuple(splits[chosen])}
+    lost: list[str] = []
+    for place in np.argsort(np.where(fits, times.total, np.inf), kind="stable"):
+        if len(lost) == MAX_RUNNERS_UP or not fits[place]:
+            break
+        if tuple(splits[place]) not in seen:
+            seen.add(tuple(splits[place]))
+            lost.append(_lost(layouts, times, int(place), chosen))
+    return (f"Next: {'; '.join(lost)}.",) if lost else ()
+
+
+def _lost(layouts: Layouts, times: StepTimes, place: int, chosen: int) -> str:
+    """ "4 data × 2 tensor parallel +6 %, by communication"."""
+    parts = {
+        "passes": times.compute.total,
+        "idle pipeline stages": times.bubble,
+        "the optimizer": times.optimizer.total,
+        "communication": times.communication,
+    }
+    more = {name: pick(part, place) - pick(part, chosen) for name, part in parts.items()}
+    slower = pick(times.total, place) / pick(times.total, chosen) - 1.0
+    names = [(name.split("_")[0], int(getattr(layouts, name)[place])) for name in SPLITS]
+    split = " × ".join(f"{number} {name}" for name, number in names if number > 1) or "1 data"
+    where = max(more, key=lambda name: more[name])
+    return f"{split} parallel {slower:+.0%}, by {where}"
 
 
 def _too_large(

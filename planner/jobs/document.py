@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
+from enum import Enum
 from typing import Any
 
 from planner import units
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
-from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob, TrainingMethod
+from planner.jobs.convnet import Conv, ConvNet
+from planner.jobs.job import InferenceJob, Job, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
 
 
 def job_to_document(job: Job) -> dict[str, Any]:
     """Every field of the job, enums by value, with "kind" telling training from inference."""
     flat = {field.name: getattr(job, field.name) for field in fields(job)}
-    architecture = {field.name: getattr(job.architecture, field.name) for field in fields(Transformer)}
-    plain = {
-        name: value.value if isinstance(value, Dtype | Recompute | TrainingMethod) else value
-        for name, value in flat.items()
-    }
+    architecture = asdict(job.architecture)
+    if isinstance(job.architecture, ConvNet):
+        architecture["convs"] = list(architecture["convs"])
+    plain = {name: value.value if isinstance(value, Enum) else value for name, value in flat.items()}
     return {"kind": job_kind(job), **plain, "architecture": architecture}
 
 
@@ -26,14 +27,24 @@ def job_from_document(document: dict[str, Any]) -> Job:
     """The job that `job_to_document` wrote."""
     values = dict(document)
     kind = values.pop("kind")
-    values["architecture"] = Transformer(**values["architecture"])
+    values["architecture"] = _architecture(values["architecture"])
     values["dtype"] = Dtype(values["dtype"])
     if kind == "training":
         values["method"] = TrainingMethod(values["method"])
         values["recompute"] = Recompute(values["recompute"])
+        values["stack"] = Stack(values.get("stack", Stack.EAGER))
+        sharding = values.get("sharding")
+        values["sharding"] = None if sharding is None else Sharding(sharding)
         return TrainingJob(**values)
     values["kv_dtype"] = None if values["kv_dtype"] is None else Dtype(values["kv_dtype"])
     return InferenceJob(**values)
+
+
+def _architecture(values: dict[str, Any]) -> Transformer | ConvNet:
+    """A convolutional network is told by its convolutions."""
+    if "convs" not in values:
+        return Transformer(**values)
+    return ConvNet(**{**values, "convs": tuple(Conv(**conv) for conv in values["convs"])})
 
 
 def job_kind(job: Job) -> str:

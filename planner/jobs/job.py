@@ -69,6 +69,8 @@ class TrainingJob:
     virtual_stages: int | None = None  # interleaved stages per pipeline GPU; None is 1
     sharding: Sharding | None = None
     stack: Stack = Stack.EAGER
+    sequence_parallel: bool = True  # tensor-parallel GPUs also divide norms and residuals among them
+    channels_last: bool = True  # pictures in the order that matrix cores want; False: turned around for each product
     fused_attention: bool = True  # False: the scores are written to memory, as before 2023
     head_share: float = 1.0
 

@@ -30,17 +30,41 @@ ATTENTION_BACKWARD = 2.5
 # AdamW per weight: read gradient (4 at most), read and write master weight and both moments (24), write the weight.
 OPTIMIZER_BYTES = 28.0
 OPTIMIZER_FLOPS = 12.0
+# Mixed precision keeps about half of the elementwise work in fp32, so plain fp32 moves 4 bytes where it moves 3, not 2.
+PLAIN_WIDTH = 2.0 / 3.0
 # Scores that are not fused into one kernel: written, masked, normalised, dropped out and read again, per score (our
 # design notes); the backward pass twice that.
 SCORE_BYTES = 13.0
 SCORE_LAUNCHES = 5.0
 # Unpacking a base of 4 bits to 16 before each product: half a byte and its scale read, two written and read again.
 UNPACK_BYTES = 4.6
+# Rows that go to experts are sorted, sent, brought back and summed: passes over M·k·h beside the exchange itself.
+DISPATCH_PASSES = 6.0
+DISPATCH_LAUNCHES = 12.0
+# Plain fp32 convolutions of 3 × 3 use Winograd's form, with 2.25 times fewer products (Lavin and Gray 2016).
+WINOGRAD = 2.25
 # Batch normalisation and activation per output pixel: read twice, written, read and written.
 NORM_PASSES = 5.0
 NORM_LAUNCHES = 2.0
 # A depthwise convolution reads neighbours again: times its input and output (assumed).
 DEPTHWISE_PASSES = 1.5
+
+
+class WorkClass(StrEnum):
+    """Kinds of operations that reach different shares of what bounds them."""
+
+    PRODUCT = "product"
+    EXPERT = "expert"
+    DISPATCH = "dispatch"
+    CONVOLUTION = "convolution"
+    DEPTHWISE = "depthwise"
+    LAYOUT = "layout"
+    ATTENTION = "attention"
+    SCORES = "scores"
+    ELEMENTWISE = "elementwise"
+    NORMALISATION = "normalisation"
+    UNPACKING = "unpacking"
+    UPDATE = "update"
 
 
 class WorkKind(StrEnum):
@@ -69,6 +93,7 @@ class Work:
     columns: Amount = 0.0
     inner: Amount = 0.0
     is_fusable: bool = False  # elementwise work that software may fold into its neighbours
+    work_class: WorkClass = WorkClass.PRODUCT
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +110,7 @@ class Pass:
     pipeline_parallel: Amount = 1.0
     context_parallel: Amount = 1.0
     expert_parallel: Amount = 1.0
+    norm_parallel: Amount = 1.0  # GPUs that divide norms and residuals: as tensor_parallel, or 1
 
     @property
     def rows(self) -> Amount:
@@ -162,6 +188,7 @@ def attention_work(architecture: Transformer, through: Pass) -> Work:
         rows=through.tokens,
         columns=through.context + through.tokens,
         inner=float(width),
+        work_class=WorkClass.ATTENTION,
     )
 
 
@@ -177,7 +204,7 @@ def score_work(architecture: Transformer, through: Pass) -> Work:
         num_bytes=SCORE_BYTES / 2.0 * side_dtype(through.dtype).num_bytes * scores,
         count=_blocks(architecture, through),
         launches=SCORE_LAUNCHES,
-        is_fusable=True,
+        work_class=WorkClass.SCORES,
     )
 
 
@@ -213,12 +240,15 @@ def training_work(
     method: TrainingMethod = TrainingMethod.FULL,
     lora_rank: int = 16,
     fused_attention: bool = True,
+    channels_last: bool = True,
 ) -> TrainingWork:
     """One micro-batch forward and backward, what is computed again, and the optimizer over `local_parameters`."""
     if isinstance(architecture, ConvNet):
-        return _convnet_work(architecture, through, local_parameters, recompute)
+        return _convnet_work(architecture, through, local_parameters, recompute, channels_last)
     blocks = block_work(architecture, through)
-    scores = () if fused_attention else (score_work(architecture, through),)
+    scores: tuple[Work, ...] = () if fused_attention else (score_work(architecture, through),)
+    if through.dtype in (Dtype.FP32, Dtype.TF32):
+        blocks, scores = _plain_width(blocks), _plain_width(scores)
     blocks = (*blocks, *scores)
     adapters = () if method is TrainingMethod.FULL else _adapter_work(architecture, through, lora_rank)
     if method is TrainingMethod.QLORA:
@@ -238,6 +268,13 @@ def training_work(
     )
 
 
+def _plain_width(works: tuple[Work, ...]) -> tuple[Work, ...]:
+    return tuple(
+        replace(work, num_bytes=PLAIN_WIDTH * work.num_bytes) if work.kind is WorkKind.MEMORY else work
+        for work in works
+    )
+
+
 def optimizer_work(num_parameters: Amount) -> Work:
     """A fused AdamW update of so many weights."""
     return Work(
@@ -246,6 +283,7 @@ def optimizer_work(num_parameters: Amount) -> Work:
         Dtype.FP32,
         flops=OPTIMIZER_FLOPS * num_parameters,
         num_bytes=OPTIMIZER_BYTES * num_parameters,
+        work_class=WorkClass.UPDATE,
     )
 
 
@@ -335,16 +373,35 @@ def _ffn_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
         rows = through.rows * architecture.experts_per_token / experts
         columns = float(architecture.num_experts)
         router = (_gemm("router", side_dtype(through.dtype), through.rows, columns, hidden, layers),)
+        router += (_dispatch_work(architecture, through),)
     if architecture.shared_experts:
         wide = architecture.shared_experts * width
         router += (
             _gemm("shared experts up", through.dtype, through.rows, gates * wide, hidden, layers, gates),
             _gemm("shared experts down", through.dtype, through.rows, hidden, wide, layers),
         )
-    return (
-        *router,
+    pair = (
         _gemm("feed-forward up", through.dtype, rows, gates * width, hidden, layers * experts, gates / experts),
         _gemm("feed-forward down", through.dtype, rows, hidden, width, layers * experts, 1.0 / experts),
+    )
+    if architecture.num_experts > 1:
+        pair = (replace(pair[0], work_class=WorkClass.EXPERT), replace(pair[1], work_class=WorkClass.EXPERT))
+    return (*router, *pair)
+
+
+def _dispatch_work(architecture: Transformer, through: Pass) -> Work:
+    """Sorting rows by expert and back."""
+    side = side_dtype(through.dtype)
+    moved = through.rows * architecture.experts_per_token * architecture.hidden
+    return Work(
+        "dispatch to experts",
+        WorkKind.MEMORY,
+        side,
+        flops=moved,
+        num_bytes=DISPATCH_PASSES * side.num_bytes * moved,
+        count=_blocks(architecture, through),
+        launches=DISPATCH_LAUNCHES,
+        work_class=WorkClass.DISPATCH,
     )
 
 
@@ -359,7 +416,7 @@ def _elementwise_work(architecture: Transformer, through: Pass) -> Work:
     heads, kv_heads = _heads(architecture, through.tensor_parallel)
     active = (architecture.experts_per_token + architecture.shared_experts) * architecture.ffn / through.tensor_parallel
     passes = (
-        10.0 * architecture.hidden
+        10.0 * architecture.hidden / through.norm_parallel
         + 2.0 * (heads + kv_heads) * architecture.head_dim
         + (3.0 if architecture.gated else 2.0) * active
     )
@@ -373,17 +430,20 @@ def _elementwise_work(architecture: Transformer, through: Pass) -> Work:
         count=_blocks(architecture, through),
         launches=float(ELEMENTWISE_LAUNCHES),
         is_fusable=True,
+        work_class=WorkClass.ELEMENTWISE,
     )
 
 
 def _convnet_work(
-    network: ConvNet, through: Pass, local_parameters: Amount, recompute: Recompute = Recompute.NONE
+    network: ConvNet, through: Pass, local_parameters: Amount, recompute: Recompute, channels_last: bool
 ) -> TrainingWork:
     """A picture network: convolutions as products, depthwise ones and normalisation by their bytes, the classifier."""
-    forward = tuple(work for conv in network.convs for work in _conv_work(conv, through))
+    forward = tuple(work for conv in network.convs for work in _conv_work(conv, through, channels_last))
     classes = _gemm(
         "classifier", side_dtype(through.dtype), through.batch, network.classes, float(network.features), 1.0
     )
+    if through.dtype in (Dtype.FP32, Dtype.TF32):
+        forward = _plain_width(forward)
     forward = (*forward, classes)
     return TrainingWork(
         forward=forward,
@@ -393,7 +453,7 @@ def _convnet_work(
     )
 
 
-def _conv_work(conv: Conv, through: Pass) -> tuple[Work, ...]:
+def _conv_work(conv: Conv, through: Pass, channels_last: bool) -> tuple[Work, ...]:
     """A convolution as a product of pixels × (channels · kernel²), and the normalisation behind it."""
     side = side_dtype(through.dtype)
     pixels = through.batch * float(conv.size**2)
@@ -408,22 +468,39 @@ def _conv_work(conv: Conv, through: Pass) -> tuple[Work, ...]:
             flops=conv.flops * through.batch,
             num_bytes=DEPTHWISE_PASSES * (read + written),
             count=count,
+            work_class=WorkClass.DEPTHWISE,
         )
     else:
         inner = conv.kernel**2 * conv.inputs / conv.groups
+        saved = WINOGRAD if conv.kernel == 3 and conv.groups == 1 and through.dtype is Dtype.FP32 else 1.0
         product = Work(
             "convolution",
             WorkKind.GEMM,
             through.dtype,
-            flops=conv.flops * through.batch,
+            flops=conv.flops * through.batch / saved,
             num_bytes=read + written + through.dtype.num_bytes * inner * conv.outputs,
             count=count,
             rows=pixels,
             columns=conv.outputs / conv.groups,
             inner=inner,
+            work_class=WorkClass.CONVOLUTION,
         )
     if conv.is_linear and conv.size == 1:
         return (product,)
+    turned: tuple[Work, ...] = ()
+    if not channels_last and through.dtype is not Dtype.FP32 and product.kind is WorkKind.GEMM:
+        turned = (
+            Work(
+                "turning of channels",
+                WorkKind.MEMORY,
+                side,
+                flops=0.0 * pixels,
+                num_bytes=2.0 * (read + written),
+                count=count,
+                launches=2.0,
+                work_class=WorkClass.LAYOUT,
+            ),
+        )
     passes = NORM_PASSES - 2.0 if conv.is_linear else NORM_PASSES
     norm = Work(
         "normalisation, activation",
@@ -433,9 +510,9 @@ def _conv_work(conv: Conv, through: Pass) -> tuple[Work, ...]:
         num_bytes=passes * written,
         count=count,
         launches=NORM_LAUNCHES,
-        is_fusable=True,
+        work_class=WorkClass.NORMALISATION,
     )
-    return product, norm
+    return (product, *turned, norm)
 
 
 def _unpack_work(architecture: Transformer, through: Pass) -> Work:
@@ -449,6 +526,7 @@ def _unpack_work(architecture: Transformer, through: Pass) -> Work:
         num_bytes=UNPACK_BYTES * weights / through.tensor_parallel,
         count=_blocks(architecture, through),
         launches=7.0,
+        work_class=WorkClass.UNPACKING,
     )
 
 

@@ -42,6 +42,7 @@ def _decoder(
     gated: bool = True,
     causal: bool = True,
     experts: tuple[int, int] = (1, 1),
+    head_width: int = 0,
 ) -> Transformer:
     """`shape` is layers, hidden, heads, kv heads, ffn, vocab."""
     layers, hidden, heads, kv_heads, ffn, vocab = shape
@@ -59,6 +60,7 @@ def _decoder(
         causal=causal,
         num_experts=experts[0],
         experts_per_token=experts[1],
+        head_width=head_width,
     )
 
 
@@ -187,6 +189,38 @@ ARCHITECTURES: Mapping[str, NamedArchitecture] = _by_key(
             7.61e9,
             "Qwen/Qwen2.5-7B config.json and model card",
             date(2024, 9, 19),
+        ),
+        NamedArchitecture(
+            "llama-3.1-405b",
+            "Llama 3.1 405B",
+            _decoder("Llama-3.1-405B", (126, 16384, 128, 8, 53248, 128256), 131072),
+            405e9,
+            "meta-llama/Llama-3.1-405B config.json",
+            date(2024, 7, 23),
+        ),
+        NamedArchitecture(
+            "qwen3-30b-a3b",
+            "Qwen3 30B-A3B, a mixture of experts",
+            _decoder("Qwen3-30B-A3B", (48, 2048, 32, 4, 768, 151936), 40960, experts=(128, 8), head_width=128),
+            30.5e9,
+            "Qwen/Qwen3-30B-A3B config.json and model card",
+            date(2025, 4, 28),
+        ),
+        NamedArchitecture(
+            "qwen3-235b-a22b",
+            "Qwen3 235B-A22B, a mixture of experts",
+            _decoder("Qwen3-235B-A22B", (94, 4096, 64, 4, 1536, 151936), 40960, experts=(128, 8), head_width=128),
+            235e9,
+            "Qwen/Qwen3-235B-A22B config.json and model card",
+            date(2025, 4, 28),
+        ),
+        NamedArchitecture(
+            "gpt-oss-120b",
+            "gpt-oss 120B, a mixture of experts",
+            _decoder("gpt-oss-120b", (36, 2880, 64, 8, 2880, 201088), 131072, experts=(128, 4), head_width=64),
+            117e9,
+            "openai/gpt-oss-120b config.json and model card",
+            date(2025, 8, 5),
         ),
         NamedArchitecture(
             "gpt-3-175b",

@@ -97,7 +97,7 @@ def make_estimate(
     _check_filters(request, catalogue, priced)
     placements = [
         *_attached(list_devices(session), catalogue, request, owned_hours(session)),
-        *(_offer_placement(item, catalogue) for item in priced if _passes(item, request)),
+        *(_offer_placement(item, catalogue, request.nodes) for item in priced if _passes(item, request)),
         *(
             _offer_placement(item, catalogue)
             for item in map(_as_negotiated, negotiated_offers(session, priced, as_of, now, roles))
@@ -182,6 +182,8 @@ def _attached(
     devices: list[DeviceView], catalogue: Catalogue, request: EstimateRequest, owned: Mapping[str, OwnedHour]
 ) -> list[Placement]:
     """Each attached device alone, and all equal ones of a node together; none where the filters name providers."""
+    if request.nodes > 1:
+        return []
     if request.providers or request.regions or (request.offer_kinds and OfferKind.OWNED not in request.offer_kinds):
         return []
     usable = [d for d in devices if d.state == "ok" and (not request.gpus or d.gpu_key in request.gpus)]
@@ -259,7 +261,7 @@ def _as_negotiated(found: NegotiatedOffer) -> PricedOffer:
     return replace(item, offer=offer, price=negotiated.price)
 
 
-def _offer_placement(item: PricedOffer, catalogue: Catalogue) -> Placement:
+def _offer_placement(item: PricedOffer, catalogue: Catalogue, num_nodes: int = 1) -> Placement:
     offer = item.offer
     gpu = (
         catalogue.get(offer.gpu_key)
@@ -268,7 +270,8 @@ def _offer_placement(item: PricedOffer, catalogue: Catalogue) -> Placement:
     )
     return Placement(
         gpu=gpu,
-        num_gpus=offer.num_gpus,
+        num_gpus=offer.num_gpus * num_nodes,
+        num_nodes=num_nodes,
         offer_id=item.offer_id,
         offer=offer,
         price_id=item.price_id,

@@ -18,7 +18,7 @@ from planner.estimates.estimate import Option, Placement
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
-from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob
+from planner.jobs.job import InferenceJob, Job, Recompute, Sharding, Stack, TrainingJob
 from planner.jobs.presets import ARCHITECTURES
 from tests.builders import offer, price
 
@@ -90,7 +90,17 @@ def _mpt(shape: tuple[int, int, int], batch: int, micro: int, recompute: Recompu
         gated=False,
         tied_embeddings=True,
     )
-    job = TrainingJob("published", architecture, 1e9, 2048, batch, micro_batch=micro, recompute=recompute)
+    job = TrainingJob(
+        "published",
+        architecture,
+        1e9,
+        2048,
+        batch,
+        micro_batch=micro,
+        recompute=recompute,
+        stack=Stack.FUSED,
+        sharding=Sharding.ZERO3,
+    )
     return Row("A100-80GB-SXM", 8, job, 8 * rate)
 
 

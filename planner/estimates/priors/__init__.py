@@ -13,6 +13,7 @@ from typing import Any
 from planner.calibration.sample import Operation
 from planner.hardware.gpu import Gpu
 from planner.jobs.job import Stack
+from planner.jobs.operations import WorkClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,11 @@ class Prior:
     factors: Mapping[Operation, float]
     spreads: Mapping[Operation, float]
     source: str
-    matmul_32bit: float
+    training_matmul: float  # under sustained training, as the next two
+    training_matmul_8bit: float
+    training_bandwidth: float
+    matmul_fp32: float
+    matmul_tf32: float
     edge_fill: float
     network_bytes_per_s: float  # of one GPU to other nodes, one way, where nothing else is said
 
@@ -43,7 +48,8 @@ class Prior:
 class StackPrior:
     """What software of one kind leaves of an eager framework's work, and what it adds per step.
 
-    `overlaps` is the share of the backward pass (sharded weights: of the whole pass) that collectives hide behind.
+    `overlap` is the share of the backward pass (sharded weights: of the whole pass) that collectives hide behind,
+    `tensor_overlap` the share of tensor- and expert-parallel exchanges that hide.
     """
 
     kernels: float
@@ -51,6 +57,7 @@ class StackPrior:
     factor: float
     step_seconds: float
     overlap: float
+    tensor_overlap: float
     source: str
 
 
@@ -62,6 +69,8 @@ class Priors:
     figures: Mapping[str, float]
     version: str
     stacks: Mapping[Stack, StackPrior]
+    class_factors: Mapping[WorkClass, float]
+    ranges: Mapping[str, float]  # log half-widths of training without calibration, by class (ranges.py)
 
     def of(self, gpu: Gpu) -> Prior:
         """The first family that the GPU's vendor, kind and generation belong to; the last one takes all."""
@@ -74,11 +83,25 @@ class Priors:
 @cache
 def load_priors() -> Priors:
     """The packaged facts file."""
-    document = tomllib.loads(resources.files(__name__).joinpath("efficiency.toml").read_text(encoding="utf-8"))
+    return read_priors(resources.files(__name__).joinpath("efficiency.toml").read_text(encoding="utf-8"))
+
+
+def read_priors(text: str) -> Priors:
+    """The priors in the text of a facts file."""
+    document = tomllib.loads(text)
     families = tuple((entry["match"], _prior(entry)) for entry in document["family"])
     figures = {name: float(entry["value"]) for name, entry in document["figure"].items()}
     stacks = {Stack(entry["name"]): _stack(entry) for entry in document["stack"]}
-    return Priors(families, MappingProxyType(figures), document["version"], MappingProxyType(stacks))
+    classes = {WorkClass(name): float(entry["factor"]) for name, entry in document["operation"].items()}
+    ranges = {name: float(entry["half_width"]) for name, entry in document["range"].items()}
+    return Priors(
+        families,
+        MappingProxyType(figures),
+        document["version"],
+        MappingProxyType(stacks),
+        MappingProxyType(classes),
+        MappingProxyType(ranges),
+    )
 
 
 def _stack(entry: Mapping[str, Any]) -> StackPrior:
@@ -88,15 +111,18 @@ def _stack(entry: Mapping[str, Any]) -> StackPrior:
         factor=entry["factor"],
         step_seconds=entry["step_ms"] * 1e-3,
         overlap=entry["overlap"],
+        tensor_overlap=entry["tensor_overlap"],
         source=entry["source"],
     )
 
 
 def _belongs(gpu: Gpu, match: Mapping[str, Any]) -> bool:
-    """Vendor and kind as named; the generation equal to one of those named, in lower case."""
+    """Vendor and kind as named; the generation equal to one of those named, in lower case; the memory's type by how
+    its name begins."""
     return (
         match.get("vendor", gpu.vendor.value) == gpu.vendor.value
         and match.get("kind", gpu.kind.value) == gpu.kind.value
+        and gpu.memory_type.startswith(match.get("memory", ""))
         and gpu.generation.casefold() in match.get("generations", [gpu.generation.casefold()])
     )
 
@@ -114,7 +140,11 @@ def _prior(entry: Mapping[str, Any]) -> Prior:
         factors={Operation(name): value for name, value in entry["factor"].items()},
         spreads={Operation(name): value for name, value in entry["spread"].items()},
         source=entry["source"],
-        matmul_32bit=entry["matmul_32bit"],
+        training_matmul=entry["training_matmul"],
+        training_matmul_8bit=entry["training_matmul_8bit"],
+        training_bandwidth=entry["training_bandwidth"],
+        matmul_fp32=entry["matmul_fp32"],
+        matmul_tf32=entry["matmul_tf32"],
         edge_fill=entry["edge_fill"],
         network_bytes_per_s=entry["network_gb_per_s"] * 1e9,
     )

@@ -18,6 +18,7 @@ UNSTATED_VARIANTS: dict[str, dict[float | None, str]] = {
     "v100": {None: "V100-16GB-SXM", 16.0: "V100-16GB-SXM", 32.0: "V100-32GB-SXM"},
     "v100-pcie-32gb": {None: "V100-16GB-PCIE", 32.0: "V100-16GB-PCIE"},  # the same chip with more memory
     "p100": {None: "P100-SXM2", 16.0: "P100-SXM2", 12.0: "P100-16GB-PCIE"},
+    "k80": {None: "K80-HALF", 12.0: "K80-HALF", 24.0: "K80"},  # two chips to a board; frameworks see one
     "gh200": {None: "GH200-96GB", 96.0: "GH200-96GB", 144.0: "GH200-144GB"},
     "mi250": {None: "MI250", 128.0: "MI250", 64.0: "MI250-GCD"},
 }
@@ -33,15 +34,21 @@ class NamedGpu:
 
 def published_gpu(catalogue: Catalogue, name: str, memory_gb: float | None) -> NamedGpu | None:
     """The entry that `name` stands for, None where the catalogue has none."""
+    variants = UNSTATED_VARIANTS.get(name.casefold())
+    if variants is not None:
+        return _unstated(catalogue, name, variants, memory_gb)
     memory = None if memory_gb is None else memory_gb * GB
     for scope in (PUBLISHED, ""):
         key = catalogue.find(name, scope, memory_bytes=memory)
         if key is not None:
             return NamedGpu(catalogue.get(key))
-    if name in catalogue.gpus:
-        return NamedGpu(catalogue.get(name))
-    variants = UNSTATED_VARIANTS.get(name.casefold())
-    key = None if variants is None else variants.get(memory_gb)
+    return NamedGpu(catalogue.get(name)) if name in catalogue.gpus else None
+
+
+def _unstated(
+    catalogue: Catalogue, name: str, variants: dict[float | None, str], memory_gb: float | None
+) -> NamedGpu | None:
+    key = variants.get(memory_gb)
     if key is None or key not in catalogue.gpus:
         return None
     stated = "and memory not stated" if memory_gb is None else "not stated"

@@ -20,7 +20,8 @@ from planner.jobs.job import Recompute, Sharding, Stack, TrainingJob, TrainingMe
 
 CAMPAIGN = ("gpu_hours", "wall_days", "wall_hours")
 FLOPS = ("model_tflops_per_gpu", "hw_tflops_per_gpu", "mfu")
-DOUBTFUL = re.compile(r"\b(LOW TRUST|ANOMALY|AMBIGUOUS|SUSPECT)\b")
+DOUBTFUL = re.compile(r"\b(LOW TRUST|ANOMALY|AMBIGUOUS|SUSPECT|BINNED)\b")
+VIRTUAL_STAGES = re.compile(r"\bVPP?[= ](\d+)")
 OFFLOAD = re.compile(r"offload(?!=False)", re.IGNORECASE)
 # What a published format means here. The 8-bit recipes differ in how they scale, not in their products' rate.
 DTYPES = {
@@ -38,7 +39,7 @@ DTYPES = {
 # Programs whose kernels are hand-fused, or fused by a compiler; all others issue one kernel per operation.
 COMPILED = ("compile", "jax", "xla", "maxtext", "llm.c", "neuron", "tensorflow", "torchtitan", "modded")
 FUSED = ("megatron", "nemo", "deepspeed", "ngc", "mxnet", "habana", "primus", "colossal", "flash", "neox", "composer")
-# Fused attention spread with FlashAttention in 2022; tables of earlier years wrote the scores to memory.
+# Fused attention and sequence parallelism spread in 2022; earlier tables wrote the scores to memory.
 FUSED_ATTENTION_SINCE = 2023
 USUAL_STEP_TOKENS = 4_194_304
 USUAL_PICTURES_PER_GPU = 256
@@ -78,7 +79,7 @@ def training_trial(row: Row, catalogue: Catalogue) -> Trial | Declined:
     job = _job(row, subject, dtype, num_gpus, assumptions)
     if isinstance(job, Declined):
         return job
-    placement = Placement(named.gpu, Decimal(num_gpus), gpus_per_node=row.whole("gpus_per_node"))
+    placement = Placement(named.gpu, Decimal(num_gpus), num_nodes=_nodes(row, num_gpus))
     metric_of = _metric(row, job, named.gpu, num_gpus)
     if isinstance(metric_of, Declined):
         return metric_of
@@ -94,6 +95,11 @@ def _declined(row: Row) -> Declined | None:
     if OFFLOAD.search(row.text("notes")) or OFFLOAD.search(row.text("framework")):
         return Declined("offloading to the host is not estimated yet")
     return None
+
+
+def _nodes(row: Row, num_gpus: int) -> int:
+    """Nodes that hold so many GPUs; one where the table does not say how many a node has."""
+    return -(-num_gpus // max(row.whole("gpus_per_node") or num_gpus, 1))
 
 
 def _dtype(row: Row, gpu: Gpu) -> Dtype | Declined:
@@ -116,6 +122,10 @@ def _job(row: Row, subject: Subject, dtype: Dtype, num_gpus: int, assumptions: l
         model_parallel *= splits[name] or 1
     if num_gpus % model_parallel:
         return Declined(f"{model_parallel} GPUs of model parallelism do not divide {num_gpus}")
+    is_open = not is_picture and num_gpus > 1 and not any(splits.values())
+    unstated = None if is_open else 1
+    if is_open:
+        assumptions.append("the fastest layout that fits")
     ranks = num_gpus // model_parallel
     micro, batch = row.whole("micro_batch"), row.whole("global_batch")
     if micro is None and batch is None and is_picture:
@@ -133,24 +143,32 @@ def _job(row: Row, subject: Subject, dtype: Dtype, num_gpus: int, assumptions: l
         architecture=network,
         num_tokens=float(batch * subject.sequence_length),
         sequence_length=subject.sequence_length,
-        global_batch=max(batch, ranks),
+        global_batch=batch if is_open else max(batch, ranks),
         dtype=dtype,
         method=method,
         micro_batch=micro,
         recompute=_recompute(row),
-        tensor_parallel=splits["tensor_parallel"] or 1,
-        pipeline_parallel=splits["pipeline_parallel"] or 1,
-        context_parallel=splits["context_parallel"] or 1,
+        tensor_parallel=splits["tensor_parallel"] or unstated,
+        pipeline_parallel=splits["pipeline_parallel"] or unstated,
+        context_parallel=splits["context_parallel"] or unstated,
         expert_parallel=_experts(network, splits["expert_parallel"]),
-        virtual_stages=None,
+        virtual_stages=_virtual_stages(row, splits["pipeline_parallel"]),
         sharding=_sharding(row),
         stack=_stack(row),
+        sequence_parallel=_is_recent(row) and "deepspeed" not in row.text("framework").casefold(),
         fused_attention=_fuses_attention(row),
+        channels_last=_channels_last(row, dtype),
         head_share=subject.head_share,
     )
 
 
 SPLITS = {"tensor_parallel": "tp", "pipeline_parallel": "pp", "context_parallel": "cp", "expert_parallel": "ep"}
+
+
+def _virtual_stages(row: Row, pipeline: int | None) -> int | None:
+    """Interleaved stages per pipeline GPU, which published notes state as "VP=4"."""
+    found = VIRTUAL_STAGES.search(row.text("notes"))
+    return int(found[1]) if found and (pipeline or 1) > 1 and int(found[1]) > 0 else None
 
 
 def _experts(network: Transformer | ConvNet, stated: int | None) -> int | None:
@@ -189,6 +207,18 @@ def _stack(row: Row) -> Stack:
 def _fuses_attention(row: Row) -> bool:
     if "eager attention" in row.text("notes"):
         return False
+    return _is_recent(row)
+
+
+def _channels_last(row: Row, dtype: Dtype) -> bool:
+    """As stated; vendors' tuned examples keep channels last in mixed precision, other programs rarely do."""
+    framework = row.text("framework").casefold()
+    if "nhwc" in framework or "nchw" in framework:
+        return "nhwc" in framework
+    return _stack(row) is not Stack.EAGER and dtype not in (Dtype.FP32, Dtype.TF32)
+
+
+def _is_recent(row: Row) -> bool:
     return (row.whole("year") or FUSED_ATTENTION_SINCE) >= FUSED_ATTENTION_SINCE
 
 

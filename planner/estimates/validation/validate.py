@@ -16,6 +16,11 @@ from planner.estimates.validation.subjects import Declined
 from planner.estimates.validation.table import Row, Table
 from planner.estimates.validation.trials import Trial, training_trial
 from planner.hardware.catalogue import Catalogue
+from planner.quantity import Cause, Quantity
+
+# Log half-width of what a table does not state (a batch, a form of a GPU, a shape): what such published rows miss by
+# beyond those that state everything.
+ASSUMED = 0.22
 
 
 def validate_table(table: Table, catalogue: Catalogue) -> list[Scored]:
@@ -32,7 +37,7 @@ def _training(row: Row, catalogue: Catalogue) -> Scored:
     outcome = run_trial(trial)
     if isinstance(outcome, Lack):
         return Scored(row, None, reason=outcome.reason, gpu_key=trial.placement.gpu.key)
-    seconds = outcome.step_seconds
+    seconds = step_range(trial, outcome)
     ends = sorted((trial.metric_of(seconds.low), trial.metric_of(seconds.high)))
     return Scored(
         row,
@@ -55,6 +60,15 @@ def run_trial(trial: Trial) -> Outcome | Lack:
     if isinstance(found, Lack) and found.bottleneck is Bottleneck.MEMORY:
         return work_out(trial.job, trial.placement, None, usable=math.inf)
     return found
+
+
+def step_range(trial: Trial, outcome: Outcome) -> Quantity:
+    """The seconds of a step with the range of the estimate, wider where the table left something to be assumed."""
+    seconds = outcome.step_seconds
+    if not trial.assumptions:
+        return seconds
+    causes = (*seconds.causes, Cause("assumed where the table is silent", ASSUMED))
+    return Quantity.around(seconds.mid, seconds.unit, seconds.basis, causes)
 
 
 def _inference(row: Row, catalogue: Catalogue) -> Scored:

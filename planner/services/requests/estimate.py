@@ -8,9 +8,11 @@ from pydantic import Field, model_validator
 
 from planner.errors import FieldProblem, InvalidInput
 from planner.estimates.limits import Limits
+from planner.estimates.training import layout_faults
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
-from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob, TrainingMethod
+from planner.jobs.huggingface import MAX_CHARACTERS, architecture_from_config
+from planner.jobs.job import InferenceJob, Job, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
 from planner.jobs.presets import ARCHITECTURES, JOBS
 from planner.offers.offer import OfferKind
 from planner.services.requests.base import (
@@ -26,12 +28,18 @@ from planner.services.requests.base import (
     whole,
 )
 
+LAYOUT = (
+    *("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"),
+    *("virtual_stages", "sharding"),
+)
+
 
 class EstimateRequest(Request):
     """Ask what a job takes and costs, on the attached devices and on the offers that pass the filters.
 
     `preset` fills every field that is not given; `architecture` names a known one whose shape the fields
     `layers` … `experts_per_token` may change, or is "custom" with all of `layers`, `hidden`, `heads`, `ffn`, `vocab`.
+    `config` is the text of a Hugging Face config.json instead. `nodes` is how many of each offer work together.
     """
 
     preset: Key | None = None
@@ -39,6 +47,7 @@ class EstimateRequest(Request):
     name: Name | None = None
 
     architecture: Key | None = None
+    config: Annotated[str, Field(min_length=2, max_length=MAX_CHARACTERS)] | None = None
     layers: Annotated[int, *whole(1, 10_000)] | None = None
     hidden: Annotated[int, *whole(1, 1_000_000)] | None = None
     heads: Annotated[int, *whole(1, 10_000)] | None = None
@@ -59,6 +68,15 @@ class EstimateRequest(Request):
     micro_batch: Annotated[int, *whole(1, 1_000_000)] | None = None
     method: TrainingMethod | None = None
     recompute: Recompute | None = None
+    data_parallel: Annotated[int, *whole(1, 1_000_000)] | None = None
+    tensor_parallel: Annotated[int, *whole(1, 1_000)] | None = None
+    pipeline_parallel: Annotated[int, *whole(1, 1_000)] | None = None
+    context_parallel: Annotated[int, *whole(1, 1_000)] | None = None
+    expert_parallel: Annotated[int, *whole(1, 1_000)] | None = None
+    virtual_stages: Annotated[int, *whole(1, 1_000)] | None = None
+    sharding: Sharding | None = None
+    stack: Stack | None = None
+    nodes: Annotated[int, *whole(1, 10_000)] = 1
 
     prompt_tokens: Annotated[int, *whole(1, 100_000_000)] | None = None
     output_tokens: Annotated[int, *whole(1, 100_000_000)] | None = None
@@ -98,6 +116,13 @@ class EstimateRequest(Request):
         return Limits(self.deadline, self.budget)
 
     def _architecture(self, base: Transformer | None) -> Transformer:
+        if self.config is not None:
+            if self.architecture is not None:
+                raise InvalidInput.of("config", "give an architecture by its name or by its configuration, not both")
+            try:
+                base = architecture_from_config(self.config)
+            except ValueError as error:
+                raise InvalidInput.of("config", str(error)) from None
         if self.architecture not in (None, "custom"):
             if self.architecture not in ARCHITECTURES:
                 known = ", ".join(["custom", *sorted(ARCHITECTURES)])
@@ -143,8 +168,10 @@ class EstimateRequest(Request):
             method=_pick(self.method, base and base.method, TrainingMethod.FULL),
             micro_batch=self.micro_batch or (base.micro_batch if base else None),
             recompute=_pick(self.recompute, base and base.recompute, Recompute.NONE),
+            stack=_pick(self.stack, base and base.stack, Stack.EAGER),
+            **{name: getattr(self, name) for name in LAYOUT},
         )
-        problems: list[FieldProblem] = []
+        problems = [FieldProblem(name, message) for name, message in layout_faults(job)]
         _check_context(problems, "sequence_length", job.sequence_length, architecture)
         if job.micro_batch is not None and job.micro_batch > job.global_batch:
             problems.append(
@@ -160,7 +187,10 @@ class EstimateRequest(Request):
         return job
 
     def _inference_job(self, architecture: Transformer, base: InferenceJob | None) -> InferenceJob:
-        self._refuse(("tokens", "sequence_length", "global_batch", "micro_batch", "method", "recompute"), "inference")
+        own = ("tokens", "sequence_length", "global_batch", "micro_batch", "method", "recompute", "stack")
+        self._refuse((*own, *LAYOUT), "inference")
+        if self.nodes > 1:
+            raise InvalidInput.of("nodes", "serving over several nodes is not estimated yet; leave it out")
         if base is None:
             _require(self, ("prompt_tokens", "output_tokens"), "an inference job needs it")
         job = InferenceJob(

@@ -1,0 +1,41 @@
+"""The fitting of priors: it reads and writes its numbers where they stand, and finds what made synthetic residuals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.fit_priors import FACTS, PARAMETERS, solve
+from planner.estimates.priors import load_priors, read_priors
+from planner.estimates.ranges import RangeClass
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
+def test_every_parameter_stands_once_in_the_facts_and_is_within_its_limit(parameter) -> None:
+    text = FACTS.read_text(encoding="utf-8")
+    value = parameter.read(text)
+    assert 0 < value <= parameter.limit * 1.001
+    written = parameter.write(text, 0.4321)
+    assert parameter.read(written) == pytest.approx(0.4321)
+    assert parameter.write(written, value).count("0.4321") == text.count("0.4321")
+    assert [other.read(written) for other in PARAMETERS if other != parameter] == [
+        other.read(text) for other in PARAMETERS if other != parameter
+    ]
+
+
+def test_the_solver_finds_the_moves_that_explain_residuals_and_leaves_outliers_out() -> None:
+    random = np.random.default_rng(7)
+    jacobian = random.normal(size=(600, len(PARAMETERS)))
+    truth = np.array([0.1 * (-1) ** place for place in range(len(PARAMETERS))])
+    offset = -jacobian @ truth
+    offset[::50] += 3.0  # a few rows that are simply wrong
+    found = solve(jacobian, offset, np.ones(600), np.zeros(len(PARAMETERS)))
+    assert np.abs(found - truth).max() < 0.02
+
+
+def test_every_class_of_jobs_has_a_range_and_every_prior_a_source() -> None:
+    assert set(load_priors().ranges) == {kind.value for kind in RangeClass}
+    text = FACTS.read_text(encoding="utf-8")
+    assert read_priors(text) == load_priors()
+    for section in text.split("\n[")[1:]:
+        assert "source = " in section, section.splitlines()[0]
