@@ -71,7 +71,7 @@ def test_every_operation_has_a_bench_and_a_small_case_here() -> None:
     assert set(BENCHES) == set(Operation) == set(SMALL) | set(NEEDS_A_GPU)
 
 
-@pytest.mark.parametrize("operation", SMALL, ids=str)
+@pytest.mark.parametrize("operation", sorted(SMALL), ids=str)
 def test_a_small_case_of_every_operation_is_measured_with_its_theory(
     accelerator: Accelerator, operation: Operation
 ) -> None:
@@ -82,7 +82,7 @@ def test_a_small_case_of_every_operation_is_measured_with_its_theory(
     assert theory.flops + theory.num_bytes > 0
 
 
-@pytest.mark.parametrize("operation", NEEDS_A_GPU, ids=str)
+@pytest.mark.parametrize("operation", sorted(NEEDS_A_GPU), ids=str)
 def test_what_needs_a_gpu_says_so_on_a_cpu(accelerator: Accelerator, operation: Operation) -> None:
     with pytest.raises(Unsupported):
         measure(bench(operation, NEEDS_A_GPU[operation]), accelerator)
