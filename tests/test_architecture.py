@@ -37,7 +37,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "feeds": WORDS | {"hardware", "offers"},
     "services": PURE | {"store"},
     "worker": PURE | {"services", "gpu", "feeds", "settings", "version", "store.engine", "store.leases"},
-    "web": PURE | {"services", "settings", "version", "store.engine"},
+    "web": PURE | {"services", "feeds", "settings", "version", "store.engine"},
     "cli": PURE | {"services", "worker", "web", "settings", "version", "store.engine", "store.migrate"},
     "__init__": frozenset(),
     "__main__": frozenset({"cli"}),

@@ -14,6 +14,7 @@ from planner.web import api, errors, pages, security
 from planner.web.assets import Assets
 from planner.web.database import Database
 from planner.web.formats import FILTERS
+from planner.web.uploads import Uploads
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_FORM_FIELDS = 500
@@ -47,6 +48,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.globals["fmt"] = FILTERS
     csrf.init_app(app)
+    Uploads(settings.home / "uploads").attach(app)  # first, so that larger bodies may be read where files are sent
     Assets.of_package().attach(app)
     security.attach(app, csrf)
     Database(settings.database_url, clock).attach(app)

@@ -29,8 +29,7 @@ SENTENCES = {
     400: "The request cannot be read.",
     404: "There is nothing at this address.",
     405: "This address does not take that method.",
-    413: "The request is larger than the 256 KiB that are read.",
-    415: "Send the body as application/json.",
+    415: "Send the body as application/json; files of prices as CSV, JSON or gzip.",
     500: "Something went wrong that is not your fault; the log of the service says what.",
 }
 
@@ -57,10 +56,25 @@ def http_error(error: HTTPException) -> Response:
     given = error.description if error.description != type(error).description else None
     phrase = HTTPStatus(status).phrase
     slug = "not-found" if status == 404 else "error" if status >= 500 else phrase.lower().replace(" ", "-")
-    response = _answer(status, slug, TITLES.get(slug, phrase), given or SENTENCES.get(status, f"{phrase}."), [])
+    response = _answer(status, slug, TITLES.get(slug, phrase), given or _sentence(status, phrase), [])
     if status == 405:
         response.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or [])
     return response
+
+
+def _sentence(status: int, phrase: str) -> str:
+    if status == 413:
+        limit = "allowed" if request.max_content_length is None else in_binary(request.max_content_length)
+        return f"The request is larger than the {limit} that are read."
+    return SENTENCES.get(status, f"{phrase}.")
+
+
+def in_binary(num_bytes: int) -> str:
+    """ "256 KiB", "1 GiB"."""
+    for power, name in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if num_bytes >= 2**power:
+            return f"{num_bytes / 2**power:.4g} {name}"
+    return f"{num_bytes} bytes"
 
 
 def _csrf_error(_error: CSRFError) -> Response:

@@ -24,7 +24,12 @@ def csv_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows([cell(value) for value in row] for row in rows)
-    response = Response(text.getvalue(), content_type="text/csv; charset=utf-8; header=present")
+    return download(name, text.getvalue(), "text/csv; charset=utf-8; header=present")
+
+
+def download(name: str, text: str, content_type: str) -> Response:
+    """The text as a file called `name`, of which only letters that are safe in a header are kept."""
+    response = Response(text, content_type=content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{UNSAFE_IN_NAMES.sub("-", name)}"'
     return response
 

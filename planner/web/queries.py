@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+import re
+from datetime import date
+from typing import Annotated, Any, Literal, TypeVar
 
 from flask import request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from planner.calibration.run_states import RunState
 from planner.errors import InvalidInput
 from planner.hardware.gpu import GpuKind, Vendor
+from planner.offers.change_guard import AllowedChanges
 from planner.services.offers import PriceFilter
 from planner.services.requests import PriceQuery, Request, parse, without_blanks
 from planner.services.requests.base import Key, Moment, whole
 from planner.web.api.layer import query_values
 from planner.web.forms import Form
+from planner.web.price_files import Asked
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _read_day(value: Any) -> Any:
+    """Only what is written as a day: pydantic would take "2026" for seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and _DAY.fullmatch(value)):
+        return value
+    message = f"must be a day such as 2026-11-21, not {str(value)[:40]!r}"
+    raise PydanticCustomError("unreadable", "{message}", {"message": message})
+
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+Day = Annotated[date, BeforeValidator(_read_day)]
+RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 class ListQuery(Request):
@@ -83,6 +101,69 @@ class NewCalibrationQuery(Request):
 
     device_id: Key | None = None
     suite: Key | None = None
+
+
+class PreviewRequest(Request):
+    """How a file of prices is to be read: as which source (None: told from its content), and of which day."""
+
+    source: Key | None = None
+    stated_date: Day | None = None
+    allow_large_changes: AllowedChanges = AllowedChanges.NONE
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(self.source, self.stated_date, self.allow_large_changes)
+
+
+class ImportQuery(PreviewRequest):
+    """The same for a file that is the body of a request; `dry_run`: only say what it would do."""
+
+    filename: Annotated[str, Field(max_length=200)] = ""
+    dry_run: bool = False
+
+
+class ApplyRequest(PreviewRequest):
+    """A file that waits since its preview."""
+
+    token: Key
+    filename: Annotated[str, Field(max_length=200)] = ""
+
+
+class ImportRowsQuery(Request):
+    """Rejected rows after that one."""
+
+    after: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+
+
+class RowsQuery(Request):
+    """Rows that an import did not take, in the order in which they stood."""
+
+    outcome: Literal["held", "rejected"] | None = None
+    waiting: bool = False
+    limit: Annotated[int, *whole(1, 1000)] = 100
+    after: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+
+
+class RowsRequest(Request):
+    """Which held rows are decided on: these, or all that wait."""
+
+    rows: Annotated[tuple[RowId, ...], Field(min_length=1, max_length=1000)] | None = None
+    all: bool = False
+
+    @property
+    def chosen(self) -> tuple[int, ...] | None:
+        """The rows, None for all that wait. Raises InvalidInput where neither or both are said."""
+        if self.all == (self.rows is not None):
+            raise InvalidInput.of("rows", "choose at least one row, or all of them")
+        return self.rows
+
+
+class MappingRequest(Request):
+    """Which GPU a provider's word stands for; without `scope` whichever provider uses it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    scope: Annotated[str, Field(max_length=100)] = ""
+    gpu_key: Key
 
 
 def read_query(model: type[Model]) -> tuple[Model | None, Form]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from typing import Any
 
 import pytest
 import schemathesis
@@ -15,6 +17,13 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from planner.web.api import PREFIX
 from planner.web.api.openapi import openapi_document
 from planner.web.api.resources import api
+
+
+@schemathesis.serializer("application/gzip")
+def gzip_body(_context: schemathesis.SerializationContext, value: Any) -> bytes:
+    """Whatever was thought up, as a file that can be unpacked."""
+    return gzip.compress(value if isinstance(value, bytes) else json.dumps(value).encode())
+
 
 schema = schemathesis.openapi.from_dict(openapi_document(api, PREFIX))
 

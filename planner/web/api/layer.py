@@ -22,6 +22,7 @@ from planner.services.requests import parse
 
 View = Callable[..., Any]
 MAX_PATH_TEXT = 200
+UPLOAD_TYPES = ("text/csv", "application/json", "application/gzip", "application/octet-stream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,17 @@ class Operation:
     content_type: str = "application/json"
     problems: tuple[int, ...] = ()
     location: bool = False  # answers with a Location header
+    upload: bool = False  # the body is a file, which the view reads
+    also: int | None = None  # another status that the same answer may have
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer with a status of its own, and where what was made can be found."""
+
+    value: Any
+    status: int
+    location: str | None = None
 
 
 @dataclass
@@ -100,6 +112,8 @@ def _handler(operation: Operation) -> View:
             raise InvalidInput([FieldProblem(name, "is not a parameter of this address") for name in given])
         if operation.body is not None:
             arguments["body"] = parse(operation.body, json_body())
+        if operation.upload and request.mimetype not in UPLOAD_TYPES:
+            raise UnsupportedMediaType
         return _response(operation, operation.view(**arguments))
 
     handle.__name__ = operation.name
@@ -184,11 +198,15 @@ def _response(operation: Operation, found: Any) -> Response:
     elif operation.status == 204:
         response = Response(status=204)
     else:
-        headers = {}
-        if operation.location:
+        headers, status = {}, operation.status
+        if isinstance(found, Answered):
+            found, status, location = found.value, found.status, found.location
+            if location is not None:
+                headers["Location"] = location
+        elif operation.location:
             found, headers["Location"] = found
         body = json.dumps(document(found), ensure_ascii=False, allow_nan=False)
-        response = Response(body, operation.status, headers, content_type=operation.content_type)
+        response = Response(body, status, headers, content_type=operation.content_type)
     if request.method in ("GET", "HEAD") and response.status_code == 200:
         response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
         response.headers["Cache-Control"] = "private, no-cache"

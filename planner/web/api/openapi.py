@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from planner.version import code_version
-from planner.web.api.layer import Api, Operation
+from planner.web.api.layer import UPLOAD_TYPES, Api, Operation
 from planner.web.errors import PROBLEM_TYPE
 
 REFERENCE = "#/components/schemas/{model}"
@@ -19,7 +19,8 @@ DESCRIPTIONS = {
     403: "From another machine or another site",
     404: "There is nothing under that name or id",
     409: "The change clashes with what is there now",
-    415: "The body is not application/json",
+    413: "The body is larger than what is read",
+    415: "The body is of another type than those named",
     421: "Asked under a name that is not this machine's",
     422: "One or more fields cannot be used; `errors` names each and what would be right",
     503: "The database cannot be used at the moment",
@@ -103,6 +104,8 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": schemas[operation.name, "body"]}},
         }
+    if operation.upload:
+        described["requestBody"] = {"required": True, "content": {name: {} for name in UPLOAD_TYPES}}
     return described
 
 
@@ -146,6 +149,9 @@ def _responses(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     if operation.location:
         done["headers"] = {"Location": {"schema": {"type": "string", "format": "uri-reference"}, "required": True}}
     responses = {str(operation.status): done}
+    if operation.also is not None:
+        plain = {name: part for name, part in done.items() if name != "headers"}
+        responses[str(operation.also)] = {**plain, "description": HTTPStatus(operation.also).phrase}
     if operation.method == "GET":
         done.setdefault("headers", {})["ETag"] = {"schema": {"type": "string"}}
         responses["304"] = {"description": "Not changed since the ETag in If-None-Match"}
@@ -163,4 +169,6 @@ def _usual_problems(operation: Operation) -> set[int]:
         usual.add(404)
     if operation.body is not None:
         usual |= {400, 415}
+    if operation.upload:
+        usual |= {413, 415}
     return usual

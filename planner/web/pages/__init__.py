@@ -9,10 +9,21 @@ from flask import Flask, request
 from planner.offers.offer import UNSTATED_REGION
 from planner.version import code_version
 from planner.web.database import now
-from planner.web.pages import api_guide, calibrations, devices, estimates, hardware, home, prices, schedules
+from planner.web.pages import (
+    api_guide,
+    calibrations,
+    devices,
+    estimates,
+    gpu_names,
+    hardware,
+    home,
+    imports,
+    prices,
+    schedules,
+)
 from planner.web.pages.blueprint import pages
 
-MODULES = (home, devices, hardware, prices, calibrations, estimates, schedules, api_guide)
+MODULES = (home, devices, hardware, prices, imports, gpu_names, calibrations, estimates, schedules, api_guide)
 
 
 def attach(app: Flask) -> None:
