@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
@@ -10,10 +11,13 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     Double,
     Select,
+    String,
+    and_,
     case,
     cast,
     func,
@@ -22,7 +26,6 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    tuple_,
     type_coerce,
     update,
 )
@@ -35,7 +38,7 @@ from planner.store.tables import OfferRow, PriceRow
 from planner.store.types import ScaledDecimal
 
 ORDERS = ("per_gpu_hour", "per_hour", "gpu", "provider", "age")
-_CHUNK = 500  # rows per statement: 7 identity values each stay far below any database's limit of parameters
+_CHUNK = 500  # rows per statement, far below any database's limit of parameters
 _GPU_PLACES, _AMOUNT_PLACES = 6, 10  # decimal places that the tables keep
 _WRITERS_LOCK = 7_301_001  # PostgreSQL's advisory lock of whoever writes offers and prices
 _IDENTITY = (
@@ -100,8 +103,9 @@ def known_offers(session: Session, identities: Iterable[Identity]) -> dict[Ident
     """The id and the description of those of these offers that are known."""
     found: dict[Identity, tuple[int, Offer]] = {}
     for chunk in _chunks(set(identities)):
-        query = select(OfferRow.id, *_OFFER_COLUMNS).where(tuple_(*_IDENTITY).in_(chunk))
-        for row in session.execute(query):
+        wanted = _wanted(session, chunk)
+        same = and_(*(column == wanted.c[column.key] for column in _IDENTITY))
+        for row in session.execute(select(OfferRow.id, *_OFFER_COLUMNS).join(wanted, same)):
             offer = _offer(row)
             found[offer.identity] = (row.id, offer)
     return found
@@ -218,6 +222,21 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, _CHUNK)):
         yield chunk
+
+
+def _wanted(session: Session, identities: Sequence[Identity]) -> CTE:
+    """Identities as a table to join with: looked up by index, where a list of tuples is compared row by row."""
+    names = [column.key for column in _IDENTITY]
+    if session.get_bind().dialect.name == "postgresql":
+        arrays = ", ".join(f"CAST(:{name} AS text[])" for name in names)
+        query = text(f"SELECT * FROM unnest({arrays}) AS asked({', '.join(names)})")  # noqa: S608 - names of columns
+        values = [list(each) for each in zip(*identities, strict=True)]
+        found = query.bindparams(**dict(zip(names, values, strict=True)))
+    else:
+        members = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names))
+        query = text(f"SELECT {members} FROM json_each(:rows)")  # noqa: S608 - names of columns
+        found = query.bindparams(rows=json.dumps(identities))
+    return found.columns(**dict.fromkeys(names, String())).cte("wanted")
 
 
 def _upsert_chunk(session: Session, offers: Sequence[Offer], now: datetime) -> Upserted:
