@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import event
 
 from planner.settings import Settings
@@ -18,6 +20,15 @@ from tests.postgres import database_url, postgres_server, run_sql
 
 TEMPLATE = "planner_template"
 _numbers = count()
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """A command sets the log up for its process; a test that ran one leaves it to the next test as it was."""
+    handlers = list(logging.getLogger().handlers)
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:] = handlers
 
 
 @pytest.fixture

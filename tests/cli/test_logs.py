@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -12,15 +11,6 @@ import structlog
 from planner.cli.logs import log_to_standard_error
 
 SECRET = "postgresql://planner:open-sesame@db/planner"
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Logging as it was, once the test is over."""
-    handlers = list(logging.getLogger().handlers)
-    yield
-    structlog.reset_defaults()
-    logging.getLogger().handlers[:] = handlers
 
 
 def test_an_event_is_one_line_with_its_time_in_utc_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
