@@ -100,7 +100,7 @@ def apply_import_file() -> Response | tuple[str, int]:
         return _file_page(form, 404)
     uploads().drop(upload)
     counts = done.preview.counts
-    flash(f"{counts.num_accepted:,} prices are stored, of {counts.num_rows:,} rows.", "good")
+    flash(f"Prices stored: {counts.num_accepted:,} of {counts.num_rows:,} rows.", "good")
     if counts.num_held:
         flash(f"{counts.num_held:,} rows changed by more than 20 % and wait for you.", "warn")
     return redirect(url_for("pages.import_page", import_id=done.id), 303)
