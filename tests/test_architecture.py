@@ -67,6 +67,7 @@ ROOMS_OF: Mapping[str, frozenset[str]] = {
     "ulid": frozenset({"store", "services"}),
     "numpy": frozenset({"jobs", "calibration", "estimates", "plans", "hardware", "gpu"}),
     "cronsim": frozenset({"calibration"}),  # arithmetic on dates: touches nothing
+    "highspy": frozenset({"plans"}),
 }
 # What of the standard library the pure rooms may use: all of it computes, none of it reaches out.
 # (`importlib.resources` reads the facts files that are packaged with the code.)
