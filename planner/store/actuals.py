@@ -1,0 +1,108 @@
+"""Actuals: appended rows of what finished jobs took; a row that another replaces is kept and no longer counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+from ulid import ULID
+
+from planner.store.tables import ActualRow
+
+
+@dataclass(frozen=True, slots=True)
+class NewActual:
+    """An actual before it has an id. Exactly one of `estimate_id` and `run_id` is set."""
+
+    recorded_at: datetime
+    measured_at: datetime | None
+    source: str
+    reference: str | None  # the sender's own id, unique within the source; None: the row's id
+    estimate_id: str | None
+    run_id: str | None
+    option_position: int | None
+    title: str
+    job_kind: str
+    family: str
+    gpu_key: str | None
+    basis: str
+    measured: Mapping[str, Any]
+    predicted: Mapping[str, Any]
+    note: str
+    code_version: str
+    replaces_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredActual(NewActual):
+    """A row of the ledger; `replaced_by` is the id of the row that corrects it."""
+
+    id: str = ""
+    replaced_by: str | None = None
+
+
+def add(session: Session, new: NewActual) -> StoredActual:
+    """Append a row."""
+    row_id = str(ULID.from_datetime(new.recorded_at))
+    values = asdict(new) | {"reference": new.reference or row_id}
+    session.add(ActualRow(id=row_id, **values))
+    session.flush()
+    return StoredActual(**values, id=row_id)
+
+
+def by_reference(session: Session, source: str, reference: str) -> StoredActual | None:
+    """The row that this source entered under that reference."""
+    return _one(session, ActualRow.source == source, ActualRow.reference == reference)
+
+
+def get(session: Session, actual_id: str) -> StoredActual | None:
+    """The row of that id."""
+    return _one(session, ActualRow.id == actual_id)
+
+
+def newest(
+    session: Session,
+    limit: int | None,
+    *,
+    after: str | None = None,
+    estimate_id: str | None = None,
+    run_id: str | None = None,
+    job_kind: str | None = None,
+    counted_only: bool = False,
+) -> list[StoredActual]:
+    """The newest first, by id; `after` leaves out that one and all newer ones, `counted_only` what was replaced."""
+    later = aliased(ActualRow)
+    query = (
+        select(ActualRow, later.id)
+        .outerjoin(later, later.replaces_id == ActualRow.id)
+        .order_by(ActualRow.id.desc())
+        .limit(limit)
+    )
+    for column, value in (
+        (ActualRow.estimate_id, estimate_id),
+        (ActualRow.run_id, run_id),
+        (ActualRow.job_kind, job_kind),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if after is not None:
+        query = query.where(ActualRow.id < after)
+    if counted_only:
+        query = query.where(later.id.is_(None))
+    return [_stored(row, replaced_by) for row, replaced_by in session.execute(query)]
+
+
+def _one(session: Session, *conditions: Any) -> StoredActual | None:
+    later = aliased(ActualRow)
+    query = select(ActualRow, later.id).outerjoin(later, later.replaces_id == ActualRow.id).where(*conditions)
+    found = session.execute(query).one_or_none()
+    return None if found is None else _stored(*found)
+
+
+def _stored(row: ActualRow, replaced_by: str | None) -> StoredActual:
+    values = {field.name: getattr(row, field.name) for field in fields(NewActual)}
+    return StoredActual(**values, id=row.id, replaced_by=replaced_by)
