@@ -50,7 +50,7 @@ class Kind:
 
     job_kind: str
     family: str
-    gpu_key: str | None
+    gpu_key: str
     basis: Basis
 
 
@@ -153,27 +153,12 @@ def track_record(kind: Kind, entries: Iterable[Entry]) -> TrackRecord | None:
     same sort of job. The scope says which it is.
     """
     alike = [entry for entry in entries if entry.kind.job_kind == kind.job_kind and entry.headline is not None]
+    here, same_basis = f"on this GPU model, {kind.basis.value}", [e for e in alike if e.kind.basis is kind.basis]
+    same_gpu = [entry for entry in same_basis if entry.kind.gpu_key == kind.gpu_key]
     scopes: Sequence[tuple[str, list[Entry]]] = (
-        (
-            f"{kind.job_kind} of {kind.family} on this GPU model, {kind.basis.value}",
-            [
-                entry
-                for entry in alike
-                if entry.kind == kind and kind.gpu_key is not None  # an unlisted GPU is like no other
-            ],
-        ),
-        (
-            f"{kind.job_kind} on this GPU model, {kind.basis.value}",
-            [
-                entry
-                for entry in alike
-                if kind.gpu_key is not None and (entry.kind.gpu_key, entry.kind.basis) == (kind.gpu_key, kind.basis)
-            ],
-        ),
-        (
-            f"{kind.job_kind} on any GPU, {kind.basis.value}",
-            [entry for entry in alike if entry.kind.basis is kind.basis],
-        ),
+        (f"{kind.job_kind} of {kind.family} {here}", [entry for entry in same_gpu if entry.kind == kind]),
+        (f"{kind.job_kind} {here}", same_gpu),
+        (f"{kind.job_kind} on any GPU, {kind.basis.value}", same_basis),
         (f"{kind.job_kind} on any GPU, on any basis", alike),
     )
     for scope, found in scopes:

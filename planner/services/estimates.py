@@ -13,7 +13,8 @@ from typing import Any
 from planner.errors import FieldProblem, InvalidInput, NotFound
 from planner.estimates.answer import answer
 from planner.estimates.document import answer_from_document, answer_to_document
-from planner.estimates.estimate import Answer, Placement
+from planner.estimates.estimate import Answer, Option, Placement
+from planner.estimates.ledger import TrackRecord
 from planner.estimates.limits import apply_limits
 from planner.hardware.catalogue import Catalogue, load_catalogue, unlisted_gpu
 from planner.hardware.gpu import Gpu, GpuKind
@@ -21,6 +22,13 @@ from planner.jobs.document import job_from_document, job_kind, job_sentence, job
 from planner.jobs.job import Job
 from planner.offers.offer import OfferKind
 from planner.quantity import Basis, Quantity
+from planner.services.actuals import (
+    KindRecord,
+    kind_of,
+    records_from_document,
+    records_to_document,
+    track_records,
+)
 from planner.services.assets import OwnedHour, owned_hours, owned_offer, owned_price
 from planner.services.calibrations import newest_fits
 from planner.services.devices import DeviceView, list_devices
@@ -53,6 +61,12 @@ class EstimateView:
     catalogue_version: str
     code_version: str
     num_unpriced: int  # options without a known price: ranked last under the goal cost, left out of every sum
+    track_records: tuple[KindRecord, ...]  # how estimates of these kinds had come true when this one was made
+
+    def record_of(self, option: Option) -> TrackRecord | None:
+        """The measured error of jobs comparable to this option, as it stood then; None: there were none."""
+        place = (option.placement.gpu.key, option.basis)
+        return next((kind.record for kind in self.track_records if (kind.gpu_key, kind.basis) == place), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +121,7 @@ def make_estimate(
     found = apply_limits(answer(job, placements, fits, goal=request.goal), request.limits())
     price_ids = {option.placement.price_id for option in found.options if option.placement.price_id is not None}
     fit_ids = {option.fit_id for option in found.options if option.fit_id is not None}
+    records = track_records(session, job_kind(job), [kind_of(job, job_kind(job), option) for option in found.options])
     row = store.add(
         session,
         job_kind=job_kind(job),
@@ -122,6 +137,7 @@ def make_estimate(
         fit_ids=sorted(fit_ids),
         catalogue_version=catalogue.version,
         code_version=code_version,
+        track_records=records_to_document(records),
     )
     return _view(row)
 
@@ -299,4 +315,5 @@ def _view(row: StoredEstimate) -> EstimateView:
         catalogue_version=row.catalogue_version,
         code_version=row.code_version,
         num_unpriced=sum(option.cost_per_hour is None for option in found.options),
+        track_records=records_from_document(row.track_records),
     )

@@ -28,7 +28,7 @@ class NewActual:
     title: str
     job_kind: str
     family: str
-    gpu_key: str | None
+    gpu_key: str
     basis: str
     measured: Mapping[str, Any]
     predicted: Mapping[str, Any]

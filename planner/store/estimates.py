@@ -31,6 +31,7 @@ class StoredEstimate:
     fit_ids: tuple[str, ...]
     catalogue_version: str
     code_version: str
+    track_records: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def add(
     fit_ids: list[str],
     catalogue_version: str,
     code_version: str,
+    track_records: dict[str, Any] | None,
 ) -> StoredEstimate:
     """Append the job and its estimate."""
     job = JobRow(id=_new_id(created_at), kind=job_kind, name=job_name, spec=job_spec, created_at=created_at)
@@ -78,6 +80,7 @@ def add(
         fit_ids=fit_ids,
         catalogue_version=catalogue_version,
         code_version=code_version,
+        track_records=track_records,
     )
     session.add(row)
     session.flush()
@@ -120,4 +123,5 @@ def _stored(row: EstimateRow, job: JobRow) -> StoredEstimate:
         fit_ids=tuple(row.fit_ids),
         catalogue_version=row.catalogue_version,
         code_version=row.code_version,
+        track_records=row.track_records,
     )

@@ -503,7 +503,7 @@ class ActualRow(Base):
     title: Mapped[str] = mapped_column(String(500))
     job_kind: Mapped[str] = mapped_column(String(50), index=True)
     family: Mapped[str] = mapped_column(String(50))
-    gpu_key: Mapped[str | None] = mapped_column(String(100))
+    gpu_key: Mapped[str] = mapped_column(String(200))
     basis: Mapped[str] = mapped_column(String(20))
     measured: Mapped[dict[str, Any]]
     predicted: Mapped[dict[str, Any]]

@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("title", sa.String(length=500), nullable=False),
         sa.Column("job_kind", sa.String(length=50), nullable=False),
         sa.Column("family", sa.String(length=50), nullable=False),
-        sa.Column("gpu_key", sa.String(length=100), nullable=True),
+        sa.Column("gpu_key", sa.String(length=200), nullable=False),
         sa.Column("basis", sa.String(length=20), nullable=False),
         sa.Column("measured", Json, nullable=False),
         sa.Column("predicted", Json, nullable=False),
