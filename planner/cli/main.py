@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from planner.cli.actuals import actuals
 from planner.cli.assets import assets
 from planner.cli.calibrate import calibrate
 from planner.cli.devices import devices
@@ -39,7 +40,7 @@ def planner(context: click.Context) -> None:
 
 for command in (run, serve, worker, calibrate, estimate, validate_command, prices, devices, db):
     planner.add_command(command)
-for command in (assets, books, rates):
+for command in (actuals, assets, books, rates):
     planner.add_command(command)
 
 

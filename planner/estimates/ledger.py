@@ -33,12 +33,12 @@ class Metric(StrEnum):
 UNITS: Mapping[Metric, str] = {
     Metric.SECONDS: "s",
     Metric.STEP_SECONDS: "s",
-    Metric.TOKENS_PER_SECOND: "token/s",
+    Metric.TOKENS_PER_SECOND: "tokens/s",
     Metric.FIRST_TOKEN_SECONDS: "s",
     Metric.MEMORY_BYTES: "B",
     Metric.ENERGY_JOULES: "J",
     Metric.AVERAGE_POWER_WATTS: "W",
-    Metric.COST: "currency",
+    Metric.COST: "",  # the currency of the option, where it is known
 }
 # A ledger speaks of a job by its pace where it has it, by its whole time otherwise, and so on down this list.
 HEADLINES = (Metric.STEP_SECONDS, Metric.TOKENS_PER_SECOND, Metric.SECONDS, Metric.FIRST_TOKEN_SECONDS)

@@ -345,7 +345,8 @@ def _digest(values: Mapping[str, Any]) -> str:
 
 
 def _prediction(quantity: Quantity) -> dict[str, Any]:
-    return {"low": quantity.low, "mid": quantity.mid, "high": quantity.high, "basis": quantity.basis.value}
+    ends = {"low": quantity.low, "mid": quantity.mid, "high": quantity.high}
+    return {**ends, "unit": quantity.unit, "basis": quantity.basis.value}
 
 
 def _view(row: StoredActual) -> ActualView:
@@ -374,10 +375,11 @@ def _view(row: StoredActual) -> ActualView:
 def _figure(metric: Metric, measured: float, predicted: Mapping[str, Any] | None) -> MeasuredFigure:
     if predicted is None:
         return MeasuredFigure(metric, UNITS[metric], measured, None, None, None, None, None, None)
-    found = Comparison(metric, measured, **{**predicted, "basis": Basis(predicted["basis"])})
+    ends = (predicted["low"], predicted["mid"], predicted["high"])
+    found = Comparison(metric, measured, *ends, Basis(predicted["basis"]))
     return MeasuredFigure(
         metric,
-        UNITS[metric],
+        predicted["unit"],
         measured,
         found.mid,
         found.low,

@@ -16,6 +16,11 @@ QUANTITY_NAMES = {
     "token_seconds": "Each further token",
     "request_seconds": "A whole request",
     "first_token_seconds": "First token",
+    "seconds": "Whole time",
+    "step_seconds": "One step",
+    "memory_bytes": "Memory of each GPU",
+    "energy_joules": "Energy",
+    "average_power_watts": "Average power",
 }
 MONEY_PER = {"": "", "/h": " per hour", "/Mtoken": " per M tokens"}
 ARGUMENT = re.compile(r"<(?:[^:<>]+:)?(?P<name>[^<>]+)>")
@@ -183,6 +188,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "per_unit": per_unit,
     "low_mid_high": low_mid_high,
     "words": words,
+    "capitalize_first": lambda text: text[:1].upper() + text[1:],
+    "in_unit": lambda value, unit: in_unit(unit)(value),
     "tone": tone,
     "quantity_name": quantity_name,
     "argument_names": argument_names,

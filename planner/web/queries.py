@@ -51,6 +51,12 @@ class RunsQuery(ListQuery):
     state: RunState | None = None
 
 
+class LedgerQuery(ListQuery):
+    """Which rows of the ledger, newest first."""
+
+    estimate_id: Key | None = None
+
+
 class MomentQuery(Request):
     """What held at `as_of`, as far as was known at `known_at` (both: now)."""
 

@@ -19,6 +19,10 @@ from planner.errors import InvalidInput, NotFound
 MOST_BYTES = 2**30  # as sent; AWS's list of one region has about 0.5 GB, and gzip makes a twentieth of it
 MOST_WAITING = 8
 TAKES_FILES = frozenset({"pages.preview_import_file", "api.import_prices"})
+TAKES_TABLES = frozenset(
+    {"pages.upload_ledger_table", "pages.enter_actual_page", "api.upload_table", "api.enter_step_log"}
+)
+MOST_TABLE_BYTES = 64 * 2**20
 _CHUNK = 256 * 1024
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _LONGEST_NAME = 200
@@ -103,3 +107,5 @@ def safe_name(filename: str) -> str:
 def _allow_files() -> None:
     if request.endpoint in TAKES_FILES:
         request.max_content_length = MOST_BYTES + 64 * 1024  # the form around the file
+    elif request.endpoint in TAKES_TABLES:
+        request.max_content_length = MOST_TABLE_BYTES

@@ -58,6 +58,8 @@ def pages_of(world: World) -> dict[str, str]:
         f"/calibrations/{world.running_run}/progress": "3 of",
         "/estimates": "Fine-tune SmolLM-135M",
         f"/estimates/{world.training}": "Memory of each GPU",
+        "/ledger": "Nothing is entered yet",
+        f"/estimates/{world.training}/actual": "Or a log of its steps",
         f"/estimates/{world.service}": "Tokens written per second",
         f"/estimates/{world.nothing_fits}": "Nothing fits",
         f"/estimates/{world.training}?options=2&rejections=1": "Show all",

@@ -14,6 +14,7 @@ from planner.hardware.gpu import Gpu, GpuKind, Vendor
 from planner.jobs.job import InferenceJob, TrainingJob
 from planner.offers.offer import Offer, Price
 from planner.quantity import Basis, Quantity
+from planner.services.actuals import KindRecord
 from planner.services.calibrations import RunView
 from planner.services.devices import DeviceView
 from planner.services.estimates import EstimateSummary, EstimateView
@@ -194,6 +195,7 @@ class EstimateAnswer:
     fit_ids: tuple[str, ...]
     catalogue_version: str
     code_version: str
+    track_records: tuple[KindRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from planner.web.pages import (
     hardware,
     home,
     imports,
+    ledger,
     prices,
     schedules,
 )
 from planner.web.pages.blueprint import pages
 
-MODULES = (home, devices, hardware, prices, imports, gpu_names, calibrations, estimates, schedules, api_guide)
+MODULES = (home, devices, hardware, prices, imports, gpu_names, calibrations, estimates, ledger, schedules, api_guide)
 
 
 def attach(app: Flask) -> None:

@@ -12,6 +12,7 @@ from planner.hardware.catalogue import load_catalogue
 from planner.jobs.architecture import Transformer
 from planner.jobs.job import InferenceJob, Job, TrainingJob
 from planner.jobs.presets import ARCHITECTURES, JOBS
+from planner.services.actuals import list_actuals
 from planner.services.estimates import EstimateView, get_estimate, list_estimates, make_estimate
 from planner.services.offers import price_facets
 from planner.services.requests import EstimateRequest, parse
@@ -119,6 +120,7 @@ def show_estimate(estimate_id: str) -> tuple[str, int]:
         is_service=bool(view.answer.options) and view.answer.options[0].seconds is None,
         shape=_shape_of(view),
         scale=_scale(view, wanted.options),
+        actuals=list_actuals(session(), 50, estimate_id=estimate_id),
     )
     return page, 422 if query is None else 200
 
