@@ -9,15 +9,8 @@ from rich.table import Table
 
 from planner import units
 from planner.cli.edge import Edge, json_option, now, pass_edge
-from planner.services.assets import (
-    AssetCost,
-    archive_asset,
-    asset_cost,
-    compare_with_rent,
-    create_asset,
-    list_assets,
-    update_asset,
-)
+from planner.services.asset_costs import AssetCost, asset_cost, compare_with_rent
+from planner.services.assets import archive_asset, create_asset, list_assets, update_asset
 from planner.services.requests import parse, without_blanks
 from planner.services.requests.assets import AssetRequest, RentRequest
 

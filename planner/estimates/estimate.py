@@ -18,8 +18,9 @@ class Placement:
     """Where a job could run: so many GPUs of a model, by an offer with its price, or on an attached device.
 
     `usable_memory_bytes` is what a device reports (None: taken from the catalogue with a reserve).
-    Exactly one of `offer_id` (with `offer`) and `device_id` is set; `price_id` is None where no price holds. A device
-    that its owner entered the cost of has an owned offer and its price, part of which may be assumed.
+    Either `offer_id` (with `offer`) or `device_id` is set, and neither for a planned purchase; `price_id` is None where
+    no price holds. A device that its owner entered the cost of, and a planned purchase, has an owned offer and its
+    price, part of which may be assumed.
     """
 
     gpu: Gpu

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 
 from planner.errors import FieldProblem, InvalidInput
-from planner.offers.ownership import Asset
+from planner.offers.ownership import Asset, limits_of
 
 OURS = "a choice of this project, no published figure at hand"
 REQUIRED = {
@@ -100,19 +100,26 @@ def complete(given: Mapping[str, Decimal | None], currency: str) -> CompletedAss
 
 
 def default_ranges(asset: Asset, utilisation: Decimal) -> dict[str, tuple[Decimal, Decimal]]:
-    """Ranges to begin a sensitivity with, to be edited: the choices of this project, centred on the asset."""
+    """Ranges to begin a sensitivity with, to be edited: the choices of this project, each with the asset within."""
     fifth = Decimal("0.2")
-    return {
+    wanted = {
         "utilisation": (max(utilisation - fifth, Decimal("0.01")), min(utilisation + fifth, Decimal(1))),
         "price": (max(asset.price * (1 - fifth), asset.residual), asset.price * (1 + fifth)),
         "years": (max(asset.years - 1, Decimal(1)), asset.years + 2),
-        "residual": (Decimal(0), max(asset.price * Decimal("0.4"), asset.residual)),
+        "residual": (Decimal(0), min(max(asset.price * Decimal("0.4"), asset.residual), asset.price)),
         "cost_of_capital": (Decimal("0.05"), Decimal("0.15")),
         "maintenance": (Decimal(0), Decimal("0.06")),
         "energy_price": (asset.energy_price * Decimal("0.6"), asset.energy_price * 2),
         "staff": (asset.staff / 2, asset.staff * 2),
         "pue": (Decimal("1.1"), Decimal("1.6")),
     }
+    return {name: _around(name, ends, getattr(asset, name, utilisation)) for name, ends in wanted.items()}
+
+
+def _around(name: str, ends: tuple[Decimal, Decimal], value: Decimal) -> tuple[Decimal, Decimal]:
+    """The range widened to hold the value, and within what the figure can be."""
+    lowest, highest = limits_of(name)
+    return max(min(ends[0], value), lowest), min(max(ends[1], value), highest)
 
 
 def _assumption(default: Default, known: Mapping[str, Decimal]) -> Assumption:

@@ -30,7 +30,7 @@ _HIGHEST = {  # what is above is a slip of the pen
     "contracted_kw": Decimal(100),
 }
 _HIGHEST_AMOUNT = Decimal(10) ** 9
-_LOWEST = {"pue": _ONE}
+_LOWEST = {"pue": _ONE, "availability": Decimal("0.001")}  # a GPU that is never up is none
 _ABOVE_ZERO = ("price", "years", "busy_kw", "availability")
 
 
@@ -228,6 +228,11 @@ def own_or_rent(
     )
 
 
+def limits_of(name: str) -> tuple[Decimal, Decimal]:
+    """The least and the most that a figure of an asset can be."""
+    return _LOWEST.get(name, ZERO), _HIGHEST.get(name, _HIGHEST_AMOUNT)
+
+
 def tornado(asset: Asset, utilisation: Decimal, ranges: Mapping[str, tuple[Decimal, Decimal]]) -> tuple[Swing, ...]:
     """The cost of a used hour at both ends of each range, the widest swing first.
 
@@ -279,7 +284,7 @@ def _figures() -> tuple[str, ...]:
 
 
 def _problem(name: str, value: Decimal) -> FieldProblem | None:
-    lowest, highest = _LOWEST.get(name, ZERO), _HIGHEST.get(name, _HIGHEST_AMOUNT)
+    lowest, highest = limits_of(name)
     if not value.is_finite() or not lowest <= value <= highest:
         return FieldProblem(name, f"{value} is not between {lowest} and {highest}")
     if name in _ABOVE_ZERO and value == 0:

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from ulid import ULID
 
 from planner.errors import Conflict, InvalidInput, NotFound
 from planner.hardware.catalogue import load_catalogue
-from planner.offers.assumptions import Assumption, complete, default_ranges
-from planner.offers.offer import Offer, OfferKind, Price
-from planner.offers.ownership import (
-    Asset,
-    HourlyCost,
-    OwnOrRent,
-    Swing,
-    own_or_rent,
-    tornado,
-    used_hour_cost,
-    wall_hour_cost,
-)
-from planner.quantity import Basis
+from planner.offers.assumptions import Assumption, complete
+from planner.offers.ownership import Asset
 from planner.services.documents import document
-from planner.services.requests.assets import FIGURES, AssetRequest, RentRequest
+from planner.services.requests.assets import FIGURES, AssetRequest
 from planner.store import assets as store
 from planner.store import devices as device_store
 from planner.store.engine import Session
 from planner.store.tables import AssetRow, DeviceRow
 
-LOOK_BACK = timedelta(days=90)
-CURVE = tuple(Decimal(step) / 20 for step in range(1, 21))  # utilisations of the break-even chart: 5 % to 100 %
 _NO_SPARES = Assumption("spares", Decimal(0), "none bought on top", "a choice of this project, no published figure")
 _DAYS_PER_YEAR = Decimal(365)
-_TENTH_PLACE = Decimal("1e-10")
-
-
-@dataclass(frozen=True, slots=True)
-class Utilisation:
-    """The share of hours in which a GPU is used, and where that number comes from, in a sentence."""
-
-    share: Decimal
-    basis: Basis
-    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +35,10 @@ class AssetDevice:
 
 @dataclass(frozen=True, slots=True)
 class AssetView:
-    """An asset as it stands: what was given, what is assumed for the rest, and both together in `asset`."""
+    """An asset as it stands: what was given, what is assumed for the rest, and both together in `asset`.
+
+    One that is only asked about has the id "" and the version 0.
+    """
 
     id: str
     version: int
@@ -82,49 +62,43 @@ class AssetView:
         """Whether it is a purchase to come: no device belongs to it."""
         return not self.devices
 
-
-@dataclass(frozen=True, slots=True)
-class UsedHour:
-    """What a used hour costs at one utilisation."""
-
-    utilisation: Decimal
-    cost: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class AssetCost:
-    """What an hour costs, in the asset's currency.
-
-    `wall_hour` and `used_hour` are at `utilisation`; without one they are None for `unknown`. `always_used` is a wall
-    hour of a GPU that is always used, `never_used` of one that never is: the bounds of a wall hour.
-    """
-
-    view: AssetView
-    utilisation: Utilisation | None
-    wall_hour: HourlyCost | None
-    used_hour: Decimal | None
-    unknown: str
-    always_used: HourlyCost
-    never_used: HourlyCost
-    curve: tuple[UsedHour, ...]
-    swings: tuple[Swing, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OwnedHour:
-    """What an hour of a device costs its owner, in words for the estimate that uses it."""
-
-    amount: Decimal
-    currency: str
-    asset_id: str
-    price: Price
-    is_assumed: bool
+    @property
+    def lead_years(self) -> Decimal:
+        """Years from order to first use; 0 where no lead time is given."""
+        return Decimal(self.lead_time_days or 0) / _DAYS_PER_YEAR
 
 
 def create_asset(session: Session, request: AssetRequest, now: datetime) -> AssetView:
     """Keep an asset. Raises InvalidInput for figures that cannot be, Conflict where a device has an asset already."""
     row = AssetRow(id=str(ULID.from_datetime(now)), version=0, created_at=now)
     return _keep(session, row, request, now)
+
+
+def imagine_asset(session: Session, request: AssetRequest, now: datetime, asset_id: str = "") -> AssetView:
+    """The asset that this would be, nothing stored. `asset_id` is the one that it would be a revision of.
+
+    Raises InvalidInput and Conflict as keeping it would.
+    """
+    figures, devices = _checked(session, asset_id, request)
+    asset, assumptions = _complete(figures, request.currency)
+    return AssetView(
+        id="",
+        version=0,
+        name=request.name,
+        currency=request.currency,
+        gpu_key=_gpu_key(request, devices),
+        num_gpus=len(devices) or request.num_gpus,
+        purchased_on=request.purchased_on,
+        lead_time_days=request.lead_time_days,
+        utilisation=request.utilisation,
+        notes=request.notes,
+        given=figures,
+        asset=asset,
+        assumptions=assumptions,
+        devices=_asset_devices(devices),
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def update_asset(session: Session, asset_id: str, request: AssetRequest, now: datetime) -> AssetView:
@@ -157,142 +131,12 @@ def asset_history(session: Session, asset_id: str) -> list[tuple[int, datetime, 
     return [(row.version, row.recorded_at, row.document) for row in store.versions(session, asset_id)]
 
 
-def asset_cost(
-    session: Session,
-    asset_id: str,
-    now: datetime,
-    *,
-    utilisation: Decimal | None = None,
-    ranges: Mapping[str, tuple[Decimal, Decimal]] | None = None,
-) -> AssetCost:
-    """What an hour of the asset costs. `ranges` are those of the sensitivity, by figure; the rest keep theirs."""
-    view = get_asset(session, asset_id)
-    share = _utilisation(session, view, now, utilisation)
-    asset = view.asset
-    curve = [UsedHour(u, cost) for u in CURVE if (cost := used_hour_cost(asset, u)) is not None]
-    chosen = {} if share is None else default_ranges(asset, share.share) | dict(ranges or {})
-    return AssetCost(
-        view=view,
-        utilisation=share,
-        wall_hour=None if share is None else wall_hour_cost(asset, share.share),
-        used_hour=None if share is None else used_hour_cost(asset, share.share),
-        unknown="" if share is not None else "how much it is used is neither given nor measured",
-        always_used=wall_hour_cost(asset, Decimal(1)),
-        never_used=wall_hour_cost(asset, Decimal(0)),
-        curve=tuple(curve),
-        swings=() if share is None or share.share == 0 else tornado(asset, share.share, chosen),
-    )
-
-
-def compare_with_rent(
-    session: Session, asset_id: str, request: RentRequest, now: datetime
-) -> tuple[OwnOrRent, Utilisation]:
-    """Owning against renting the same used hours: break-even, net present value, payback, and at which utilisation.
-
-    The rent is in the asset's currency. Raises InvalidInput where no utilisation is given or measured.
-    """
-    view = get_asset(session, asset_id)
-    share = _utilisation(session, view, now, request.utilisation)
-    if share is None:
-        raise InvalidInput.of("utilisation", "is needed: it is neither stored with the asset nor measured")
-    lead_years = Decimal(view.lead_time_days or 0) / _DAYS_PER_YEAR
-    found = own_or_rent(
-        view.asset,
-        share.share,
-        request.rent_per_hour,
-        rent_decline=request.rent_decline,
-        lead_years=lead_years,
-    )
-    return found, share
-
-
-def measured_utilisation(session: Session, device_ids: Sequence[str], now: datetime) -> Utilisation | None:
-    """How much the devices were used, from the telemetry of runs of the last 90 days; None without any.
-
-    Busy time is that of each run times the mean of its readings; the whole is the time since each device was first
-    seen, 90 days at most. Work that others did on the devices is not seen.
-    """
-    since = now - LOOK_BACK
-    found = [device_store.get_device(session, device_id) for device_id in device_ids]
-    seen = [max(device.first_seen_at, since) for device, _ in (pair for pair in found if pair is not None)]
-    whole = sum((now - start).total_seconds() for start in seen)
-    uses = [use for use in store.uses(session, device_ids, since) if use.mean_utilisation is not None]
-    if not uses or whole <= 0:
-        return None
-    busy = sum((use.finished_at - use.started_at).total_seconds() * (use.mean_utilisation or 0.0) for use in uses)
-    share = min(Decimal(repr(busy)) / Decimal(repr(whole)), Decimal(1))
-    words = (
-        f"measured: {sum(use.num_readings for use in uses):,} readings in {len(uses):,} runs over "
-        f"{whole / 86400 / len(seen):,.1f} days; work that the planner did not start is not in it"
-    )
-    return Utilisation(share, Basis.MEASURED, words)
-
-
-def owned_hours(session: Session) -> dict[str, OwnedHour]:
-    """What an hour of each device that belongs to an asset costs, by device id; other devices' cost is unknown.
-
-    With a utilisation stored with the asset it is the cost of a used hour; without one, that of an hour in use on the
-    wall clock, in which no idle hours are. The planner's own measurements do not count here: they see its own runs
-    only and would make a device that others use look idle.
-    """
-    return {device.id: _owned_hour(view) for view in list_assets(session) for device in view.devices}
-
-
-def owned_offer(name: str, gpu_key: str | None, count: int, currency: str) -> Offer:
-    """The offer of one's own: so many devices of one kind."""
-    return Offer(
-        provider="owned",
-        region="own",
-        zone="",
-        instance_type=name,
-        kind=OfferKind.OWNED,
-        currency=currency,
-        gpu_name=name,
-        gpu_key=gpu_key,
-        num_gpus=Decimal(count),
-    )
-
-
-def owned_price(hours: Sequence[OwnedHour]) -> Price | None:
-    """The price per hour of these devices together; None where one is missing or the currencies differ."""
-    if not hours or len({hour.currency for hour in hours}) > 1:
-        return None
-    return replace(hours[0].price, amount=sum((hour.amount for hour in hours), Decimal(0)))
-
-
-def _owned_hour(view: AssetView) -> OwnedHour:
-    cost = None if view.utilisation is None else used_hour_cost(view.asset, view.utilisation)
-    if cost is None:
-        cost = wall_hour_cost(view.asset, Decimal(1)).total
-        words = "an hour in use on the wall clock, no idle hours in it, since no utilisation is given"
-    else:
-        words = f"a used hour at {view.utilisation:.0%} utilisation"
-    assumed = "" if not view.assumptions else f"; assumed: {', '.join(item.field for item in view.assumptions)}"
-    price = Price(
-        amount=cost.quantize(_TENTH_PLACE, rounding=ROUND_HALF_EVEN),
-        valid_from=view.updated_at,
-        recorded_at=view.updated_at,
-        source=f"asset {view.name} ({view.id}, version {view.version}): {words}{assumed}",
-        source_date=view.updated_at.date(),
-    )
-    if price.amount is None:
-        raise ValueError("an asset always has a cost")
-    return OwnedHour(price.amount, view.currency, view.id, price, bool(view.assumptions))
-
-
 def _keep(session: Session, row: AssetRow, request: AssetRequest, now: datetime) -> AssetView:
-    figures = {name: value for name in (*FIGURES, "spares") if (value := getattr(request, name)) is not None}
-    _complete(figures, request.currency)
-    if request.gpu_key is not None:
-        try:
-            load_catalogue().get(request.gpu_key)
-        except NotFound as error:
-            raise InvalidInput.of("gpu_key", str(error)) from None
-    devices = _devices(session, row.id, request.device_ids)
+    figures, devices = _checked(session, row.id, request)
     row.version += 1
     row.name = request.name
     row.currency = request.currency
-    row.gpu_key = request.gpu_key or (devices[0].gpu_key if devices else None)
+    row.gpu_key = _gpu_key(request, devices)
     row.num_gpus = len(devices) or request.num_gpus
     row.purchased_on = request.purchased_on
     row.lead_time_days = request.lead_time_days
@@ -307,6 +151,26 @@ def _keep(session: Session, row: AssetRow, request: AssetRequest, now: datetime)
     return _view(row, devices)
 
 
+def _checked(session: Session, asset_id: str, request: AssetRequest) -> tuple[dict[str, Decimal], list[DeviceRow]]:
+    """The figures given and the devices, all of which can be."""
+    figures = {name: value for name in (*FIGURES, "spares") if (value := getattr(request, name)) is not None}
+    _complete(figures, request.currency)
+    if request.gpu_key is not None:
+        try:
+            load_catalogue().get(request.gpu_key)
+        except NotFound as error:
+            raise InvalidInput.of("gpu_key", str(error)) from None
+    return figures, _devices(session, asset_id, request.device_ids)
+
+
+def _gpu_key(request: AssetRequest, devices: Sequence[DeviceRow]) -> str | None:
+    return request.gpu_key or (devices[0].gpu_key if devices else None)
+
+
+def _asset_devices(devices: Sequence[DeviceRow]) -> tuple[AssetDevice, ...]:
+    return tuple(AssetDevice(device.id, device.name) for device in devices)
+
+
 def _devices(session: Session, asset_id: str, device_ids: Sequence[str]) -> list[DeviceRow]:
     found = []
     for device_id in device_ids:
@@ -318,15 +182,6 @@ def _devices(session: Session, asset_id: str, device_ids: Sequence[str]) -> list
     if others:
         raise Conflict(f"device {next(iter(others))} belongs to asset {next(iter(others.values()))} already")
     return found
-
-
-def _utilisation(session: Session, view: AssetView, now: datetime, asked: Decimal | None) -> Utilisation | None:
-    """What was asked for, else what the asset says, else what was measured."""
-    if asked is not None:
-        return Utilisation(asked, Basis.ASSUMED, "as asked")
-    if view.utilisation is not None:
-        return Utilisation(view.utilisation, Basis.ASSUMED, "stored with the asset")
-    return measured_utilisation(session, [device.id for device in view.devices], now)
 
 
 def _row(session: Session, asset_id: str, *, lock: bool = False) -> AssetRow:
@@ -364,7 +219,7 @@ def _view(row: AssetRow, devices: Sequence[DeviceRow]) -> AssetView:
         given=given,
         asset=asset,
         assumptions=assumptions,
-        devices=tuple(AssetDevice(device.id, device.name) for device in devices),
+        devices=_asset_devices(devices),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -29,11 +29,11 @@ from planner.services.actuals import (
     records_to_document,
     track_records,
 )
-from planner.services.assets import OwnedHour, owned_hours, owned_offer, owned_price
 from planner.services.calibrations import newest_fits
 from planner.services.devices import DeviceView, list_devices
 from planner.services.documents import document
 from planner.services.offers import PricedOffer, PriceFilter, find_prices
+from planner.services.owned_offers import OwnedHour, PlannedOffer, owned_hours, owned_offer, owned_price, planned_offers
 from planner.services.price_books import NO_ROLES, NegotiatedOffer, negotiated_offers
 from planner.services.requests import EstimateRequest
 from planner.store import estimates as store
@@ -111,6 +111,7 @@ def make_estimate(
     _check_filters(request, catalogue, priced)
     placements = [
         *_attached(list_devices(session), catalogue, request, owned_hours(session)),
+        *_planned(planned_offers(session), catalogue, request),
         *(_offer_placement(item, catalogue, request.nodes) for item in priced if _passes(item, request)),
         *(
             _offer_placement(item, catalogue)
@@ -200,7 +201,7 @@ def _attached(
     """Each attached device alone, and all equal ones of a node together; none where the filters name providers."""
     if request.nodes > 1:
         return []
-    if request.providers or request.regions or (request.offer_kinds and OfferKind.OWNED not in request.offer_kinds):
+    if not _wants_own(request):
         return []
     usable = [d for d in devices if d.state == "ok" and (not request.gpus or d.gpu_key in request.gpus)]
     alone = [_device_placement([device], catalogue, owned) for device in usable]
@@ -235,10 +236,40 @@ def _device_placement(devices: list[DeviceView], catalogue: Catalogue, owned: Ma
 
 def device_gpu(device: DeviceView, catalogue: Catalogue) -> Gpu:
     """The device's catalogue entry, or one without figures where the catalogue does not know its name."""
-    if device.gpu_key is not None:
-        return catalogue.get(device.gpu_key)
+    known = _listed_gpu(device.gpu_key, catalogue)
+    if known is not None:
+        return known
     kind = GpuKind.CPU if device.backend == "cpu" else GpuKind.GPU
     return unlisted_gpu(device.name, device.vendor, kind, device.memory_bytes)
+
+
+def _listed_gpu(key: str | None, catalogue: Catalogue) -> Gpu | None:
+    """The catalogue's entry; None where there is none, be it that the key was retired since it was stored."""
+    return None if key is None else catalogue.gpus.get(key)
+
+
+def _wants_own(request: EstimateRequest) -> bool:
+    """Whether GPUs of one's own pass the filters: they have no provider and no region to be named by."""
+    is_of_kind = not request.offer_kinds or OfferKind.OWNED in request.offer_kinds
+    return is_of_kind and not request.providers and not request.regions
+
+
+def _planned(found: list[PlannedOffer], catalogue: Catalogue, request: EstimateRequest) -> list[Placement]:
+    """Planned purchases of GPUs that the catalogue knows and the filters let pass."""
+    if not _wants_own(request):
+        return []
+    return [
+        Placement(
+            gpu=gpu,
+            num_gpus=item.offer.num_gpus * request.nodes,
+            num_nodes=request.nodes,
+            offer=item.offer,
+            price=item.price,
+            is_cost_assumed=item.is_assumed,
+        )
+        for item in found
+        if (gpu := _listed_gpu(item.offer.gpu_key, catalogue)) and (not request.gpus or gpu.key in request.gpus)
+    ]
 
 
 def _check_filters(request: EstimateRequest, catalogue: Catalogue, priced: list[PricedOffer]) -> None:
@@ -279,11 +310,7 @@ def _as_negotiated(found: NegotiatedOffer) -> PricedOffer:
 
 def _offer_placement(item: PricedOffer, catalogue: Catalogue, num_nodes: int = 1) -> Placement:
     offer = item.offer
-    gpu = (
-        catalogue.get(offer.gpu_key)
-        if offer.gpu_key is not None
-        else unlisted_gpu(offer.gpu_name, "", GpuKind.GPU, None)
-    )
+    gpu = _listed_gpu(offer.gpu_key, catalogue) or unlisted_gpu(offer.gpu_name, "", GpuKind.GPU, None)
     return Placement(
         gpu=gpu,
         num_gpus=offer.num_gpus * num_nodes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,27 +10,27 @@ import pytest
 
 from planner.calibration.run_states import RunState
 from planner.errors import Conflict, InvalidInput, NotFound
+from planner.offers.book import BookEntry
 from planner.quantity import Basis
+from planner.services.asset_costs import asset_cost, compare_with_rent, measured_utilisation
 from planner.services.assets import (
     archive_asset,
-    asset_cost,
     asset_history,
-    compare_with_rent,
     create_asset,
     get_asset,
     list_assets,
-    measured_utilisation,
-    owned_hours,
     update_asset,
 )
 from planner.services.devices import DeviceView, record_discovery
 from planner.services.documents import document
 from planner.services.estimates import get_estimate, make_estimate
+from planner.services.offers import sync_entries
+from planner.services.owned_offers import owned_hours
 from planner.services.requests import EstimateRequest, parse
 from planner.services.requests.assets import AssetRequest, RentRequest
 from planner.store.engine import Session
 from planner.store.tables import RunRow, TelemetryRow
-from tests.builders import discovery, seen_device
+from tests.builders import discovery, offer, seen_device
 
 VECTOR = {  # of the published check: 40,000 for a GPU with its share of the server, four years at 10 %
     "name": "H100 rack",
@@ -297,6 +297,42 @@ def test_a_cost_that_rests_on_assumptions_says_so(session: Session, now: datetim
     assert f"{alone.placement.price.amount:.4f}" == "1.6492"
     together = [option for option in options if option.placement.num_gpus == 2]
     assert [option.cost for option in together] == [None]  # only one of the two has an asset
+
+
+def planned_options(session: Session, now: datetime, **asked: Any) -> list[Any]:
+    wanted = EstimateRequest(preset="serve-small", offer_kinds=("owned",), **asked)
+    view = make_estimate(session, wanted, now, "test")
+    assert get_estimate(session, view.id).answer == view.answer
+    return [option for option in view.answer.options if option.placement.device_id is None]
+
+
+def test_a_planned_purchase_is_an_owned_offer_of_one_gpu_and_of_a_server(session: Session, now: datetime) -> None:
+    asked = request(gpu_key="H100-80GB-SXM", num_gpus=64, utilisation="0.6", lead_time_days=90)
+    asset = create_asset(session, asked, now)
+    by_count = {option.placement.num_gpus: option for option in planned_options(session, now)}
+    assert set(by_count) == {1, 8}
+    for count, option in by_count.items():
+        assert f"{option.placement.price.amount:.3f}" == f"{Decimal('2.66851') * count:.3f}"
+        assert option.placement.offer.lead_time_seconds == 90 * 86_400
+        assert f"({asset.id}, version 1): a used hour at 60% utilisation" in option.notes[-1]
+    assert planned_options(session, now, gpus=("A100-80GB-SXM",)) == []
+    archive_asset(session, asset.id, now)
+    assert planned_options(session, now) == []
+
+
+def test_a_purchase_whose_gpu_is_not_named_is_no_offer(session: Session, now: datetime) -> None:
+    create_asset(session, request(), now)
+    assert planned_options(session, now) == []
+
+
+def test_a_gpu_that_the_catalogue_dropped_since_is_estimated_without_figures(session: Session, now: datetime) -> None:
+    held = offer(provider="attic", gpu_name="H900", gpu_key="H900-RETIRED")
+    day = datetime(2026, 7, 20, tzinfo=UTC)
+    sync_entries(session, (BookEntry(held, Decimal("1.00"), day, "a list", day.date()),), now)
+    view = make_estimate(session, EstimateRequest(preset="serve-small", providers=("attic",)), now, "test")
+    assert view.answer.options == ()
+    (refused,) = view.answer.rejections
+    assert refused.placement.gpu.key == "H900 (unlisted)"
 
 
 def test_amounts_are_exact_decimals_in_documents(session: Session, now: datetime) -> None:

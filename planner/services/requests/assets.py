@@ -30,6 +30,7 @@ Amount = Annotated[Decimal, *_decimal("0", "1e9", "1250.00")]
 Kilowatts = Annotated[Decimal, *_decimal("0", "100", "1.275")]
 Share = Annotated[Decimal, *human("number", ["10 %", "0.1"], _share_of, 0, 1)]
 
+LEAST_UTILISATION = Decimal("0.001")
 FIGURES = (
     *("price", "residual", "years", "cost_of_capital", "busy_kw", "idle_kw", "pue", "energy_price"),
     *("hosting_price", "contracted_kw", "maintenance", "staff", "software", "insurance", "failures", "availability"),
@@ -73,7 +74,7 @@ class AssetRequest(Request):
 
     @model_validator(mode="after")
     def _consistent(self) -> AssetRequest:
-        if self.utilisation is not None and self.utilisation == 0:
+        if self.utilisation is not None and self.utilisation < LEAST_UTILISATION:
             raise field_problem("utilisation", "a GPU that is never used has no cost per used hour; leave it out")
         if len(set(self.device_ids)) != len(self.device_ids):
             raise field_problem("device_ids", "names a device twice")
