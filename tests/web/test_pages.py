@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from io import BytesIO
 
 import pytest
 from flask import Flask
@@ -402,3 +403,35 @@ class TestScheduleForm:
     @pytest.mark.parametrize("wanted", ["", "perhaps"])
     def test_switching_needs_true_or_false(self, wanted: str, send: Send, world: World) -> None:
         assert send(f"/schedules/{world.schedule}/enabled", {"enabled": wanted}).status_code == 422
+
+
+TRAINING = {"kind": "training", "tokens": "300M", "sequence_length": "1024", "global_batch": "64", "goal": "cost"}
+CONFIG = (
+    b'{"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 512, "num_attention_heads": 8, '
+    b'"num_key_value_heads": 4, "intermediate_size": 1536, "vocab_size": 32000, "max_position_embeddings": 2048}'
+)
+
+
+def test_an_architecture_is_taken_from_a_file(client: FlaskClient, send: Send) -> None:
+    fields = {**TRAINING, "architecture": "llama-3-8b", "config_file": (BytesIO(CONFIG), "config.json")}
+    answer = send("/estimates", fields, page="/estimates/new?kind=training")
+    assert answer.status_code == 303
+    assert "llama" in client.get(answer.headers["Location"]).text
+    twice = {**fields, "config_file": (BytesIO(CONFIG), "config.json"), "config": CONFIG.decode()}
+    assert send("/estimates", twice, page="/estimates/new?kind=training").status_code == 422
+    wrong = {**fields, "config_file": (BytesIO(b"\xff"), "config.json")}
+    assert "fault-config_file" in send("/estimates", wrong, page="/estimates/new?kind=training").text
+
+
+def test_a_layout_of_ones_own_is_kept_and_shown(client: FlaskClient, send: Send) -> None:
+    fields = {**TRAINING, "architecture": "llama-3-8b", "nodes": "2", "tensor_parallel": "8", "sharding": "zero1"}
+    answer = send("/estimates", {**fields, "stack": "fused", "recompute": "full"}, page="/estimates/new?kind=training")
+    assert answer.status_code == 303
+    shown = client.get(answer.headers["Location"]).text
+    assert "× 8 tensor ×" in shown
+    assert "Tensor parallel" in shown
+    again = client.get("/estimates/new", query_string={"like": answer.headers["Location"].split("/")[-1]}).text
+    assert 'name="tensor_parallel" value="8"' in again
+    wrong = send("/estimates", {**fields, "tensor_parallel": "7"}, page="/estimates/new?kind=training")
+    assert wrong.status_code == 422
+    assert "fault-tensor_parallel" in wrong.text

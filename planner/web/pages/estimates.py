@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import flash, redirect, render_template, url_for
+from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from planner.errors import InvalidInput, NotFound
@@ -30,6 +30,10 @@ OFFER_KINDS = (
     ("reserved_1y", "reserved, 1 year"),
     ("reserved_3y", "reserved, 3 years"),
     ("negotiated", "negotiated"),
+)
+SPLITS = (
+    *("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"),
+    "virtual_stages",
 )
 SHAPE = {  # the form's field → the architecture's
     "layers": "num_layers",
@@ -84,12 +88,27 @@ def create_estimate() -> Response | tuple[str, int]:
     """Make the estimate and go to it; a form that cannot be used comes back with its faults."""
     form = Form.sent()
     try:
-        asked = parse(EstimateRequest, form.given(EstimateRequest, lists=LISTS))
+        given = form.given(EstimateRequest, lists=LISTS)
+        asked = parse(EstimateRequest, _with_config(given))
         view = make_estimate(session(), asked, now(), code_version())
     except InvalidInput as error:
         form.problems = list(error.problems)
         return _form_page(form, form.value("kind"), 422)
     return redirect(url_for("pages.show_estimate", estimate_id=view.id), 303)
+
+
+def _with_config(given: dict[str, Any]) -> dict[str, Any]:
+    """The configuration that was sent as a file; a named architecture gives way to it, as to one that was pasted."""
+    sent = request.files.get("config_file")
+    data = sent.read() if sent is not None else b""
+    if data:
+        if "config" in given:
+            raise InvalidInput.of("config_file", "give a file or its text, not both")
+        try:
+            given = {**given, "config": data.decode("utf-8-sig")}
+        except UnicodeDecodeError:
+            raise InvalidInput.of("config_file", "is not UTF-8 text") from None
+    return {name: value for name, value in given.items() if name != "architecture" or "config" not in given}
 
 
 @pages.post("/estimates/<estimate_id>/again")
@@ -165,6 +184,9 @@ def _typed(job: Job) -> dict[str, Any]:
             "micro_batch": job.micro_batch,
             "method": job.method.value,
             "recompute": job.recompute.value,
+            "stack": job.stack.value,
+            **{name: getattr(job, name) for name in SPLITS},
+            "sharding": None if job.sharding is None else job.sharding.value,
         }
     return values | {
         "kind": "inference",
@@ -183,7 +205,7 @@ def _typed_shape(architecture: Transformer) -> dict[str, Any]:
 
 def _places(request: dict[str, Any]) -> dict[str, Any]:
     """Goal, limits and filters of an earlier request."""
-    kept = {name: request.get(name) for name in ("goal", "budget", *LISTS)}
+    kept = {name: request.get(name) for name in ("goal", "budget", "nodes", *LISTS)}
     deadline = request.get("deadline")
     return {**kept, "goal": kept["goal"] or "cost", "deadline": None if deadline is None else f"{deadline:g} s"}
 
@@ -209,6 +231,9 @@ def _shape_of(view: EstimateView) -> list[tuple[str, str]]:
             ("micro-batch", job.micro_batch or "the most that fits"),
             ("method", job.method.value),
             ("recomputation", job.recompute.value),
+            ("software", job.stack.value),
+            *((name.replace("_", " "), found) for name in SPLITS if (found := getattr(job, name)) is not None),
+            *(() if job.sharding is None else (("sharding", job.sharding.value),)),
         ]
     elif isinstance(job, InferenceJob):
         given += [
@@ -218,6 +243,8 @@ def _shape_of(view: EstimateView) -> list[tuple[str, str]]:
             ("concurrency", job.concurrency or "as many as fit"),
         ]
     request = view.request
+    if request.get("nodes"):
+        given.append(("nodes", request["nodes"]))
     for name in ("deadline", "budget"):
         if request.get(name) is not None:
             given.append((name, f"{request[name]} s" if name == "deadline" else str(request[name])))
