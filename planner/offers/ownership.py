@@ -284,11 +284,11 @@ def _figures() -> tuple[str, ...]:
 
 
 def _problem(name: str, value: Decimal) -> FieldProblem | None:
+    if name in _ABOVE_ZERO and value == 0:
+        return FieldProblem(name, "must be above 0")
     lowest, highest = limits_of(name)
     if not value.is_finite() or not lowest <= value <= highest:
         return FieldProblem(name, f"{value} is not between {lowest} and {highest}")
-    if name in _ABOVE_ZERO and value == 0:
-        return FieldProblem(name, "must be above 0")
     return None
 
 

@@ -95,12 +95,18 @@ def cost_of(
         utilisation=share,
         wall_hour=None if share is None else wall_hour_cost(asset, share.share),
         used_hour=None if share is None else used_hour_cost(asset, share.share),
-        unknown="" if share is not None else "how much it is used is neither given nor measured",
+        unknown=_why_unknown(share),
         always_used=wall_hour_cost(asset, Decimal(1)),
         never_used=wall_hour_cost(asset, Decimal(0)),
         curve=tuple(curve),
         swings=() if share is None or share.share == 0 else tornado(asset, share.share, chosen),
     )
+
+
+def _why_unknown(share: Utilisation | None) -> str:
+    if share is None:
+        return "how much it is used is neither given nor measured"
+    return "" if share.share else "it was never used"
 
 
 def compare_with_rent(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
@@ -34,7 +34,7 @@ from planner.services.devices import DeviceView, list_devices
 from planner.services.documents import document
 from planner.services.offers import PricedOffer, PriceFilter, find_prices
 from planner.services.owned_offers import OwnedHour, PlannedOffer, owned_hours, owned_offer, owned_price, planned_offers
-from planner.services.price_books import NO_ROLES, NegotiatedOffer, negotiated_offers
+from planner.services.price_books import NO_ROLES, negotiated_offers
 from planner.services.requests import EstimateRequest
 from planner.store import estimates as store
 from planner.store.engine import Session
@@ -115,7 +115,7 @@ def make_estimate(
         *(_offer_placement(item, catalogue, request.nodes) for item in priced if _passes(item, request)),
         *(
             _offer_placement(item, catalogue)
-            for item in map(_as_negotiated, negotiated_offers(session, priced, as_of, now, roles))
+            for item in (each.priced for each in negotiated_offers(session, priced, as_of, now, roles))
             if _passes(item, request)
         ),
     ]
@@ -299,13 +299,6 @@ def _passes(item: PricedOffer, request: EstimateRequest) -> bool:
         and (not request.regions or offer.region in request.regions)
         and (not request.offer_kinds or offer.kind in request.offer_kinds)
     )
-
-
-def _as_negotiated(found: NegotiatedOffer) -> PricedOffer:
-    """The offer at the book's price; the id of the list price stays with it where there is one."""
-    item, negotiated = found.item, found.negotiated
-    offer = replace(item.offer, kind=OfferKind.NEGOTIATED, currency=negotiated.currency)
-    return replace(item, offer=offer, price=negotiated.price)
 
 
 def _offer_placement(item: PricedOffer, catalogue: Catalogue, num_nodes: int = 1) -> Placement:

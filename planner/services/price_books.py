@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ulid import ULID
@@ -11,6 +11,7 @@ from ulid import ULID
 from planner.errors import InvalidInput, NotFound
 from planner.hardware.catalogue import load_catalogue
 from planner.offers.negotiated import Book, NegotiatedPrice, Term, negotiated_price
+from planner.offers.offer import OfferKind
 from planner.services.offers import PricedOffer
 from planner.services.requests.price_books import PriceBookRequest
 from planner.store import price_books as store
@@ -25,6 +26,12 @@ class NegotiatedOffer:
 
     item: PricedOffer
     negotiated: NegotiatedPrice
+
+    @property
+    def priced(self) -> PricedOffer:
+        """The offer at the book's price; the id of the list price stays with it where there is one."""
+        offer = replace(self.item.offer, kind=OfferKind.NEGOTIATED, currency=self.negotiated.currency)
+        return replace(self.item, offer=offer, price=self.negotiated.price)
 
 
 def add_price_book(session: Session, request: PriceBookRequest, now: datetime) -> Book:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from flask import request
-from pydantic import BaseModel, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field
 
 from planner.calibration.run_states import RunState
 from planner.errors import InvalidInput
@@ -16,7 +13,7 @@ from planner.hardware.gpu import GpuKind, Vendor
 from planner.offers.change_guard import AllowedChanges
 from planner.services.offers import PriceFilter
 from planner.services.requests import PriceQuery, Request, parse, without_blanks
-from planner.services.requests.base import Key, Moment, whole
+from planner.services.requests.base import Day, Key, Moment, whole
 from planner.web.api.layer import query_values
 from planner.web.forms import Form
 from planner.web.price_files import Asked
@@ -24,16 +21,6 @@ from planner.web.price_files import Asked
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def _read_day(value: Any) -> Any:
-    """Only what is written as a day: pydantic would take "2026" for seconds since 1970."""
-    if isinstance(value, date) or (isinstance(value, str) and _DAY.fullmatch(value)):
-        return value
-    message = f"must be a day such as 2026-11-21, not {str(value)[:40]!r}"
-    raise PydanticCustomError("unreadable", "{message}", {"message": message})
-
-
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-Day = Annotated[date, BeforeValidator(_read_day)]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
@@ -25,6 +25,7 @@ from planner import units
 from planner.errors import FieldProblem, InvalidInput
 
 Model = TypeVar("Model", bound=BaseModel)
+LONGEST_NUMBER = 40  # characters of a number in words
 
 
 def _read(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
@@ -34,6 +35,9 @@ def _read(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
         if isinstance(value, bool):
             raise PydanticCustomError("unreadable", "{message}", {"message": f"must be a number, not {value}"})
         if isinstance(value, str):
+            if len(value) > LONGEST_NUMBER:
+                message = f"must be at most {LONGEST_NUMBER} characters long"
+                raise PydanticCustomError("unreadable", "{message}", {"message": message})
             try:
                 return parse(value)
             except ValueError as error:
@@ -48,7 +52,7 @@ def _read(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
 def human(kind: str, examples: list[Any], parse: Callable[[str], Any], low: float, high: float) -> tuple[Any, ...]:
     """Annotations of a bounded number that may also come as text read by `parse`."""
     schema = {
-        "anyOf": [{"type": kind, "minimum": low, "maximum": high}, {"type": "string", "maxLength": 40}],
+        "anyOf": [{"type": kind, "minimum": low, "maximum": high}, {"type": "string", "maxLength": LONGEST_NUMBER}],
         "examples": examples,
     }
     return BeforeValidator(_read(parse)), Field(ge=low, le=high), WithJsonSchema(schema)
@@ -84,7 +88,10 @@ def bytes_(low: float, high: float) -> tuple[Any, ...]:
 def _money_schema() -> WithJsonSchema:
     return WithJsonSchema(
         {
-            "anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1e12}, {"type": "string", "maxLength": 40}],
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 1e12},
+                {"type": "string", "maxLength": LONGEST_NUMBER},
+            ],
             "examples": ["250.00"],
         }
     )
@@ -101,6 +108,14 @@ def _read_moment(value: Any) -> Any:
     )
 
 
+def _read_day(value: Any) -> Any:
+    """Only what is written as a day: pydantic would take "2026" for seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and _DATE.fullmatch(value)):
+        return value
+    message = f"must be a day such as 2026-11-21, not {str(value)[:40]!r}"
+    raise PydanticCustomError("unreadable", "{message}", {"message": message})
+
+
 def _in_utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
@@ -109,6 +124,7 @@ def _in_utc(value: datetime) -> datetime:
 
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+Day = Annotated[date, BeforeValidator(_read_day)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_read_moment), AfterValidator(_in_utc)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Key = Annotated[str, Field(min_length=1, max_length=100)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
 
 from planner import units
-from planner.services.requests.base import Request, human, whole
+from planner.services.requests.base import Day, Request, human, whole
 
 Code = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
@@ -20,7 +19,7 @@ class RateRequest(Request):
     base: Code
     quote: Code
     rate: Annotated[Decimal, *human("number", ["1.0837"], units.parse_money, 1e-9, 1e6)]
-    rate_date: date
+    rate_date: Day
     source: Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -39,4 +38,4 @@ class ConversionRequest(Request):
     amount: Annotated[Decimal, *human("number", ["2.49"], units.parse_money, -1e12, 1e12)]
     source: Code
     target: Code
-    on: date | None = None
+    on: Day | None = None
