@@ -75,7 +75,7 @@ def log(edge: Edge, /, file: Path, **fields: Any) -> None:
     _show(edge, [made.actual])
 
 
-@actuals.command("import")
+@actuals.command("import", epilog="Example: planner actuals import finished-jobs.csv --json")
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 @pass_edge
@@ -91,7 +91,7 @@ def import_table(edge: Edge, /, file: Path) -> None:
         edge.console.print(f"  line {bad.line}: {'; '.join(map(str, bad.problems))}")
 
 
-@actuals.command("list")
+@actuals.command("list", epilog="Example: planner actuals list --json")
 @click.option("--estimate", "estimate_id", help="Only rows of this estimate.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @json_option

@@ -10,25 +10,35 @@ from planner.calibration.fit import Fit
 from planner.errors import FieldProblem, InvalidInput
 from planner.estimates.cost import cost_of
 from planner.estimates.estimate import Answer, Bottleneck, Option, Placement, Rejection
+from planner.estimates.interruptions import Resilience
 from planner.estimates.memory import usable_bytes
 from planner.estimates.outcome import Outcome
 from planner.estimates.profile import Lack, Profile, profile_from_fit, profile_from_priors, whole_gpus
 from planner.estimates.reasons import measure, why_not
 from planner.estimates.serving import serve
+from planner.estimates.survival import risk, with_interruptions
 from planner.estimates.training import Nodes, layout_faults, train
 from planner.hardware.gpu import Dtype, GpuKind
 from planner.jobs.job import Job, Stack, TrainingJob
 
 GOALS = ("cost", "time")
 TRAINABLE = (Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16, Dtype.FP8)
+NOTHING_KNOWN = Resilience()
 Fits = Mapping[str, tuple[str, Fit]]
 
 
-def answer(job: Job, placements: Sequence[Placement], fits: Fits, goal: str = "cost") -> Answer:
+def answer(
+    job: Job,
+    placements: Sequence[Placement],
+    fits: Fits,
+    goal: str = "cost",
+    resilience: Resilience = NOTHING_KNOWN,
+) -> Answer:
     """All options, best first by the goal, and all rejections.
 
     `fits` holds (fit id, fit) by device id: a device is estimated from its own fit, a GPU of the same model from the
     newest fit of one, any other from published figures. Placements that differ in price alone are worked out once.
+    A training job's time counts its checkpoints, failures and, on spot, interruptions, by `resilience`.
     Raises InvalidInput for a job that no hardware could do.
     """
     if goal not in GOALS:
@@ -36,6 +46,7 @@ def answer(job: Job, placements: Sequence[Placement], fits: Fits, goal: str = "c
     check(job)
     by_model = _newest_by_model(fits)
     worked_out: dict[Hashable, Outcome | Lack] = {}
+    interrupted: dict[Hashable, Outcome | Lack] = {}
     options, rejections = [], []
     for placement in placements:
         chosen = _fit_for(placement, fits, by_model)
@@ -43,6 +54,11 @@ def answer(job: Job, placements: Sequence[Placement], fits: Fits, goal: str = "c
         if key not in worked_out:
             worked_out[key] = work_out(job, placement, chosen)
         outcome = worked_out[key]
+        if isinstance(job, TrainingJob) and isinstance(outcome, Outcome):
+            fate = (key, placement.num_nodes, *risk(placement))
+            if fate not in interrupted:
+                interrupted[fate] = with_interruptions(job, outcome, placement, resilience)
+            outcome = interrupted[fate]
         if isinstance(outcome, Lack):
             rejections.append(Rejection(placement, outcome.bottleneck, outcome.reason))
         else:

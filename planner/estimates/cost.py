@@ -34,7 +34,8 @@ def cost_of(outcome: Outcome, placement: Placement) -> Cost:
     basis = Basis.ASSUMED if placement.is_cost_assumed else Basis.DERIVED
     amount *= placement.num_nodes
     per_hour = Quantity.exact(float(amount), f"{placement.currency}/h", basis)
-    total = per_hour if outcome.seconds is None else _rented(amount, outcome.seconds, placement.currency, basis)
+    paid = outcome.paid_seconds or outcome.seconds
+    total = per_hour if paid is None else _rented(amount, paid, placement.currency, basis)
     tokens = outcome.tokens_per_second
     per_second = float(amount) / units.HOUR
     per_million = Quantity(

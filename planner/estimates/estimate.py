@@ -100,6 +100,7 @@ class Bottleneck(StrEnum):
     PRICE = "price"
     DEADLINE = "deadline"
     BUDGET = "budget"
+    INTERRUPTIONS = "interruptions"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,10 @@ SPOT_WAIT_SECONDS = Quantity(
     0.5 * units.HOUR, 1.5 * units.HOUR, 3.6 * units.HOUR, "s", Basis.ASSUMED, (Cause("waits for spot capacity", 0.99),)
 )
 RESTART_SECONDS = 600.0  # to notice, place anew and load: 5 to 20 minutes are usual
-WRITE_BYTES_PER_SECOND = 1e9  # of one node to storage, while the job waits: assumed, enter your own
+# Of one node to storage while the job waits: assumed. Writing beside the work stalls it for a fraction of that, storage
+# that many nodes share for longer, so the range runs from a quarter to twice the time.
+WRITE_BYTES_PER_SECOND = 2e9
+ASSUMED_STALL = (0.25, 1.0, 2.0)
 HOPELESS = 20.0  # a job that takes so many times its steady time on average does not end in practice
 DRAWS = 1000
 
@@ -100,18 +103,19 @@ def wall_time(
     """The steady time with checkpoints at the best interval, failures of any of the GPUs and, on spot, interruptions
     of any of the nodes. What `known` leaves out is assumed and told in the notes."""
     restart = RESTART_SECONDS if known.restart_seconds is None else known.restart_seconds
-    stall = known.stall_seconds
+    stall, shares = known.stall_seconds, (1.0, 1.0, 1.0)
     if stall is None:
+        shares = ASSUMED_STALL
         stall = max(checkpoint_bytes / (WRITE_BYTES_PER_SECOND * num_nodes), 1e-3)
     failing = _failures(num_gpus, known)
     taken = _interruptions(num_nodes, known) if is_spot else None
     waiting = _waits(known)
     (low, low_paid), (mid, mid_paid), (high, high_paid) = (
-        _lucky(steady.mid, stall, restart, *rates)
-        for rates in (
-            (failing.high, *((0.0, 0.0) if taken is None else (taken.low, waiting.low))),
-            (failing.mid, *((0.0, 0.0) if taken is None else (taken.mid, waiting.mid))),
-            (failing.low, *((0.0, 0.0) if taken is None else (taken.high, waiting.high))),
+        _lucky(steady.mid, stall * share, restart, *rates)
+        for share, *rates in (
+            (shares[0], failing.high, *((0.0, 0.0) if taken is None else (taken.low, waiting.low))),
+            (shares[1], failing.mid, *((0.0, 0.0) if taken is None else (taken.mid, waiting.mid))),
+            (shares[2], failing.low, *((0.0, 0.0) if taken is None else (taken.high, waiting.high))),
         )
     )
     rate = (1 / failing.mid + (0.0 if taken is None else taken.mid)) / units.HOUR
@@ -240,8 +244,13 @@ def _notes(
     notes = []
     if interval < steady:
         notes.append(
-            f"A checkpoint every {units.format_seconds(interval)}, which stalls the job for "
-            f"{units.format_seconds(stall)}, makes the expected time least; {interruptions:.3g} interruptions are expected."
+            f"A checkpoint every {units.format_seconds(interval)} makes the expected time least. "
+            f"Interruptions expected: {interruptions:.2g}."
+        )
+    if known.stall_seconds is None:
+        notes.append(
+            f"A checkpoint is assumed to stall the job for {units.format_seconds(stall)}, a quarter to twice of it: "
+            f"{units.format_bytes(WRITE_BYTES_PER_SECOND)}/s of each node to storage."
         )
     if known.gpu_hours_between_failures is None:
         notes.append(

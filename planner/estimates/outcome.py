@@ -37,6 +37,7 @@ class Outcome:
     extras: Mapping[str, Quantity] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    paid_seconds: Quantity | None = None  # where it is not all of `seconds` that is paid for
 
 
 def bound_by(parts: Sequence[Seconds], communication: float, place: int) -> Bottleneck:

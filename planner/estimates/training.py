@@ -356,7 +356,7 @@ def _causes(job: TrainingJob, profile: Profile, layout: Layout, times: StepTimes
 def _notes(
     job: TrainingJob, layout: Layout, layouts: Layouts, items: dict[str, Amount], usable: float, num_gpus: int
 ) -> tuple[str, ...]:
-    notes = ["Steady steps only: data loading, evaluation, checkpoints, start-up and failures are not counted."]
+    notes = ["Data loading, evaluation and start-up are not counted."]
     if job.method is not TrainingMethod.FULL:
         notes.append(f"Adapters of rank {job.lora_rank} on every linear layer; the other weights are frozen.")
     if num_gpus > 1:

@@ -119,7 +119,7 @@ def make_estimate(
             if _passes(item, request)
         ),
     ]
-    found = apply_limits(answer(job, placements, fits, goal=request.goal), request.limits())
+    found = apply_limits(answer(job, placements, fits, request.goal, request.resilience()), request.limits())
     price_ids = {option.placement.price_id for option in found.options if option.placement.price_id is not None}
     fit_ids = {option.fit_id for option in found.options if option.fit_id is not None}
     records = track_records(session, job_kind(job), [kind_of(job, job_kind(job), option) for option in found.options])

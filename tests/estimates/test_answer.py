@@ -12,14 +12,16 @@ import pytest
 from planner.errors import InvalidInput
 from planner.estimates.answer import answer
 from planner.estimates.estimate import Bottleneck
+from planner.estimates.interruptions import Resilience
 from planner.estimates.profile import TWIN
 from planner.hardware.catalogue import load_catalogue, unlisted_gpu
 from planner.hardware.gpu import Dtype, GpuKind, LinkTopology
 from planner.jobs.job import TrainingMethod
 from planner.jobs.presets import ARCHITECTURES, JOBS
 from planner.offers.book import load_book
+from planner.offers.offer import OfferKind
 from planner.quantity import Basis
-from tests.builders import inference_job, price, training_job, transformer
+from tests.builders import inference_job, offer, price, training_job, transformer
 from tests.estimates.makers import attached, cpu, cpu_fit, figure, gpu, rented
 
 LLAMA_8B = ARCHITECTURES["llama-3-8b"].architecture
@@ -273,3 +275,30 @@ def test_every_preset_over_the_whole_price_book_is_answered_in_well_under_a_seco
         assert len(found.options) + len(found.rejections) == 500
         assert all(rejection.reason for rejection in found.rejections)
     assert sorted(spent)[len(spent) // 2] < 0.5
+
+
+def test_spot_takes_longer_and_says_what_was_assumed() -> None:
+    job = training_job(num_tokens=1e10)
+    spot = replace(rented(amount="1"), offer=offer(kind=OfferKind.SPOT, num_gpus=Decimal(1)))
+    often = replace(spot, offer=offer(kind=OfferKind.SPOT, num_gpus=Decimal(1), interruptions_per_hour=Decimal(2)))
+    on_demand = rented(amount="1")
+    options = answer(job, [on_demand, spot, often], {}).options
+    steady, assumed, taken_often = (
+        next(option for option in options if option.placement is placement) for placement in (on_demand, spot, often)
+    )
+    seconds = [item.seconds.mid for item in (steady, assumed, taken_often) if item.seconds is not None]
+    assert len(seconds) == 3
+    assert seconds == sorted(seconds)
+    assert any("not known" in note for note in assumed.notes)
+    assert "waiting_for_capacity_seconds" in assumed.extras
+    assert assumed.cost is not None
+    assert steady.cost is not None
+    assert steady.cost.mid < assumed.cost.mid < steady.cost.mid * seconds[1] / seconds[0], "waiting is not paid"
+
+
+def test_a_job_that_cannot_survive_is_rejected_with_the_figures() -> None:
+    hopeless = Resilience(stall_seconds=7200.0, restart_seconds=7200.0, gpu_hours_between_failures=0.5)
+    found = answer(training_job(num_tokens=1e12), [rented()], {}, resilience=hopeless)
+    assert found.options == ()
+    assert found.rejections[0].bottleneck is Bottleneck.INTERRUPTIONS
+    assert "will not finish" in found.rejections[0].reason

@@ -220,14 +220,24 @@ def test_a_longer_prompt_never_comes_sooner_and_more_requests_never_lower_the_st
         assert times(prompt, 2 * sequences).decode_step[0] >= short.decode_step[0] * 0.999
 
 
+PARTS = tuple(
+    f"{name}_seconds" for name in ("steady_steps", "checkpoints", "lost_work", "restarts", "waiting_for_capacity")
+)
+
+
 @examples
 @given(training_jobs(), cards(), numbers)
-def test_the_seconds_of_a_job_are_its_steps_times_a_step(job: TrainingJob, card: Gpu, number: str) -> None:
+def test_the_seconds_of_a_job_are_its_steps_and_what_interrupts_them(job: TrainingJob, card: Gpu, number: str) -> None:
     for option in answer(job, [rented(card, number)], {}).options:
         assert option.seconds is not None
         num_steps = option.extras["num_steps"].mid
         assert num_steps == -(-job.num_tokens // (job.global_batch * job.sequence_length))
-        assert option.seconds.mid == pytest.approx(num_steps * option.step_seconds.mid)
+        steady = num_steps * option.step_seconds.mid
+        parts = [option.extras[name].mid for name in PARTS if name in option.extras]
+        assert option.seconds.mid >= steady
+        if parts:
+            assert parts[0] == pytest.approx(steady)
+        assert option.seconds.mid == pytest.approx(sum(parts) if parts else steady, rel=4e-3)
         rate = job.global_batch * job.sequence_length / option.step_seconds.mid
         assert option.tokens_per_second.mid == pytest.approx(rate)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from planner.errors import FieldProblem, InvalidInput
+from planner.estimates.interruptions import Resilience
 from planner.estimates.limits import Limits
 from planner.estimates.training import layout_faults
 from planner.hardware.gpu import Dtype
@@ -32,6 +33,8 @@ LAYOUT = (
     *("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"),
     *("virtual_stages", "sharding"),
 )
+
+SURVIVAL = ("checkpoint_stall", "restart_time", "gpu_hours_between_failures", "spot_interruptions_per_hour")
 
 
 class EstimateRequest(Request):
@@ -78,6 +81,11 @@ class EstimateRequest(Request):
     stack: Stack | None = None
     nodes: Annotated[int, *whole(1, 10_000)] = 1
 
+    checkpoint_stall: Annotated[float, *duration(1e-3, 1e6)] | None = None
+    restart_time: Annotated[float, *duration(1, 1e6)] | None = None
+    gpu_hours_between_failures: Annotated[float, *count(0.01, 1e9)] | None = None
+    spot_interruptions_per_hour: Annotated[float, *count(1e-6, 1e3)] | None = None
+
     prompt_tokens: Annotated[int, *whole(1, 100_000_000)] | None = None
     output_tokens: Annotated[int, *whole(1, 100_000_000)] | None = None
     requests: Annotated[float, *count(1, 1e15)] | None = None
@@ -114,6 +122,15 @@ class EstimateRequest(Request):
     def limits(self) -> Limits:
         """The deadline and the budget that were given."""
         return Limits(self.deadline, self.budget)
+
+    def resilience(self) -> Resilience:
+        """What is known of checkpoints and failures; what is left out is assumed and told."""
+        return Resilience(
+            stall_seconds=self.checkpoint_stall,
+            restart_seconds=self.restart_time,
+            gpu_hours_between_failures=self.gpu_hours_between_failures,
+            spot_interruptions_per_hour=self.spot_interruptions_per_hour,
+        )
 
     def _architecture(self, base: Transformer | None) -> Transformer:
         if self.config is not None:
@@ -188,7 +205,7 @@ class EstimateRequest(Request):
 
     def _inference_job(self, architecture: Transformer, base: InferenceJob | None) -> InferenceJob:
         own = ("tokens", "sequence_length", "global_batch", "micro_batch", "method", "recompute", "stack")
-        self._refuse((*own, *LAYOUT), "inference")
+        self._refuse((*own, *LAYOUT, *SURVIVAL), "inference")
         if self.nodes > 1:
             raise InvalidInput.of("nodes", "serving over several nodes is not estimated yet; leave it out")
         if base is None:
