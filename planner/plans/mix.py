@@ -1,7 +1,7 @@
 """The cheapest mix of GPU groups that serves requests of several sizes: an exact mixed-integer program.
 
 Requests come in buckets of a size each, at a rate each; a group (so many GPUs of a kind, one replica) serves a bucket
-at most so fast. y whole groups of each kind are rented and x requests per second of each bucket are routed to each kind:
+at most so fast. y whole groups of each kind are rented, and x requests per second of a bucket are routed to a kind:
 
     minimise    Σ_k cost_k · y_k
     subject to  Σ_k x_bk = rate_b                      every request is served
@@ -9,7 +9,7 @@ at most so fast. y whole groups of each kind are rented and x requests per secon
                 y_k whole, 0 ≤ y_k ≤ limit_k, x_bk ≥ 0
 
 A bucket may be divided among kinds in any proportion, so the answer is never dearer than one that sends each bucket, or
-each of a few slices of it, to one kind (the formulation of Mélange, Griggs et al. 2024).
+each of a few slices of it, to one kind, as Mélange (Griggs et al. 2024) does.
 """
 
 from __future__ import annotations

@@ -48,8 +48,10 @@ def test_mix_is_never_dearer_than_the_peer_and_is_proven_within_a_second(row: Pe
 
 def test_toy_divides_a_bucket_where_the_peers_slices_cannot() -> None:
     found = solved(TOY_RATES, TOY)
-    assert found.cost_per_hour == pytest.approx(5.69)
-    assert found.counts == {"A10G": 2, "A100": 1}
+    assert found.cost_per_hour == pytest.approx(4.68)
+    assert found.counts == {"A10G": 1, "A100": 1}
+    # By hand: the A10G takes 5/s of the third bucket (5 ÷ 5), the A100 the rest: 6/20 + 3/20 + 10/40 + 6/20 = 1.
+    assert found.routed["A10G"] == pytest.approx((0.0, 0.0, 5.0, 0.0))
 
 
 def test_every_request_is_served_and_no_group_is_asked_for_more_than_its_time() -> None:
