@@ -38,6 +38,8 @@ HELP = {
     "micro_batch": "Training: sequences per GPU and pass (default: the most that fits).",
     "requests": "Inference: how many requests (default: a service, costed per hour).",
     "concurrency": "Inference: requests at a time (default: as many as memory holds).",
+    "carbon_intensity": "Grams of CO2-equivalent per kWh (default: the cloud region's yearly mean where known).",
+    "pue": "What the site draws for each kWh of its machines, as 1.2 (default: the provider's mean where known).",
     "goal": "What to rank by: cost (default) or time.",
     "deadline": "Options slower than this are named but ranked out, as 12 h.",
     "budget": "Options dearer than this are named but ranked out, as 250.",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from planner import units
 from planner.calibration.fit import Fit
 from planner.errors import FieldProblem, InvalidInput
+from planner.estimates.carbon import Site, emissions
 from planner.estimates.cost import cost_of
 from planner.estimates.estimate import Answer, Bottleneck, Option, Placement, Rejection
 from planner.estimates.interruptions import Resilience
@@ -24,6 +25,7 @@ from planner.jobs.job import Job, Stack, TrainingJob
 GOALS = ("cost", "time")
 TRAINABLE = (Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16, Dtype.FP8)
 NOTHING_KNOWN = Resilience()
+NO_SITE = Site()
 Fits = Mapping[str, tuple[str, Fit]]
 
 
@@ -33,6 +35,7 @@ def answer(
     fits: Fits,
     goal: str = "cost",
     resilience: Resilience = NOTHING_KNOWN,
+    site: Site = NO_SITE,
 ) -> Answer:
     """All options, best first by the goal, and all rejections.
 
@@ -62,7 +65,7 @@ def answer(
         if isinstance(outcome, Lack):
             rejections.append(Rejection(placement, outcome.bottleneck, outcome.reason))
         else:
-            options.append(_option(outcome, placement))
+            options.append(_option(outcome, placement, site))
     return Answer(_ranked(options, goal, job.dtype), tuple(rejections))
 
 
@@ -172,9 +175,12 @@ def _hardware(placement: Placement, chosen: tuple[str, Fit, bool] | None) -> Has
     return gpu.key, gpu.kind, memory, placement.num_gpus, placement.device_memory_bytes, nodes, fit
 
 
-def _option(outcome: Outcome, placement: Placement) -> Option:
+def _option(outcome: Outcome, placement: Placement, site: Site) -> Option:
     cost = cost_of(outcome, placement)
+    emitted = emissions(outcome.energy_joules, placement, site)
     unknown = dict(outcome.unknown)
+    if emitted.reason and outcome.seconds is not None:
+        unknown["carbon_kg"] = emitted.reason
     if cost.reason:
         unknown |= dict.fromkeys(("cost", "cost_per_hour", "cost_per_million_tokens"), cost.reason)
     return Option(
@@ -195,6 +201,7 @@ def _option(outcome: Outcome, placement: Placement) -> Option:
         basis=outcome.basis,
         fit_id=outcome.fit_id,
         extras=outcome.extras,
+        carbon_kg=emitted.kilograms,
         notes=(*outcome.notes, *cost.notes),
         unknown=unknown,
     )

@@ -28,7 +28,7 @@ QUANTITIES = (
     "energy_joules",
     "average_power_watts",
 )
-COSTS = ("cost", "cost_per_hour", "cost_per_million_tokens")
+COSTS = ("cost", "cost_per_hour", "cost_per_million_tokens", "carbon_kg")
 FIGURES = tuple(field.name for field in fields(Gpu) if "Figure | None" in str(field.type))
 _OFFER_DECIMALS = ("vcpus", "quota_gpus", "interruptions_per_hour")
 GPU_ENUMS = {"vendor": Vendor, "kind": GpuKind, "link_topology": LinkTopology}
@@ -141,7 +141,7 @@ def _option_from_document(
 ) -> Option:
     values = dict(document)
     work = works[values.pop("work")]
-    values |= {name: _optional(values[name], quantity_from_document) for name in COSTS}
+    values |= {name: _optional(values.get(name), quantity_from_document) for name in COSTS}
     values |= {"placement": _placement_from_document(values["placement"], gpus)}
     return Option(**work, **values)
 

@@ -131,6 +131,7 @@ class Option:
     extras: Mapping[str, Quantity] = field(default_factory=dict)  # first_token_seconds, concurrency …
     notes: tuple[str, ...] = ()  # assumptions in words, each a full sentence
     unknown: Mapping[str, str] = field(default_factory=dict)
+    carbon_kg: Quantity | None = None  # of the energy of its GPUs with what the site draws on top
     why_not: str = ""  # what it lost on against the best option; empty for the best
 
 

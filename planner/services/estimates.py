@@ -29,9 +29,9 @@ from planner.services.actuals import (
     records_to_document,
     track_records,
 )
-from planner.services.calibrations import newest_fits
 from planner.services.devices import DeviceView, list_devices
 from planner.services.documents import document
+from planner.services.fits import newest_fits
 from planner.services.offers import PricedOffer, PriceFilter, find_prices
 from planner.services.owned_offers import OwnedHour, PlannedOffer, owned_hours, owned_offer, owned_price, planned_offers
 from planner.services.price_books import NO_ROLES, negotiated_offers
@@ -119,7 +119,8 @@ def make_estimate(
             if _passes(item, request)
         ),
     ]
-    found = apply_limits(answer(job, placements, fits, request.goal, request.resilience()), request.limits())
+    answered = answer(job, placements, fits, request.goal, request.resilience(), request.site())
+    found = apply_limits(answered, request.limits())
     price_ids = {option.placement.price_id for option in found.options if option.placement.price_id is not None}
     fit_ids = {option.fit_id for option in found.options if option.fit_id is not None}
     records = track_records(session, job_kind(job), [kind_of(job, job_kind(job), option) for option in found.options])

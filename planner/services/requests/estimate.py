@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from planner.errors import FieldProblem, InvalidInput
+from planner.estimates.carbon import Site
 from planner.estimates.interruptions import Resilience
 from planner.estimates.limits import Limits
 from planner.estimates.training import layout_faults
@@ -92,6 +93,9 @@ class EstimateRequest(Request):
     concurrency: Annotated[int, *whole(1, 1_000_000)] | None = None
     kv_dtype: Dtype | None = None
 
+    carbon_intensity: Annotated[float, *count(0.001, 5000)] | None = None
+    pue: Annotated[float, *count(1, 10)] | None = None
+
     goal: Literal["cost", "time"] = "cost"
     deadline: Annotated[float, *duration(1e-3, 1e10)] | None = None
     budget: Money | None = None
@@ -131,6 +135,10 @@ class EstimateRequest(Request):
             gpu_hours_between_failures=self.gpu_hours_between_failures,
             spot_interruptions_per_hour=self.spot_interruptions_per_hour,
         )
+
+    def site(self) -> Site:
+        """What is known of the place that the energy is drawn at."""
+        return Site(self.carbon_intensity, self.pue)
 
     def _architecture(self, base: Transformer | None) -> Transformer:
         if self.config is not None:
