@@ -1,0 +1,14 @@
+"""A service under load: the requests that come, what they wait, and how many GPUs keep a service level.
+
+requests    arrival times and sizes of many requests, and what they tell: rates, means, burstiness, prefix reuse
+arrivals    requests that come at random: Poisson, bursty, over the day
+traces      requests that came: Azure's CSV, Mooncake's JSONL, plain CSV and JSONL
+buckets     how many requests are of which size
+step_table  seconds of an engine's steps, tabulated for a simulation
+engine      one replica that batches continuously, request by request
+latencies   percentiles of what requests waited
+replicas    several replicas; prefill and decode apart
+queues      closed forms that the simulation is held to
+level       a service level, and the floor below which none can be kept
+sizing      how many GPUs a rate needs at a level
+"""
