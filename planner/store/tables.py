@@ -283,6 +283,33 @@ class FxRateRow(Base):
     )
 
 
+class HeldRateRow(Base):
+    """A rate far from the known one of the nearest day: it waits for a person, and then tells what was decided.
+
+    `compared_with` is a decimal in text, since a rate that was turned round may be larger than any that is stored.
+    """
+
+    __tablename__ = "held_rates"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    base: Mapped[str] = mapped_column(String(3))
+    quote: Mapped[str] = mapped_column(String(3))
+    rate: Mapped[Decimal] = mapped_column(ScaledDecimal(12))
+    rate_date: Mapped[date]
+    source: Mapped[str] = mapped_column(String(500))
+    recorded_at: Mapped[datetime]
+    compared_with: Mapped[str] = mapped_column(String(60))
+    compared_date: Mapped[date]
+    decision: Mapped[str | None] = mapped_column(String(20))
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None] = mapped_column(String(200))
+    __table_args__ = (
+        Index(None, "base", "quote", "rate_date"),
+        CheckConstraint("rate > 0", name="rate"),
+        CheckConstraint("decision IN ('approved','refused')", name="decision"),
+        CheckConstraint("(decision IS NULL) = (decided_at IS NULL)", name="decided"),
+    )
+
+
 class PriceBookRow(Base):
     """A negotiated price book: who may see it and from when until when it holds. Its terms stand beside it."""
 
