@@ -165,7 +165,7 @@ def fit_samples(
     for failure in failures:
         left_out[f"failed: {failure.error_class}"] += 1
     kept = _newest_versions([sample for sample in samples if _is_steady(sample, left_out)], left_out)
-    merged = _merged(kept)
+    merged = _of_one_grouping(_merged(kept), left_out)
     bandwidth, bandwidth_quality = _fit_bandwidth(_of(merged, Operation.COPY))
     is_cpu = gpu.kind is GpuKind.CPU
     far = bandwidth.far if bandwidth is not None else math.inf
@@ -217,6 +217,25 @@ def _merged(samples: Sequence[Sample]) -> list[Sample]:
         spread = max(max(sample.spread for sample in same), (max(seconds) - min(seconds)) / middle)
         merged.append(replace(same[-1], seconds=middle, spread=spread))
     return merged
+
+
+def _of_one_grouping(samples: Sequence[Sample], left_out: Counter[str]) -> list[Sample]:
+    """Without the decoding steps whose query heads share a key-value head by another number than most do.
+
+    Kernels differ by multiples between groupings, and what a pass takes beyond its operations is looked up by rows and
+    seconds alone: mixed in, they would spoil the figure of the usual grouping.
+    """
+    groupings = Counter(_grouping(sample) for sample in _of(samples, Operation.DECODE))
+    if len(groupings) < 2:
+        return list(samples)
+    usual = groupings.most_common(1)[0][0]
+    kept = [s for s in samples if s.bench.operation is not Operation.DECODE or _grouping(s) == usual]
+    left_out["another grouping of query heads"] += len(samples) - len(kept)
+    return kept
+
+
+def _grouping(sample: Sample) -> float:
+    return sample.bench.parameters["heads"] / sample.bench.parameters["kv_heads"]
 
 
 def _of(samples: Sequence[Sample], operation: Operation) -> list[Sample]:

@@ -58,8 +58,9 @@ class Repeatability:
 def repeatability(first: Sequence[Sample], second: Sequence[Sample]) -> Repeatability:
     """Each bench of both runs: the difference may be 1.96 standard deviations of the difference of two medians.
 
-    A sample's `spread` is its interquartile range over the median; a window's standard deviation follows from it.
-    Two single windows drawn at other moments may differ by √2 of that.
+    A sample's `spread` is an interquartile range over the median, of windows and of visits; the standard deviation of
+    one visit follows from it, and that of a run's mean of visits is taken to be no less: what drifts slowly is shared
+    by the visits of one run. Two runs may differ by √2 of that.
     """
     others = {(sample.bench.key, sample.bench.version): sample for sample in second if sample.steady}
     pairs = []

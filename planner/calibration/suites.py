@@ -12,15 +12,18 @@ from types import MappingProxyType
 
 from planner.calibration.sample import COLLECTIVES, Bench, Operation
 from planner.calibration.theory import bench_theory
+from planner.calibration.visits import NUM_VISITS
 from planner.errors import NotFound
 from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
 from planner.units import GB
 
-BENCH_VERSION = 1
+BENCH_VERSION = 2  # 2: visited twice, far apart (planner.calibration.visits)
 STARTUP_SECONDS = 4.0  # child start, torch import, first contact with the device
 COLLECTIVE_BYTES = (65_536, 1_048_576, 16_777_216, 268_435_456)
 COLLECTIVE_SECONDS = 15.0  # mostly the start of the other ranks
+QUERIES_PER_KEY = 8
+SCALES_LOSSES = frozenset({Backend.CUDA, Backend.XPU})  # where fp16 trains: its loss must be scaled (torch.amp)
 MIN_COPY_SOURCES = 8  # a copy source is at most this part of the memory (two buffers are live at a time)
 
 # Number formats that torch computes in on each backend, most wanted first. On the CPU torch computes bf16 whether or
@@ -53,6 +56,12 @@ class Shape:
     kv_heads: int
     ffn: int
     vocab: int
+
+    @property
+    def grouped(self) -> Shape:
+        """The same with eight query heads to each key-value head, which some kernels are far slower or faster at."""
+        heads = self.heads // QUERIES_PER_KEY * QUERIES_PER_KEY
+        return replace(self, heads=heads, kv_heads=heads // QUERIES_PER_KEY)
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -126,14 +135,14 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
     {
         suite.name: suite
         for suite in (
-            Suite("smoke", 1, "A few seconds: proves that measuring works here", 60.0, _Depth.SMOKE),
-            Suite("quick", 2, "A minute or two: enough for estimates from this device", 300.0, _Depth.QUICK),
-            Suite("standard", 1, "A few minutes: every kind of work, training and inference", 1200.0, _Depth.STANDARD),
+            Suite("smoke", 2, "A few seconds: proves that measuring works here", 60.0, _Depth.SMOKE),
+            Suite("quick", 3, "A minute or two: enough for estimates from this device", 300.0, _Depth.QUICK),
+            Suite("standard", 2, "A few minutes: every kind of work, training and inference", 1200.0, _Depth.STANDARD),
         )
     }
 )
 CUSTOM = "custom:"
-CUSTOM_VERSION = 1
+CUSTOM_VERSION = 2
 
 
 def get_suite(name: str) -> Suite:
@@ -269,6 +278,10 @@ def _standard(backend: Backend, memory_bytes: int | None, dtypes: tuple[Dtype, .
         yield _bench(backend, Operation.ELEMENTWISE, work, {"rows": rows, "columns": plan.shape.ffn})
     yield from _attentions(backend, plan, work)
     yield from _trainings(backend, plan, Dtype.FP32 if work is Dtype.FP16 else work)
+    if work is Dtype.BF16 and Dtype.FP16 in dtypes and backend in SCALES_LOSSES:
+        sequence, micro_batch = plan.train_steps[0]
+        inside = plan.shape.parameters | {"sequence": sequence, "micro_batch": micro_batch}
+        yield _bench(backend, Operation.TRAIN_STEP, Dtype.FP16, inside)
     yield from _inferences(backend, plan, work)
     for workers in (1, 2, 8) if backend is not Backend.CPU else (1, 2):
         yield _bench(backend, Operation.FEED, Dtype.FP32, {"batch": 32, "image": 224, "workers": workers})
@@ -333,7 +346,7 @@ def _sentinel(backend: Backend, dtypes: tuple[Dtype, ...], place: int) -> Bench:
 
 def _transformer_benches(backend: Backend, plan: _Plan, dtype: Dtype) -> Iterator[Bench]:
     shape = plan.shape.parameters
-    if dtype is not Dtype.FP16:  # fp16 training needs loss scaling: another step than the one meant here
+    if dtype is not Dtype.FP16 or backend in SCALES_LOSSES:
         for sequence, micro_batch in plan.train_steps:
             inside = shape | {"sequence": sequence, "micro_batch": micro_batch}
             yield _bench(backend, Operation.TRAIN_STEP, dtype, inside)
@@ -341,6 +354,9 @@ def _transformer_benches(backend: Backend, plan: _Plan, dtype: Dtype) -> Iterato
         yield _bench(backend, Operation.PREFILL, dtype, shape | {"sequence": sequence, "batch": batch})
     for context, batch in plan.decodes:
         yield _bench(backend, Operation.DECODE, dtype, shape | {"context": context, "batch": batch})
+    context, batch = plan.decodes[-1]
+    grouped = plan.shape.grouped.parameters
+    yield _bench(backend, Operation.DECODE, dtype, grouped | {"context": context, "batch": batch})
 
 
 def _work_dtype(dtypes: tuple[Dtype, ...]) -> Dtype:
@@ -484,9 +500,10 @@ _TYPICAL_FLOPS: Mapping[Backend, float] = MappingProxyType(
 _TYPICAL_BANDWIDTH: Mapping[Backend, float] = MappingProxyType(
     {Backend.CPU: 1.2e10, Backend.CUDA: 1.0e12, Backend.XPU: 5e11, Backend.MPS: 1e11}
 )
-_SETTLE_SECONDS = 0.5  # warm-up and repeats of a bench whose single execution is short
-_SETUP_SECONDS = 0.2  # making the data and checking a small case
-_NUM_EXECUTIONS = 8  # executions of a bench whose single execution is long: warm-up and repeats
+_FP32_SLOWER: Mapping[Backend, float] = MappingProxyType({Backend.CUDA: 8.0, Backend.XPU: 8.0, Backend.MPS: 2.0})
+_SETTLE_SECONDS = 0.15  # per visit: warm-up and repeats of a bench whose single execution is short
+_SETUP_SECONDS = 0.25  # per visit: making the data and checking a small case
+_NUM_EXECUTIONS = 8  # per visit: executions of a bench whose single execution is long: warm-up and repeats
 
 # How many times longer than a plain training step's, by its own theory, such work took on two CPU cores (2026-11-21):
 # small pieces, work done twice, and waiting after each token.
@@ -506,8 +523,8 @@ def _bench(backend: Backend, operation: Operation, dtype: Dtype, parameters: dic
     bench = Bench(operation, BENCH_VERSION, dtype, parameters, 0.0)
     theory = bench_theory(bench)
     longer = _SLOWER.get(operation, 1.0)
-    slower = longer * (8.0 if dtype is Dtype.FP32 and backend is not Backend.CPU else 1.0)
+    slower = longer * (_FP32_SLOWER.get(backend, 1.0) if dtype is Dtype.FP32 else 1.0)
     arithmetic = slower * theory.flops / _TYPICAL_FLOPS[backend]
     once = max(arithmetic, longer * theory.num_bytes / _TYPICAL_BANDWIDTH[backend])
-    seconds = _SETUP_SECONDS + max(_SETTLE_SECONDS, _NUM_EXECUTIONS * once)
+    seconds = NUM_VISITS * (_SETUP_SECONDS + max(_SETTLE_SECONDS, _NUM_EXECUTIONS * once))
     return Bench(operation, BENCH_VERSION, dtype, parameters, round(seconds, 3))

@@ -1,11 +1,13 @@
 """The process that measures: `python -m planner.gpu.child`, a JSON job on standard input, a JSON line per event out.
 
+It goes through the benches in rounds (planner.calibration.visits): a line per visit, the samples after the last one.
 A bench runs or raises. What it raises becomes a failure line with its class, and the next bench goes on. Standard
 output carries our lines alone: what a library prints there goes to standard error.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
@@ -18,6 +20,7 @@ import torch
 
 from planner.calibration.sample import COLLECTIVES, Bench, Operation, Sample, sample_to_document
 from planner.calibration.theory import bench_theory
+from planner.calibration.visits import NUM_VISITS, Visit, merged, settled
 from planner.gpu import cpu
 from planner.gpu.benches import attention, collective, copy, feed, launch, matmul, memory, serve, served, train, vision
 from planner.gpu.benches.accelerator import Accelerator, InvalidResult, Unsupported
@@ -71,9 +74,7 @@ def main() -> None:
             tell("failure", position=position, error_class="unsupported", message=str(error))
     else:
         tell("started", conditions=conditions(job, accelerator))
-        for position, bench in enumerate(job.benches):
-            tell("bench", position=position)
-            _measure_and_tell(position, bench, accelerator, tell)
+        _Rounds(job.benches, accelerator, tell).go()
     tell("finished")
     lines.close()
 
@@ -131,9 +132,13 @@ def _refuse_if(reason: str) -> None:
 
 
 def measure(bench: Bench, accelerator: Accelerator) -> Sample:
-    """Measure one bench. Raises what went wrong."""
+    """Measure one bench on a single visit. Raises what went wrong."""
+    return _sample(bench, [visit(bench, accelerator)])
+
+
+def visit(bench: Bench, accelerator: Accelerator) -> Visit:
+    """Make a bench ready, time it, and leave nothing of it behind. Raises what went wrong."""
     accelerator.give_back_memory()
-    theory = bench_theory(bench)
     prepared = BENCHES[bench.operation](bench, accelerator)
     with prepared.around:
         require_finite(prepared.calls[0]())
@@ -141,21 +146,43 @@ def measure(bench: Bench, accelerator: Accelerator) -> Sample:
         timing = time_calls(prepared.calls, accelerator.seconds)
         peak = accelerator.peak_memory_bytes()
         require_finite(prepared.calls[0]())
-    return Sample(
-        bench=bench,
-        seconds=timing.seconds,
-        spread=timing.spread,
-        repeats=timing.repeats,
-        flops=theory.flops,
-        num_bytes=theory.num_bytes,
-        steady=timing.steady,
-        peak_memory_bytes=peak,
-        details={
-            **prepared.details,
-            "executions": float(timing.executions),
-            "warm_up_seconds": timing.warm_up_seconds,
-        },
-    )
+    details = {"executions": float(timing.executions), "warm_up_seconds": timing.warm_up_seconds}
+    if not all(math.isfinite(number) for number in (*timing.windows, *prepared.details.values())):
+        raise InvalidResult("a time that was taken is no number")
+    return Visit(timing.windows, timing.steady, peak, {**prepared.details, **details})
+
+
+def _sample(bench: Bench, visits: Sequence[Visit]) -> Sample:
+    theory = bench_theory(bench)
+    return merged(bench, theory.flops, theory.num_bytes, visits)
+
+
+class _Rounds:
+    """All benches visited one after the other, NUM_VISITS times; one that failed is not visited again."""
+
+    def __init__(self, benches: Sequence[Bench], accelerator: Accelerator, tell: Callable[..., None]) -> None:
+        self._benches, self._accelerator, self._tell = benches, accelerator, tell
+        self._visits: dict[int, list[Visit]] = {position: [] for position in range(len(benches))}
+
+    def go(self) -> None:
+        for number in range(1, NUM_VISITS + 1):
+            for position in tuple(self._visits):
+                self._tell("bench", position=position)
+                self._visit(position, number)
+        samples = [_sample(self._benches[position], visits) for position, visits in self._visits.items()]
+        for position, sample in zip(self._visits, settled(samples), strict=True):
+            self._tell("sample", position=position, sample=sample_to_document(sample))
+
+    def _visit(self, position: int, number: int) -> None:
+        bench = self._benches[position]
+        try:
+            self._visits[position].append(visit(bench, self._accelerator))
+            document = sample_to_document(_sample(bench, self._visits[position]))
+            self._tell("visit", position=position, number=number, of=NUM_VISITS, sample=document)
+        except Exception as error:  # noqa: BLE001 - whatever a bench raises is a result of measuring it
+            del self._visits[position]
+            message = f"{type(error).__name__}: {error}"
+            self._tell("failure", position=position, error_class=classify(error), message=message[:1_000])
 
 
 def classify(error: Exception) -> str:
@@ -200,19 +227,6 @@ def conditions(job: ChildJob, accelerator: Accelerator) -> dict[str, Any]:
         found["clock_hz"] = cpu.CpuReader().read(0.0).clock_hz
         found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
     return found
-
-
-def _measure_and_tell(position: int, bench: Bench, accelerator: Accelerator, tell: Callable[..., None]) -> None:
-    try:
-        sample = measure(bench, accelerator)
-    except Exception as error:  # noqa: BLE001 - whatever a bench raises is a result of measuring it
-        message = f"{type(error).__name__}: {error}"
-        tell("failure", position=position, error_class=classify(error), message=message[:1_000])
-    else:
-        try:
-            tell("sample", position=position, sample=sample_to_document(sample))
-        except ValueError as error:  # NaN or infinity
-            tell("failure", position=position, error_class="invalid-result", message=str(error))
 
 
 def _require_same_device(uuid: str) -> None:

@@ -52,6 +52,15 @@ class BenchStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Visited:
+    """The bench at this position was visited once more, `number` times of `of`; it has given no sample yet."""
+
+    position: int
+    number: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """The bench at this position gave a sample."""
 
@@ -86,7 +95,7 @@ class Reading:
     throttle_reasons: int | None = None
 
 
-Event = Started | BenchStarted | Measured | Failed | Reading | Incident
+Event = Started | BenchStarted | Visited | Measured | Failed | Reading | Incident
 
 
 @dataclass(frozen=True, slots=True)

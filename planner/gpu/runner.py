@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
@@ -48,6 +49,7 @@ from planner.gpu.events import (
     Measured,
     Reading,
     Started,
+    Visited,
     job_to_json,
 )
 from planner.gpu.host_memory import num_oom_kills
@@ -59,6 +61,7 @@ from planner.inventory.device import Backend
 CHILD_COMMAND = (sys.executable, "-m", "planner.gpu.child")
 POLL_SECONDS = 0.2
 MAX_MESSAGE = 1_000
+MAX_VISITS = 16  # of one bench: a process that says it begins again and again is not listened to
 DRAIN_SECONDS = 0.5  # for what still lies in the pipes once the process has ended
 
 
@@ -71,7 +74,8 @@ def measure(
     """Measure the job's benches in a process of their own and tell each event to `on_event`, in this thread.
 
     Nothing is started where somebody else has the device or it is not fit. Every position of the job gets at most one
-    Measured or Failed, and exactly one unless the run was cancelled or cut: then the benches not begun get none.
+    Measured or Failed, and exactly one unless the run was cancelled or cut: then the benches not begun get none, and
+    those whose visits were not all made get what the visits made so far give.
     `should_stop` is asked about five times a second; on True the process is gone within `grace_seconds` and a moment.
     An exception from `on_event` or `should_stop` kills the process and passes on.
     """
@@ -292,7 +296,8 @@ class _Ledger:
         self._job = job
         self._tell = on_event
         self._told: set[int] = set()
-        self._begun: set[int] = set()
+        self._begun: Counter[int] = Counter()
+        self._so_far: dict[int, Sample] = {}  # of benches with visits to come
         self._current: int | None = None
         self._said_finished = False
         self.conditions: Mapping[str, Any] = {}
@@ -312,6 +317,8 @@ class _Ledger:
                 self._tell(Started(self.conditions))
             case "bench":
                 self._begin(document.get("position"))
+            case "visit":
+                self._visited(document)
             case "sample":
                 self._measured(document)
             case "failure":
@@ -339,24 +346,41 @@ class _Ledger:
         else:
             self.outcome, self.reason = CRASHED, _end_in_words(process)
             self._fail_current(self.reason, "crashed")
+        for position in sorted(set(self._so_far) - self._told):
+            self._told.add(position)
+            self._tell(Measured(position, self._so_far[position]))
 
     def _begin(self, position: object) -> None:
-        if self._is_open(position) and position not in self._begun:
-            self._begun.add(position)
+        if self._is_open(position) and self._begun[position] < MAX_VISITS:
+            self._begun[position] += 1
             self._current = position
             self._tell(BenchStarted(position))
+
+    def _visited(self, document: dict[str, Any]) -> None:
+        position, number, of = (document.get(name) for name in ("position", "number", "of"))
+        if not self._is_open(position) or not _is_count(number) or not _is_count(of) or number > of:
+            return
+        sample = self._believed(position, document)
+        if sample is not None:
+            self._so_far[position] = sample
+            self._current = None
+            self._tell(Visited(position, number, of))
 
     def _measured(self, document: dict[str, Any]) -> None:
         position = document.get("position")
         if not self._is_open(position):
             return
+        sample = self._believed(position, document)
+        if sample is not None:
+            self._told.add(position)
+            self._tell(Measured(position, sample))
+
+    def _believed(self, position: int, document: dict[str, Any]) -> Sample | None:
         try:
-            sample = sample_from_document(self._job.benches[position], document.get("sample") or {})
+            return sample_from_document(self._job.benches[position], document.get("sample") or {})
         except ValueError as error:
             self._fail(position, "invalid-result", str(error))
-            return
-        self._told.add(position)
-        self._tell(Measured(position, sample))
+            return None
 
     def _failed(self, document: dict[str, Any]) -> None:
         position, error_class = document.get("position"), document.get("error_class")
@@ -378,6 +402,10 @@ class _Ledger:
         if isinstance(position, bool) or not isinstance(position, int):
             return False
         return 0 <= position < len(self._job.benches) and position not in self._told
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_VISITS
 
 
 def _refuse_constant(name: str) -> float:

@@ -29,6 +29,7 @@ from planner.gpu.events import (
     Failed,
     Measured,
     Reading,
+    Visited,
 )
 from planner.gpu.runner import measure
 from planner.services.calibrations import ClaimedRun, begin_run, claim_run, finish_run, held_until, note_progress
@@ -155,12 +156,15 @@ class Record:
     readings: list[Reading] = field(default_factory=list)
     watts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     current: int | None = None
+    visited: dict[int, float] = field(default_factory=dict)  # the share of a bench's visits that were made
 
     def enter(self, event: Event) -> None:
         """Take one event of the child."""
         match event:
             case BenchStarted(position):
                 self.current = position
+            case Visited(position, number, of):
+                self.visited[position] = number / of
             case Measured(position, sample):
                 self.outcomes[position] = sample
             case Failed(position, failure):
@@ -168,11 +172,11 @@ class Record:
             case Reading():
                 self._read(event)
         if not isinstance(event, Reading):
-            self.on_progress(len(self.outcomes), self._bench())
+            self.on_progress(self._num_done(), self._bench())
 
     def progress(self) -> Progress:
         """How far it is; asked from the heartbeat's thread while this one goes on."""
-        return Progress(len(self.outcomes), self._bench(), self.readings)
+        return Progress(self._num_done(), self._bench(), self.readings)
 
     def mean_watts(self) -> dict[str, float]:
         """The mean power while each bench ran, by its key, where it was read."""
@@ -212,6 +216,11 @@ class Record:
         self.readings.append(reading)
         if reading.power_watts is not None and self.current is not None and self.current not in self.outcomes:
             self.watts[self.claim.benches[self.current].key].append(reading.power_watts)
+
+    def _num_done(self) -> int:
+        """Benches done, those that are visited again counted by the visits made."""
+        visited = sum(share for position, share in tuple(self.visited.items()) if position not in self.outcomes)
+        return len(self.outcomes) + int(visited)
 
     def _bench(self) -> Bench | None:
         """The bench being measured, None before the first and after the last."""

@@ -54,8 +54,11 @@ def test_a_gpu_is_measured_in_the_formats_that_it_has() -> None:
     assert a100 == {Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16}
     t4 = quick.benches_for(Backend.CUDA, 16_000_000_000, {Dtype.FP16, Dtype.FP32})
     assert {bench.dtype for bench in t4} == {Dtype.FP16, Dtype.FP32}
-    assert {bench.dtype for bench in t4 if bench.operation is Operation.TRAIN_STEP} == {Dtype.FP32}
+    assert {bench.dtype for bench in t4 if bench.operation is Operation.TRAIN_STEP} == {Dtype.FP16, Dtype.FP32}
+    mac = quick.benches_for(Backend.MPS, None)
+    assert {bench.dtype for bench in mac if bench.operation is Operation.TRAIN_STEP} == {Dtype.FP32}
     standard = get_suite("standard").benches_for(Backend.CUDA, 80_000_000_000, H100)
+    assert {b.dtype for b in standard if b.operation is Operation.TRAIN_STEP} == {Dtype.BF16, Dtype.FP16}
     assert Dtype.INT8 in {bench.dtype for bench in standard if bench.operation is Operation.MATMUL}
 
 
@@ -70,6 +73,22 @@ def test_more_memory_gets_a_larger_transformer_and_unknown_memory_the_smallest()
         return next(bench.parameters["hidden"] for bench in benches if bench.operation is Operation.DECODE)
 
     assert hidden(None) == hidden(8_000_000_000) < hidden(24_000_000_000) < hidden(80_000_000_000)
+
+
+@pytest.mark.parametrize("memory_bytes", MEMORIES)
+@pytest.mark.parametrize("backend", [Backend.CPU, Backend.CUDA])
+def test_decoding_is_also_measured_with_eight_query_heads_to_a_key_value_head(
+    backend: Backend, memory_bytes: int | None
+) -> None:
+    decodes = [
+        bench.parameters
+        for bench in get_suite("quick").benches_for(backend, memory_bytes)
+        if bench.operation is Operation.DECODE
+    ]
+    grouped = [inside for inside in decodes if inside["heads"] == 8 * inside["kv_heads"]]
+    assert grouped
+    assert all(inside["hidden"] % inside["heads"] == 0 for inside in grouped)
+    assert len(grouped) < len(decodes) / 2, "the fit keeps to the grouping that most were measured with"
 
 
 def test_copies_never_crowd_the_memory() -> None:

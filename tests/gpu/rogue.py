@@ -90,6 +90,21 @@ elif mode == "tells-twice":
     say('{"event": "failure", "position": 0, "error_class": "oom", "message": "too late"}')
     sample(99)
     say('{"event": "finished"}')
+elif mode == "visits-and-hangs":
+    for number in (1, 2):
+        for position in (0, 1):
+            say(f'{{"event": "bench", "position": {position}}}')
+            if (number, position) != (2, 1):
+                say(f'{{"event": "visit", "position": {position}, "number": {number}, "of": 2, "sample": {SAMPLE}}}')
+    say('{"event": "visit", "position": 1, "number": 3, "of": 2, "sample": ' + SAMPLE + "}")
+    say('{"event": "visit", "position": 1, "number": true, "of": 2, "sample": ' + SAMPLE + "}")
+    say('{"event": "visit", "position": 7, "number": 1, "of": 2, "sample": ' + SAMPLE + "}")
+    time.sleep(600)
+elif mode == "begins-for-ever":
+    for _ in range(1000):
+        say('{"event": "bench", "position": 0}')
+    sample(0)
+    say('{"event": "finished"}')
 elif mode == "forgets":
     say('{"event": "failure", "position": 0, "error_class": "nonsense", "message": "made up"}')
     say('{"event": "finished"}')

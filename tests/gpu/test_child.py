@@ -13,7 +13,17 @@ from planner.calibration.sample import Bench, Operation
 from planner.calibration.suites import get_suite
 from planner.calibration.theory import bench_theory
 from planner.gpu.child import what_torch_lacks
-from planner.gpu.events import BenchStarted, ChildJob, Event, Failed, Measured, Started, job_from_json, job_to_json
+from planner.gpu.events import (
+    BenchStarted,
+    ChildJob,
+    Event,
+    Failed,
+    Measured,
+    Started,
+    Visited,
+    job_from_json,
+    job_to_json,
+)
 from planner.gpu.process import helper_environment
 from planner.gpu.runner import child_environment, measure
 from planner.hardware.gpu import Dtype
@@ -36,14 +46,19 @@ def test_the_smoke_suite_measures_every_bench_on_this_cpu() -> None:
     assert (result.outcome, result.reason, result.exit_code) == ("finished", "", 0), result.stderr_tail
     failures = [event.failure for event in events if isinstance(event, Failed)]
     assert failures == []
-    assert [event.position for event in events if isinstance(event, BenchStarted)] == list(range(len(benches)))
+    begun = [event.position for event in events if isinstance(event, BenchStarted)]
+    assert begun == list(range(len(benches))) * 2, "a second round once all were visited: the visits are far apart"
+    assert [(e.position, e.number) for e in events if isinstance(e, Visited)] == [
+        (position, number) for number in (1, 2) for position in range(len(benches))
+    ]
     samples = {event.position: event.sample for event in events if isinstance(event, Measured)}
     assert sorted(samples) == list(range(len(benches)))
     for position, sample in samples.items():
         assert sample.bench == benches[position]
         assert sample.flops == bench_theory(sample.bench).flops
         assert sample.flops / sample.seconds < 1e14, "no CPU does 100 TFLOP/s: the clock or the work is wrong"
-        assert sample.repeats >= 3
+        assert sample.repeats >= 4
+        assert sample.details["visits"] == 2
     conditions = next(event.conditions for event in events if isinstance(event, Started))
     assert conditions["torch"]
     assert conditions["num_threads"] >= 1
@@ -87,7 +102,8 @@ def test_what_a_library_prints_does_not_mix_with_the_event_lines() -> None:
     )
     assert [json.loads(line)["event"] for line in done.stdout.splitlines()] == [
         "started",
-        "bench",
+        *("bench", "visit"),
+        *("bench", "visit"),
         "sample",
         "finished",
     ]

@@ -227,3 +227,9 @@ def test_more_ranks_than_devices_is_unsupported_and_not_a_hang(accelerator: Acce
     accelerator.backend = Backend.XPU
     with pytest.raises(Unsupported, match="joins no xpu devices"):
         BENCHES[Operation.ALL_REDUCE](bench(Operation.ALL_REDUCE, {"ranks": 2, "num_bytes": 64}), accelerator)
+
+
+def test_an_fp16_step_trains_with_a_scaled_loss(accelerator: Accelerator) -> None:
+    check_step(Dtype.FP16, accelerator)
+    bench = Bench(Operation.TRAIN_STEP, 2, Dtype.FP16, SMALL[Operation.TRAIN_STEP], 0.1)
+    assert measure(bench, accelerator).seconds > 0

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from planner.calibration.sample import Bench, Operation
-from planner.gpu.events import BenchStarted, ChildJob, ChildResult, Event, Failed, Measured, Reading, Started
+from planner.gpu.events import BenchStarted, ChildJob, ChildResult, Event, Failed, Measured, Reading, Started, Visited
 from planner.gpu.process import helper_environment
 from planner.gpu.runner import child_environment, measure
 from planner.hardware.gpu import Dtype
@@ -156,6 +156,21 @@ def test_each_bench_is_told_once_and_strange_positions_not_at_all() -> None:
     told = [event for event in events if isinstance(event, Measured | Failed)]
     assert [(event.position, event.sample.seconds) for event in told if isinstance(event, Measured)] == [(0, 0.5)]
     assert len(told) == 1
+
+
+def test_a_run_cut_between_two_visits_keeps_what_the_first_ones_gave() -> None:
+    result, events = run(job(3, time_limit_seconds=1.0), rogue("visits-and-hangs"))
+    assert result.outcome == "timed_out"
+    visits = [(event.position, event.number) for event in events if isinstance(event, Visited)]
+    assert visits == [(0, 1), (1, 1), (0, 2)], "impossible visits are not told"
+    assert [event.position for event in events if isinstance(event, Measured)] == [0]
+    assert [(e.position, e.failure.error_class) for e in events if isinstance(e, Failed)] == [(1, "timed-out")]
+
+
+def test_a_process_that_begins_for_ever_is_not_listened_to() -> None:
+    _, events = run(job(), rogue("begins-for-ever"))
+    assert sum(isinstance(event, BenchStarted) for event in events) == 16
+    assert sum(isinstance(event, Measured) for event in events) == 1
 
 
 def test_a_bench_that_was_never_reported_fails_and_an_unknown_class_becomes_error() -> None:

@@ -1,9 +1,8 @@
-"""How long one execution takes: warm-up until windows agree, then repeated windows, the median and its spread."""
+"""How long one execution takes on one visit: warm-up until windows agree, then repeated windows."""
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -12,18 +11,16 @@ WINDOW_SECONDS = 0.010  # a timed window is at least so long: executions are add
 MAX_EXECUTIONS = 2_000
 AGREEMENT = 0.05  # the last warm-up windows differ by at most this
 WARM_UP_SECONDS = 0.75  # after so long the measuring begins even if they do not
-REPEATS = 9
+REPEATS = 5  # of each visit
 SLOW_SECONDS = 0.25  # an execution that takes longer counts as slow …
-SLOW_REPEATS = 3  # … and is repeated less
+SLOW_REPEATS = 2  # … and is repeated less
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of one execution: the median of `repeats` windows of `executions` each; spread is IQR ÷ median."""
+    """Seconds of one execution by window, each window of so many executions, and what came before them."""
 
-    seconds: float
-    spread: float
-    repeats: int
+    windows: tuple[float, ...]
     executions: int
     steady: bool
     warm_up_seconds: float
@@ -45,11 +42,8 @@ def time_calls(calls: Sequence[Callable[[], object]], seconds: Callable[[Callabl
     executions = max(1, min(MAX_EXECUTIONS, math.ceil(WINDOW_SECONDS / max(once, 1e-9))))
     is_slow = once > SLOW_SECONDS
     warm, spent, steady = _warm_up(lambda: window(executions), executions, 2 if is_slow else 3)
-    windows = [window(executions) for _ in range(SLOW_REPEATS if is_slow else REPEATS)]
     return Timing(
-        seconds=statistics.median(windows),
-        spread=interquartile_range(windows) / statistics.median(windows),
-        repeats=len(windows),
+        windows=tuple(window(executions) for _ in range(SLOW_REPEATS if is_slow else REPEATS)),
         executions=executions,
         steady=steady,
         warm_up_seconds=cold + once + spent if warm else cold + once,
@@ -68,11 +62,3 @@ def _warm_up(window: Callable[[], float], executions: int, num_agreeing: int) ->
             return windows, spent, True
         if spent >= WARM_UP_SECONDS and len(windows) >= num_agreeing:
             return windows, spent, False
-
-
-def interquartile_range(values: Sequence[float]) -> float:
-    """The distance from the first to the third quartile, 0 for a single value."""
-    if len(values) < 2:
-        return 0.0
-    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-    return third - first

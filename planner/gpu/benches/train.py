@@ -1,6 +1,7 @@
 """One training step of the transformer: forward, cross-entropy, backward, AdamW.
 
-Weights, gradients and optimizer state are fp32; in bf16 the products run under autocast, as in common practice.
+Weights, gradients and optimizer state are fp32; in bf16 and fp16 the products run under autocast, as in common
+practice, and in fp16 the loss is scaled so that small gradients are not lost.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from planner.hardware.gpu import Dtype
 
 LEARNING_RATE = 1e-4
 CHECKED_SHAPE = Shape(layers=1, hidden=64, heads=4, kv_heads=2, ffn=128, vocab=96, gated=True, tied=False)
+CHECKED_LOSS_SCALE = 1024.0  # of fp16, whose smallest numbers the gradients would fall below
 CHECKED_TOKENS = (2, 16)  # batch, sequence
 
 
@@ -46,8 +48,8 @@ def prepare_encoder(bench: Bench, accelerator: Accelerator) -> Prepared:
 
 
 def _prepare(bench: Bench, accelerator: Accelerator, checked: Shape, *, recomputes: bool = False) -> Prepared:
-    if bench.dtype not in (Dtype.FP32, Dtype.BF16):
-        raise Unsupported(f"a training step in {bench.dtype} is not measured; fp32 and bf16 are")
+    if bench.dtype not in (Dtype.FP32, Dtype.BF16, Dtype.FP16):
+        raise Unsupported(f"a training step in {bench.dtype} is not measured; fp32, bf16 and fp16 are")
     check(bench.dtype, accelerator, checked, recomputes=recomputes)
     shape = Shape.of(bench.parameters, causal=checked.causal)
     batch, sequence = bench.parameters["micro_batch"], bench.parameters["sequence"]
@@ -55,12 +57,14 @@ def _prepare(bench: Bench, accelerator: Accelerator, checked: Shape, *, recomput
     model.recomputes = recomputes
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=True)
     batches = [accelerator.tokens(batch, sequence + 1, vocab=shape.vocab) for _ in range(4)]
+    scaler = torch.amp.GradScaler(accelerator.backend.value, enabled=bench.dtype is Dtype.FP16)
 
     def step(tokens: Tensor) -> Tensor:
         with autocast(bench.dtype, accelerator):
             result = loss(model, tokens)
-        torch.autograd.backward(result)
-        optimizer.step()
+        torch.autograd.backward(scaler.scale(result))
+        scaler.step(optimizer)
+        scaler.update()
         optimizer.zero_grad(set_to_none=True)
         return result.detach()
 
@@ -85,9 +89,10 @@ def check(dtype: Dtype, accelerator: Accelerator, shape: Shape = CHECKED_SHAPE, 
     model.recomputes = recomputes
     model.load_state_dict({name: weight.float() for name, weight in host.state_dict().items()})
     torch.autograd.backward(loss(host, tokens))
+    scale = CHECKED_LOSS_SCALE if dtype is Dtype.FP16 else 1.0
     with matmul.precision(dtype), autocast(dtype, accelerator):
-        torch.autograd.backward(loss(model, tokens.to(accelerator.device)))
-    result = torch.cat([_gradient(parameter).flatten() for parameter in model.parameters()])
+        torch.autograd.backward(scale * loss(model, tokens.to(accelerator.device)))
+    result = torch.cat([_gradient(parameter).flatten() for parameter in model.parameters()]) / scale
     reference = torch.cat([_gradient(parameter).flatten() for parameter in host.parameters()])
     require_close(result, reference, 5 * matmul.TOLERANCES[dtype], f"the gradient of a {dtype} training step")
 
