@@ -8,7 +8,8 @@ from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Sample
 from planner.gpu.events import Reading
 from planner.inventory.device import Discovery
-from planner.services.calibrations import ClaimedRun, begin_run, claim_run, finish_run, request_run
+from planner.services.calibrations import request_run
+from planner.services.claims import ClaimedRun, begin_run, claim_run, finish_run
 from planner.services.devices import DeviceView, record_discovery
 from planner.store.engine import Session
 from tests.builders import NOW, discovery, sample

@@ -10,8 +10,9 @@ from planner import units
 from planner.calibration.sample import WORDS, Bench
 from planner.cli.edge import Edge, json_option, now, pass_edge
 from planner.errors import NotFound, PlannerError
-from planner.services.calibrations import CalibrationPlan, RunDetail, get_run, plan_calibration, request_run
+from planner.services.calibrations import CalibrationPlan, plan_calibration, request_run
 from planner.services.devices import DeviceView, list_devices
+from planner.services.runs import RunDetail, get_run
 from planner.version import code_version
 from planner.worker.calibrate import run_here, wait_for_silent_worker
 from planner.worker.discover import discover_here

@@ -19,9 +19,10 @@ from planner.cli.estimate import print_estimate
 from planner.errors import Unavailable
 from planner.hardware.catalogue import load_catalogue
 from planner.jobs.presets import FIRST_RUN_JOBS
-from planner.services.calibrations import plan_calibration, refit_outdated
+from planner.services.calibrations import plan_calibration
 from planner.services.devices import DeviceView, list_devices
 from planner.services.estimates import make_estimate
+from planner.services.fits import refit_outdated
 from planner.services.offers import price_book_age, sync_price_book
 from planner.services.requests import EstimateRequest
 from planner.settings import Settings

@@ -80,6 +80,14 @@ def get_device(session: Session, device_id: str) -> DeviceView:
     raise NotFound(f"there is no device {device_id!r}")
 
 
+def device_row(session: Session, device_id: str) -> DeviceRow:
+    """The stored row of that device, for services that write; raises NotFound."""
+    found = store.get_device(session, device_id)
+    if found is None:
+        raise NotFound(f"there is no device {device_id!r}")
+    return found[0]
+
+
 def _view(device: DeviceRow, node: NodeRow, fit: FitRow | None, run: RunRow | None) -> DeviceView:
     unknown: dict[str, Any] = device.unknown
     return DeviceView(

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from planner.errors import Conflict
 from planner.inventory.device import DeviceState
-from planner.services.calibrations import RunView, request_run
+from planner.services.calibrations import request_run
 from planner.services.devices import list_devices
+from planner.services.runs import RunView
 from planner.services.schedules import get_schedule
 from planner.store.engine import Session
 

@@ -9,11 +9,12 @@ from ulid import ULID
 
 from planner.calibration.due import MOST_MISSED, Rule
 from planner.calibration.run_states import RunState
-from planner.calibration.suites import SUITES, get_suite
+from planner.calibration.suites import get_suite, is_suite
 from planner.errors import FieldProblem, InvalidInput, NotFound
 from planner.inventory.device import DeviceState
-from planner.services.calibrations import RunView, new_run_row, run_view
+from planner.services.calibrations import new_run_row
 from planner.services.requests import ScheduleRequest
+from planner.services.runs import RunView, run_view
 from planner.store import devices as device_store
 from planner.store import runs as run_store
 from planner.store import schedules as store
@@ -235,7 +236,7 @@ def _problem(row: ScheduleRow) -> str:
         Rule.read(row.cron, row.timezone)
     except InvalidInput as error:
         return str(error)
-    return "" if row.suite in SUITES else f"there is no suite {row.suite!r} any more"
+    return "" if is_suite(row.suite) else f"there is no suite {row.suite!r} any more"
 
 
 def _view(row: ScheduleRow, device_names: dict[str, str], run: RunRow | None, now: datetime) -> ScheduleView:

@@ -32,7 +32,7 @@ from planner.gpu.events import (
     Visited,
 )
 from planner.gpu.runner import measure
-from planner.services.calibrations import ClaimedRun, begin_run, claim_run, finish_run, held_until, note_progress
+from planner.services.claims import ClaimedRun, begin_run, claim_run, finish_run, held_until, note_progress
 from planner.services.devices import node_id_of
 from planner.store.engine import OperationalError, Sessions, database_now
 from planner.version import code_version

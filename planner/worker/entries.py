@@ -18,7 +18,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 
-from planner.services.calibrations import mark_lost
+from planner.services.claims import mark_lost
 from planner.services.schedules import due_times, fall_due
 from planner.store.engine import DatabaseError, Session, Sessions, database_now
 from planner.version import code_version

@@ -14,7 +14,7 @@ import structlog
 
 from planner.calibration.sample import Bench
 from planner.gpu.events import Reading
-from planner.services.calibrations import ClaimedRun, note_progress
+from planner.services.claims import ClaimedRun, note_progress
 from planner.store.engine import DatabaseError, Sessions
 
 log = structlog.get_logger()

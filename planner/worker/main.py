@@ -15,8 +15,9 @@ import structlog
 
 from planner.errors import DatabaseOutOfDate, Unavailable
 from planner.gpu.runner import measure
-from planner.services.calibrations import claim_run, refit_outdated
+from planner.services.claims import claim_run
 from planner.services.devices import node_id_of
+from planner.services.fits import refit_outdated
 from planner.settings import Settings
 from planner.store.engine import (
     DatabaseError,

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from planner.calibration.run_states import RunState
-from planner.services.calibrations import finish_run, note_progress
+from planner.services.claims import finish_run, note_progress
 from planner.store.engine import session_factory
 from tests.browser.conftest import Site
 from tests.builders import NOW

@@ -17,24 +17,12 @@ from planner.calibration.suites import SUITES
 from planner.errors import Conflict, InvalidInput, NotFound
 from planner.hardware.gpu import Gpu
 from planner.inventory.device import Backend, DeviceState
-from planner.services import calibrations
-from planner.services.calibrations import (
-    WATTS,
-    begin_run,
-    cancel_run,
-    claim_run,
-    finish_run,
-    get_run,
-    held_until,
-    list_runs,
-    mark_lost,
-    newest_fits,
-    note_progress,
-    plan_calibration,
-    refit_outdated,
-    request_run,
-)
+from planner.services import fits
+from planner.services.calibrations import cancel_run, plan_calibration, request_run
+from planner.services.claims import begin_run, claim_run, finish_run, held_until, mark_lost, note_progress
 from planner.services.devices import DeviceView, get_device, record_discovery
+from planner.services.fits import WATTS, newest_fits, refit_outdated
+from planner.services.runs import get_run, list_runs
 from planner.store import leases
 from planner.store.engine import Engine, Session, session_factory
 from planner.store.tables import DeviceRow, FitRow, RunRow, RunTransitionRow, SampleRow, TelemetryRow
@@ -451,7 +439,7 @@ def test_a_finish_that_raises_in_the_middle_stores_nothing(engine: Engine, monke
     def fall(_samples: list[Sample], _gpu: Gpu, *_rest: object) -> Fit:
         raise MemoryError("no space for a fit")
 
-    monkeypatch.setattr(calibrations, "fit_samples", fall)
+    monkeypatch.setattr(fits, "fit_samples", fall)
     with pytest.raises(MemoryError), sessions.begin() as session:
         finish_run(session, claim, RunState.SUCCEEDED, outcomes_of(claim), readings(0.5), {}, {}, "", NOW, CODE)
     monkeypatch.undo()
@@ -634,3 +622,15 @@ def test_a_device_that_the_catalogue_does_not_know_is_fitted_from_its_own_sample
     stranger = known_devices(session, discovery(seen_device(gpu_key=None, name="Some New Board")))[0]
     assert finished(session, running(session, stranger))
     assert newest_fits(session)[stranger.id]
+
+
+def test_a_suite_of_chosen_operations_is_asked_for_claimed_and_measured_by_its_name(
+    session: Session, gpu: DeviceView
+) -> None:
+    run_id = queued(session, gpu, suite="custom:copy+matmul/bf16+fp32")
+    claim = claimed(session, gpu)
+    assert claim.run_id == run_id
+    assert {bench.operation.value for bench in claim.benches} <= {"copy", "matmul", "sentinel"}
+    assert begin_run(session, claim, NOW)
+    assert finished(session, claim)
+    assert get_run(session, run_id).suite == "custom:copy+matmul/bf16+fp32"

@@ -16,9 +16,10 @@ from planner.calibration.suites import get_suite
 from planner.errors import InvalidInput, NotFound
 from planner.gpu.process import helper_environment
 from planner.inventory.device import DeviceState
-from planner.services.calibrations import RunView, get_run, list_runs, new_run_row
+from planner.services.calibrations import new_run_row
 from planner.services.devices import DeviceView, record_discovery
 from planner.services.requests import ScheduleRequest
+from planner.services.runs import RunView, get_run, list_runs
 from planner.services.schedules import (
     archive_schedule,
     create_schedule,

@@ -8,19 +8,13 @@ from datetime import timedelta
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Sample
 from planner.calibration.theory import bench_theory
-from planner.services.calibrations import (
-    ClaimedRun,
-    TelemetryPoint,
-    begin_run,
-    claim_run,
-    finish_run,
-    note_progress,
-    request_run,
-)
+from planner.services.calibrations import request_run
+from planner.services.claims import ClaimedRun, begin_run, claim_run, finish_run, note_progress
 from planner.services.devices import get_device, record_discovery
 from planner.services.estimates import make_estimate
 from planner.services.offers import sync_price_book
 from planner.services.requests import EstimateRequest, ScheduleRequest
+from planner.services.runs import TelemetryPoint
 from planner.services.schedules import create_schedule
 from planner.store.engine import Session
 from tests.builders import NOW, discovery

@@ -19,8 +19,9 @@ import pytest
 
 from planner.gpu.cpu import look_at_cpu, look_at_node
 from planner.inventory.device import Discovery
-from planner.services.calibrations import RunDetail, get_run, request_run
+from planner.services.calibrations import request_run
 from planner.services.devices import record_discovery
+from planner.services.runs import RunDetail, get_run
 from planner.store.engine import Engine, Sessions, session_factory
 
 HERE = Path(__file__).parent

@@ -25,16 +25,11 @@ from planner.gpu.events import (
     Measured,
     Reading,
 )
-from planner.services.calibrations import (
-    ClaimedRun,
-    RunDetail,
-    claim_run,
-    get_run,
-    mark_lost,
-    newest_fits,
-    request_run,
-)
+from planner.services.calibrations import request_run
+from planner.services.claims import ClaimedRun, claim_run, mark_lost
 from planner.services.devices import record_discovery
+from planner.services.fits import newest_fits
+from planner.services.runs import RunDetail, get_run
 from planner.store import leases
 from planner.store.engine import Sessions, database_now
 from planner.store.runs import lease_name

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from planner.services.calibrations import RunView, list_runs
 from planner.services.devices import record_discovery
 from planner.services.requests import ScheduleRequest
+from planner.services.runs import RunView, list_runs
 from planner.services.schedules import archive_schedule, create_schedule, list_schedules, set_enabled
 from planner.store import leases
 from planner.store.engine import Sessions

@@ -9,9 +9,10 @@ import pytest
 
 from planner.calibration.run_states import RunState
 from planner.gpu.events import ChildJob, ChildResult
-from planner.services.calibrations import get_run, list_runs, plan_calibration
+from planner.services.calibrations import plan_calibration
 from planner.services.devices import DeviceView, list_devices, record_discovery
 from planner.services.requests import ScheduleRequest
+from planner.services.runs import get_run, list_runs
 from planner.services.schedules import create_schedule
 from planner.settings import Settings
 from planner.store import leases

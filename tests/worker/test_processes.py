@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from planner.calibration.run_states import RunState
-from planner.services.calibrations import cancel_run, list_runs, newest_fits
+from planner.services.calibrations import cancel_run
+from planner.services.fits import newest_fits
 from planner.services.requests import ScheduleRequest
+from planner.services.runs import list_runs
 from planner.services.schedules import create_schedule
 from tests.worker.conftest import Here, is_alive, wait_for
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from planner.services.calibrations import get_run, list_runs, newest_fits
+from planner.services.fits import newest_fits
 from planner.services.requests import ScheduleRequest
+from planner.services.runs import get_run, list_runs
 from planner.services.schedules import create_schedule
 from planner.store.engine import make_engine, session_factory
 from tests.worker.conftest import ROOT, wait_for

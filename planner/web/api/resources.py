@@ -10,16 +10,7 @@ from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Gpu
 from planner.jobs.document import job_kind
 from planner.jobs.presets import ARCHITECTURES, JOBS
-from planner.services.calibrations import (
-    CalibrationPlan,
-    RunDetail,
-    RunView,
-    cancel_run,
-    get_run,
-    list_runs,
-    plan_calibration,
-    request_run,
-)
+from planner.services.calibrations import CalibrationPlan, cancel_run, plan_calibration, request_run
 from planner.services.devices import DeviceView, get_device, list_devices
 from planner.services.estimates import get_estimate, list_estimates, make_estimate
 from planner.services.offers import (
@@ -32,6 +23,7 @@ from planner.services.offers import (
 )
 from planner.services.requests import CalibrationRequest, EstimateRequest, PriceQuery, ScheduleRequest
 from planner.services.run_now import run_schedule_now
+from planner.services.runs import RunDetail, RunView, get_run, list_runs
 from planner.services.schedules import (
     Preview,
     ScheduleView,

@@ -15,10 +15,10 @@ from planner.jobs.job import InferenceJob, TrainingJob
 from planner.offers.offer import Offer, Price
 from planner.quantity import Basis, Quantity
 from planner.services.actuals import KindRecord
-from planner.services.calibrations import RunView
 from planner.services.devices import DeviceView
 from planner.services.estimates import EstimateSummary, EstimateView
 from planner.services.offers import BookAge, PricedOffer, PriceFacets
+from planner.services.runs import RunView
 from planner.services.schedules import ScheduleView
 
 

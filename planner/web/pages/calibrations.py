@@ -7,9 +7,10 @@ from werkzeug.wrappers import Response
 
 from planner.calibration.suites import SUITES
 from planner.errors import Conflict, InvalidInput, NotFound
-from planner.services.calibrations import cancel_run, get_run, list_runs, plan_calibration, request_run
+from planner.services.calibrations import cancel_run, plan_calibration, request_run
 from planner.services.devices import list_devices
 from planner.services.requests import CalibrationRequest, parse
+from planner.services.runs import get_run, list_runs
 from planner.version import code_version
 from planner.web.database import now, session
 from planner.web.forms import Form

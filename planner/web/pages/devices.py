@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import render_template
 
 from planner.hardware.catalogue import load_catalogue
-from planner.services.calibrations import list_runs, newest_fits
 from planner.services.devices import get_device, list_devices
+from planner.services.fits import newest_fits
+from planner.services.runs import list_runs
 from planner.web.database import session
 from planner.web.pages.blueprint import pages
 

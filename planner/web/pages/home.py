@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import render_template
 
-from planner.services.calibrations import list_runs
 from planner.services.devices import list_devices
 from planner.services.estimates import list_estimates
 from planner.services.offers import price_book_age
+from planner.services.runs import list_runs
 from planner.services.schedules import list_schedules
 from planner.web.database import now, session
 from planner.web.pages.blueprint import pages

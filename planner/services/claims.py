@@ -1,0 +1,225 @@
+"""What a worker does with a queued run: claim it, begin it, tell how far it is, finish it; and what is done without it.
+
+`claim_run` and `begin_run` load, `note_progress` is a short transaction a second while the child measures, and
+`finish_run` applies: samples, the rest of the telemetry, final state and fit in one transaction, and only while the
+claim's fence is the newest. docs/worker.md tells the whole of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from planner.calibration.run_states import RunState
+from planner.calibration.sample import Bench, BenchFailure, Sample
+from planner.calibration.suites import get_suite, is_suite
+from planner.inventory.device import Backend, DeviceState
+from planner.services.devices import device_row
+from planner.services.fits import WATTS, append_fit, deserves_fit
+from planner.services.suites import benches_for
+from planner.store import leases
+from planner.store import runs as store
+from planner.store.engine import Session
+from planner.store.tables import DeviceRow, RunRow
+
+
+class Reading(Protocol):
+    """A look at the device beside the run (see planner.store.runs.READING_FIELDS)."""
+
+    @property
+    def seconds_in(self) -> float: ...
+    @property
+    def power_watts(self) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRun:
+    """A run that a worker holds, with all it needs to measure without the database."""
+
+    run_id: str
+    device_id: str
+    device_uuid: str
+    backend: Backend
+    benches: tuple[Bench, ...]
+    time_limit_seconds: float
+    lease: leases.Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What a worker learns when it reports: the lease as renewed (None: lost it), and whether to stop."""
+
+    lease: leases.Lease | None
+    cancel_requested: bool
+
+
+def claim_run(
+    session: Session,
+    node_id: str,
+    worker_id: str,
+    boot_id: str,
+    term: timedelta,
+    now: datetime,
+    run_id: str | None = None,
+) -> ClaimedRun | None:
+    """The node's oldest queued run (or the one of `run_id`), claimed with a new fence; None where none can be taken.
+
+    A node does one run at a time: a run on the CPU would disturb one on a GPU beside it. A queued run that cannot be
+    done any more, because its device is gone or this code knows its suite no longer, is cancelled and says so.
+    """
+    queued = store.queued_runs(session, node_id)
+    if store.num_held_runs(session, node_id):
+        return None
+    for run, device in queued:
+        if run_id is not None and run.id != run_id:
+            continue
+        obstacle = _obstacle(run, device)
+        if obstacle:
+            run.error = obstacle
+            store.move(session, run, RunState.CANCELLED, now, worker_id, obstacle)
+            continue
+        lease = leases.claim(session, store.lease_name(device.uuid), worker_id, boot_id, term, run.id)
+        if lease is not None:
+            return _claimed(session, run, device, lease, now)
+    return None
+
+
+def begin_run(session: Session, claim: ClaimedRun, now: datetime) -> bool:
+    """Mark the claimed run as running; False where the claim is not the newest any more."""
+    run = _held(session, claim)
+    if run is None:
+        return False
+    store.move(session, run, RunState.RUNNING, now, claim.lease.holder)
+    return True
+
+
+def note_progress(
+    session: Session,
+    claim: ClaimedRun,
+    num_done: int,
+    current_bench: str | None,
+    term: timedelta,
+    readings: Sequence[Reading] = (),
+) -> Pulse:
+    """Show how far the run is and what was read beside it, and renew the lease.
+
+    A lost lease (nothing is stored then) or a request to cancel means: stop the child.
+    """
+    lease = leases.renew(session, claim.lease, term)
+    if lease is None or not store.set_progress(session, claim.run_id, claim.lease.fence, num_done, current_bench):
+        return Pulse(None, False)
+    store.add_readings(session, claim.run_id, readings)
+    run = store.get_run(session, claim.run_id)
+    return Pulse(lease, run is not None and run.cancel_requested_at is not None)
+
+
+def finish_run(
+    session: Session,
+    claim: ClaimedRun,
+    state: RunState,
+    outcomes: Mapping[int, Sample | BenchFailure],
+    readings: Sequence[Reading],
+    power_watts: Mapping[str, float],
+    conditions: Mapping[str, Any],
+    error: str,
+    now: datetime,
+    code_version: str,
+) -> bool:
+    """Store what the run gave, its final state and, if it succeeded, a new fit; with an old fence, nothing of it.
+
+    `readings` are those not noted yet; `power_watts` holds the mean power by bench key, where it was read. Returns
+    False where another claim has come since or the run was given up: what a zombie measured is not taken. To say it
+    twice, because the answer to the first commit was lost, is True twice and stores once.
+    """
+    run = _held(session, claim)
+    if run is None:
+        return _is_stored(session, claim, state)
+    store.add_samples(session, run.id, claim.lease.fence, _with_power(outcomes, power_watts), now)
+    store.add_readings(session, run.id, readings)
+    run.num_done = len(outcomes)
+    run.current_bench = None
+    run.conditions = dict(conditions)
+    run.error = error or None
+    run.code_version = code_version
+    store.move(session, run, state, now, claim.lease.holder, error)
+    leases.release(session, claim.lease)
+    if deserves_fit(session, run, outcomes):
+        append_fit(session, run, code_version, now)
+    return True
+
+
+def mark_lost(session: Session, now: datetime, actor: str) -> list[str]:
+    """End the runs whose worker died or fell silent and free their devices; returns their ids."""
+    lost = store.abandoned_runs(session)
+    for run, lease, reason in lost:
+        run.error = reason
+        run.current_bench = None
+        store.move(session, run, RunState.LOST, now, actor, reason)
+        if lease.fence == run.fence:
+            leases.revoke(session, lease.name, lease.fence)
+    return [run.id for run, _, _ in lost]
+
+
+def held_until(session: Session, device_id: str) -> datetime | None:
+    """When the lease on the device runs out unless its worker renews it; None while no worker holds it."""
+    return leases.end_of(session, store.lease_name(device_row(session, device_id).uuid))
+
+
+def _obstacle(run: RunRow, device: DeviceRow) -> str:
+    if device.state != DeviceState.OK:
+        return f"the device is {device.state}: {device.state_reason}"
+    if not is_suite(run.suite):
+        return f"there is no suite {run.suite!r} any more"
+    return ""
+
+
+def _claimed(session: Session, run: RunRow, device: DeviceRow, lease: leases.Lease, now: datetime) -> ClaimedRun:
+    """The run as taken: with the suite of the code that measures, which may be newer than the code that asked."""
+    suite = get_suite(run.suite)
+    benches = benches_for(device, suite)
+    run.worker_id, run.fence = lease.holder, lease.fence
+    run.suite_version, run.num_benches, run.time_limit_seconds = suite.version, len(benches), suite.time_limit_seconds
+    store.move(session, run, RunState.CLAIMED, now, lease.holder)
+    return ClaimedRun(
+        run_id=run.id,
+        device_id=device.id,
+        device_uuid=device.uuid,
+        backend=Backend(device.backend),
+        benches=benches,
+        time_limit_seconds=run.time_limit_seconds,
+        lease=lease,
+    )
+
+
+def _with_power(
+    outcomes: Mapping[int, Sample | BenchFailure], watts: Mapping[str, float]
+) -> dict[int, Sample | BenchFailure]:
+    """The outcomes with the mean power of each sample among its details, where it was read."""
+    return {
+        position: replace(outcome, details={**outcome.details, WATTS: watts[outcome.bench.key]})
+        if isinstance(outcome, Sample) and outcome.bench.key in watts
+        else outcome
+        for position, outcome in outcomes.items()
+    }
+
+
+def _held(session: Session, claim: ClaimedRun) -> RunRow | None:
+    """The run, locked, if the claim's fence is the newest of its device and the run is still this claim's."""
+    if not leases.is_current(session, claim.lease.name, claim.lease.fence):
+        return None
+    run = store.get_run(session, claim.run_id, lock=True)
+    if run is None or run.fence != claim.lease.fence or RunState(run.state).is_final:
+        return None
+    return run
+
+
+def _is_stored(session: Session, claim: ClaimedRun, state: RunState) -> bool:
+    run = store.get_run(session, claim.run_id)
+    return (
+        run is not None
+        and run.fence == claim.lease.fence
+        and run.state == state
+        and store.was_ended_by(session, run, state, claim.lease.holder)
+    )
