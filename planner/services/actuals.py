@@ -274,7 +274,7 @@ def _record(
         gpu_key=option.placement.gpu.key,
         basis=option.basis.value,
         measured={metric.value: value for metric, value in measured.items()},
-        predicted={metric.value: _prediction(quantity) for metric, quantity in predicted.items()},
+        predicted={metric.value: prediction_document(quantity) for metric, quantity in predicted.items()},
         note=subject.note,
         code_version=code_version,
         replaces_id=subject.replaces,
@@ -344,7 +344,8 @@ def _digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _prediction(quantity: Quantity) -> dict[str, Any]:
+def prediction_document(quantity: Quantity) -> dict[str, Any]:
+    """A prediction as the ledger keeps it."""
     ends = {"low": quantity.low, "mid": quantity.mid, "high": quantity.high}
     return {**ends, "unit": quantity.unit, "basis": quantity.basis.value}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from ulid import ULID
 
@@ -39,3 +40,15 @@ def add_fit(
 def get_fit(session: Session, fit_id: str) -> FitRow | None:
     """The fit of that id."""
     return session.get(FitRow, fit_id)
+
+
+def newest_fit_before(session: Session, device_id: str, moment: datetime) -> FitRow | None:
+    """The device's newest fit from before that moment."""
+    query = select(FitRow).where(FitRow.device_id == device_id, FitRow.created_at < moment)
+    return session.scalars(query.order_by(FitRow.created_at.desc(), FitRow.id.desc()).limit(1)).first()
+
+
+def fits_of(session: Session, device_id: str, limit: int) -> list[FitRow]:
+    """The device's fits, newest first."""
+    query = select(FitRow).where(FitRow.device_id == device_id)
+    return list(session.scalars(query.order_by(FitRow.id.desc()).limit(limit)))

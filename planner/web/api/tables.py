@@ -35,6 +35,7 @@ RANGES = (
     "cost",
     "cost_per_hour",
     "cost_per_million_tokens",
+    "carbon_kg",
 )
 ESTIMATE_COLUMNS = (
     *("estimate_id", "created_at", "as_of", "job", "outcome", "rank", "title", "gpu_key", "num_gpus", "provider"),

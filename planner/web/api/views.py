@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from planner.calibration.suites import Suite
 from planner.estimates.estimate import Bottleneck, Layout, MemoryItem, Option, Placement, Rejection
+from planner.estimates.frontier import frontier
 from planner.hardware.gpu import Gpu, GpuKind, Vendor
 from planner.jobs.job import InferenceJob, TrainingJob
 from planner.offers.offer import Offer, Price
@@ -156,6 +157,7 @@ class OptionView:
     cost: Quantity | None
     cost_per_hour: Quantity | None
     cost_per_million_tokens: Quantity | None
+    carbon_kg: Quantity | None
     bottleneck: Bottleneck
     basis: Basis
     fit_id: str | None
@@ -170,6 +172,16 @@ class RejectionView:
     placement: PlaceView
     bottleneck: Bottleneck
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierPoint:
+    """An option that none beats in both time and cost; `rank` counts the options from 0."""
+
+    rank: int
+    title: str
+    seconds: Quantity
+    cost: Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +201,7 @@ class EstimateAnswer:
     num_options: int
     num_rejections: int
     num_unpriced: int
+    frontier: list[FrontierPoint]
     options: list[OptionView]
     rejections: list[RejectionView]
     price_ids: tuple[int, ...]
@@ -262,9 +275,19 @@ def estimate_answer(view: EstimateView, num_options: int, num_rejections: int) -
         **same,
         num_options=len(view.answer.options),
         num_rejections=len(view.answer.rejections),
+        frontier=_frontier(view.answer.options),
         options=[_option(option) for option in view.answer.options[:num_options]],
         rejections=[_rejection(rejection) for rejection in view.answer.rejections[:num_rejections]],
     )
+
+
+def _frontier(options: Sequence[Option]) -> list[FrontierPoint]:
+    points = []
+    for rank in frontier(options):
+        option = options[rank]
+        if option.seconds is not None and option.cost is not None:
+            points.append(FrontierPoint(rank, option.placement.title, option.seconds, option.cost))
+    return points
 
 
 def _option(option: Option) -> OptionView:

@@ -20,6 +20,7 @@ from planner.services.requests.estimate import SURVIVAL
 from planner.version import code_version
 from planner.web.database import now, session
 from planner.web.forms import Form
+from planner.web.frontier_chart import frontier_chart
 from planner.web.pages.blueprint import pages
 from planner.web.queries import EstimateQuery, ListQuery, NewEstimateQuery, read_query
 
@@ -140,6 +141,7 @@ def show_estimate(estimate_id: str) -> tuple[str, int]:
         is_service=bool(view.answer.options) and view.answer.options[0].seconds is None,
         shape=_shape_of(view),
         scale=_scale(view, wanted.options),
+        chart=frontier_chart(view.answer.options),
         actuals=list_actuals(session(), 50, estimate_id=estimate_id),
     )
     return page, 422 if query is None else 200
@@ -206,7 +208,9 @@ def _typed_shape(architecture: Transformer) -> dict[str, Any]:
 
 def _places(request: dict[str, Any]) -> dict[str, Any]:
     """Goal, limits and filters of an earlier request."""
-    kept = {name: request.get(name) for name in ("goal", "budget", "nodes", *SURVIVAL, *LISTS)}
+    kept = {
+        name: request.get(name) for name in ("goal", "budget", "nodes", "carbon_intensity", "pue", *SURVIVAL, *LISTS)
+    }
     deadline = request.get("deadline")
     return {**kept, "goal": kept["goal"] or "cost", "deadline": None if deadline is None else f"{deadline:g} s"}
 
