@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -89,7 +90,21 @@ class DeviceRow(Base):
     first_seen_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     missing_since: Mapped[datetime | None]
+    label: Mapped[str | None] = mapped_column(String(100))  # a person's word for it, for the filters of schedules
     __table_args__ = (CheckConstraint("state IN ('ok','missing','quarantined')", name="state"),)
+
+
+class DeviceTransitionRow(Base):
+    """One change of a device between work and quarantine: who, why, and after which run."""
+
+    __tablename__ = "device_transitions"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"), index=True)
+    at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(String(20))
+    actor: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(Text)
+    run_id: Mapped[str | None] = mapped_column(String(26))
 
 
 class OfferRow(Base):
@@ -376,6 +391,39 @@ class ScheduleRow(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]
+    revision: Mapped[int] = mapped_column(default=1, server_default="1")  # rises with every change
+    only: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # which devices, by filter
+    window_start: Mapped[str | None] = mapped_column(String(5))  # "22:00" in the schedule's zone; both or neither
+    window_end: Mapped[str | None] = mapped_column(String(5))
+    daily_minutes: Mapped[float | None]  # of measuring, on a day of the schedule's zone
+    daily_amount: Mapped[Decimal | None] = mapped_column(ScaledDecimal(6))
+    daily_currency: Mapped[str | None] = mapped_column(String(3))
+
+
+class PauseRow(Base):
+    """Schedules were all paused, or resumed; the newest row holds."""
+
+    __tablename__ = "pauses"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime]
+    paused: Mapped[bool]
+    actor: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(Text)
+
+
+class SuiteRow(Base):
+    """A version of a suite that somebody put together from benches of their choice; never changed, only followed."""
+
+    __tablename__ = "suites"
+    id: Mapped[str] = mapped_column(Ulid, primary_key=True)
+    name: Mapped[str] = mapped_column(String(50))
+    version: Mapped[int]
+    title: Mapped[str] = mapped_column(String(200))
+    time_limit_seconds: Mapped[float]
+    benches: Mapped[list[Any]]
+    created_at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(200))
+    __table_args__ = (UniqueConstraint("name", "version"),)
 
 
 class RunRow(Base):
@@ -403,6 +451,11 @@ class RunRow(Base):
     error: Mapped[str | None] = mapped_column(Text)
     conditions: Mapped[dict[str, Any]]
     code_version: Mapped[str] = mapped_column(String(100))
+    attempt: Mapped[int] = mapped_column(default=1, server_default="1")
+    retry_of: Mapped[str | None] = mapped_column(String(26), unique=True)  # the run that this one tries again
+    not_before: Mapped[datetime | None]
+    retry_until: Mapped[datetime | None]  # after this moment a busy device is not waited for any more
+    is_check: Mapped[bool] = mapped_column(default=False, server_default=false())  # may run in quarantine
     __table_args__ = (
         UniqueConstraint("schedule_id", "due_at", "device_id"),
         CheckConstraint("state IN (" + ",".join(f"'{state}'" for state in RUN_STATES) + ")", name="state"),
@@ -420,6 +473,46 @@ class RunTransitionRow(Base):
     actor: Mapped[str] = mapped_column(String(200))
     fence: Mapped[int | None] = mapped_column(BigInteger)
     reason: Mapped[str] = mapped_column(Text, default="")
+
+
+class RunReviewRow(Base):
+    """What a person decided of a run that was held for review."""
+
+    __tablename__ = "run_reviews"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), unique=True)
+    at: Mapped[datetime]
+    accepted: Mapped[bool]
+    actor: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(Text)
+
+
+class LateResultRow(Base):
+    """What a worker whose claim did not count any more had measured: kept as evidence, used for nothing."""
+
+    __tablename__ = "late_results"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    fence: Mapped[int] = mapped_column(BigInteger)
+    worker_id: Mapped[str] = mapped_column(String(200))
+    received_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(Text)
+    document: Mapped[dict[str, Any]]
+    __table_args__ = (UniqueConstraint("run_id", "fence"),)
+
+
+class IdempotencyRow(Base):
+    """The answer that a request with an Idempotency-Key was given, to be given again to the same request."""
+
+    __tablename__ = "idempotency_keys"
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    operation: Mapped[str] = mapped_column(String(200))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int]
+    headers: Mapped[dict[str, Any]]
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 class LeaseRow(Base):
