@@ -84,6 +84,8 @@ def plain_decimal(amount: Decimal) -> str:
 def format_money(amount: Decimal | float, currency: str = "USD") -> str:
     """ "$1,234", "$2.49", "$0.0031": two decimals from a cent up, three significant digits below."""
     value = Decimal(str(amount))
+    if value < 0:
+        return f"-{format_money(-value, currency)}"
     sign = {"USD": "$", "EUR": "€", "GBP": "£"}.get(currency, f"{currency} ")
     if value == 0 or abs(value) >= Decimal("0.01"):
         places = 0 if abs(value) >= 1000 else 2

@@ -26,7 +26,7 @@ from planner.store import devices as device_store
 from planner.store.engine import Session
 
 LOOK_BACK = timedelta(days=90)
-CURVE = tuple(Decimal(step) / 20 for step in range(1, 21))  # utilisations of the break-even chart: 5 % to 100 %
+CURVE = tuple(Decimal(step) / 100 for step in range(5, 101))  # utilisations of the break-even chart: 5 % to 100 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,9 @@ def measured_utilisation(session: Session, device_ids: Sequence[str], now: datet
         return None
     busy = sum((use.finished_at - use.started_at).total_seconds() * (use.mean_utilisation or 0.0) for use in uses)
     share = min(Decimal(repr(busy)) / Decimal(repr(whole)), Decimal(1))
+    runs = "1 run" if len(uses) == 1 else f"{len(uses):,} runs"
     words = (
-        f"measured: {sum(use.num_readings for use in uses):,} readings in {len(uses):,} runs over "
+        f"measured: {sum(use.num_readings for use in uses):,} readings in {runs} over "
         f"{whole / 86400 / len(seen):,.1f} days; work that the planner did not start is not in it"
     )
     return Utilisation(share, Basis.MEASURED, words)

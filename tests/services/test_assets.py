@@ -210,7 +210,7 @@ def test_utilisation_is_measured_from_telemetry_and_says_so(
     assert found.utilisation is not None
     assert found.utilisation.basis is Basis.MEASURED
     assert float(found.utilisation.share) == pytest.approx(24 * 0.75 / 240)
-    assert found.utilisation.words.startswith("measured: 2 readings in 1 runs over 10.0 days")
+    assert found.utilisation.words.startswith("measured: 2 readings in 1 run over 10.0 days")
     assert found.used_hour is not None
     assert found.used_hour > 10
 

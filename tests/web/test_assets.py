@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from flask.testing import FlaskClient
 
+from planner.offers.assumptions import DEFAULTS
 from tests.services.test_assets import VECTOR
-from tests.web.conftest import problem_of
+from tests.web.conftest import Send, problem_of
 from tests.web.world import World
 
 Rows = Callable[[], dict[str, int]]
@@ -88,7 +91,7 @@ class TestApi:
         found = cost(client, asset["id"])
         assert found["utilisation"]["basis"] == "measured"
         assert found["utilisation"] == found["measured_utilisation"]
-        assert found["utilisation"]["words"].startswith("measured: 40 readings in 1 runs")
+        assert found["utilisation"]["words"].startswith("measured: 40 readings in 1 run ")
         given = cost(client, asset["id"], "?utilisation=0.5")
         assert (given["utilisation"]["share"], given["utilisation"]["words"]) == ("0.5", "as asked")
         assert given["measured_utilisation"] == found["utilisation"]
@@ -184,3 +187,119 @@ class TestApi:
         found = json.loads(client.get("/api/v1/asset-defaults").data)["defaults"]
         assert len(found) == 14
         assert all(each["words"] and each["source"] for each in found)
+
+
+class TestPages:
+    FORM: ClassVar[dict[str, str]] = {**VECTOR, "utilisation": "60 %", "gpu_key": "H100-80GB-SXM"}
+
+    def test_an_asset_is_entered_revised_and_taken_away_by_form(self, send: Send, client: FlaskClient) -> None:
+        made = send("/assets", self.FORM | {"rent": "2.29", "price": "40000"}, page="/assets/new")
+        assert made.status_code == 303, made.text
+        address = made.headers["Location"]
+        shown = client.get(address).text
+        assert "$2.67" in shown
+        assert "$1.60" in shown
+        assert "Nothing: every figure was given" in shown
+        form = client.get(f"{address}/edit").text
+        assert 'name="cost_of_capital" value="10 %"' in form
+        revised = send(address, self.FORM | {"price": "35000"}, page=f"{address}/edit")
+        assert revised.headers["Location"] == address
+        assert "40000 → <strong>35000</strong>" in client.get(address).text
+        assert send(f"{address}/archive", page=address).status_code == 303
+        assert client.get(address).status_code == 404
+
+    def test_rents_and_their_crossings_are_drawn_and_told(self, client: FlaskClient) -> None:
+        asset = enter(client, gpu_key="H100-80GB-SXM", utilisation="0.6")
+        text = client.get(f"/assets/{asset['id']}?rent=2.29").text
+        assert re.search(r"A</span>\s*as asked", text)
+        assert "70.5 % use" in text
+        assert 'class="mark mark-cross"' in text
+        assert 'class="line line-own"' in text
+        offers = set(re.findall(r'href="/prices/(\d+)"', text))
+        assert offers == {
+            str(line["rent"]["offer_id"]) for line in cost(client, asset["id"])["rents"] if line["rent"]["offer_id"]
+        }
+
+    def test_a_used_hour_without_a_utilisation_is_unknown_with_its_reason(self, client: FlaskClient) -> None:
+        asset = enter(client)
+        for page in ("/assets", f"/assets/{asset['id']}"):
+            text = client.get(page).text
+            assert "how much it is used is neither given nor measured" in text
+            assert "$0.00" not in text
+
+    def test_a_device_without_an_asset_costs_unknown_and_leads_to_the_form(
+        self, client: FlaskClient, world: World
+    ) -> None:
+        for page in ("/assets", f"/devices/{world.gpu_id}"):
+            text = client.get(page).text
+            link = re.search(rf'href="(/assets/new\?device_ids={world.gpu_id}[^"]*)"', text)
+            assert link is not None
+            form = client.get(link[1].replace("&amp;", "&")).text
+            assert re.search(rf'value="{world.gpu_id}" checked', form)
+        enter(client, device_ids=[world.gpu_id], utilisation="0.6")
+        assert "$2.67" in client.get(f"/devices/{world.gpu_id}").text
+        assert f"device_ids={world.gpu_id}" not in client.get("/assets").text
+
+    def test_the_preview_works_without_scripts_and_keeps_nothing(self, client: FlaskClient, count_rows: Rows) -> None:
+        before = count_rows()
+        page = client.get("/assets/new", query_string={**self.FORM, "preview": "1", "rent": "2.29"})
+        assert page.status_code == 200
+        assert "$2.67" in page.text
+        assert 'value="40000"' in page.text
+        assert count_rows() == before
+        poor = client.get("/assets/new?preview=1&name=x")
+        assert poor.status_code == 422
+        assert "Nothing can be said yet" in poor.text
+        assert "price: the all-in" in poor.text or "price: is needed" in poor.text
+
+    def test_the_live_preview_is_a_piece_of_a_page(self, client: FlaskClient) -> None:
+        text = client.get("/assets/preview", query_string=self.FORM).text
+        assert text.lstrip().startswith('<section id="preview"')
+        assert "$2.67" in text
+        assert "<html" not in text
+
+    def test_every_default_is_shown_beside_its_field_with_its_source(self, client: FlaskClient) -> None:
+        text = html.unescape(client.get("/assets/new").text)
+        for default in DEFAULTS:
+            hint = re.search(rf'id="hint-{default.field}">([^<]*)<', text)
+            assert hint is not None
+            assert default.words in hint[1]
+            assert default.source in hint[1]
+
+    @pytest.mark.parametrize(
+        ("changes", "field"),
+        [({"price": ""}, "price"), ({"residual": "50000"}, "residual"), ({"colour": "red"}, "colour")],
+    )
+    def test_a_bad_form_comes_back_with_what_was_typed(
+        self, changes: dict[str, str], field: str, send: Send, count_rows: Rows
+    ) -> None:
+        before = count_rows()
+        answer = send("/assets", self.FORM | changes, page="/assets/new")
+        assert answer.status_code == 422
+        assert f'href="#field-{field}"' in answer.text
+        assert 'value="H100 rack"' in answer.text
+        assert count_rows() == before
+
+    def test_a_device_of_another_asset_is_refused_by_its_field(
+        self, send: Send, client: FlaskClient, world: World
+    ) -> None:
+        enter(client, device_ids=[world.gpu_id])
+        answer = send("/assets", self.FORM | {"device_ids": [world.gpu_id]}, page="/assets/new")
+        assert answer.status_code == 409
+        assert 'href="#field-device_ids"' in answer.text
+
+    @pytest.mark.parametrize(
+        "query", ["price_low=1", "utilisation=200", "price_low=1000&price_high=9000", "colour=red"]
+    )
+    def test_a_question_that_cannot_be_answered_still_shows_the_asset(self, query: str, client: FlaskClient) -> None:
+        asset = enter(client, utilisation="0.6")
+        answer = client.get(f"/assets/{asset['id']}?{query}")
+        assert answer.status_code == 422
+        assert 'role="alert"' in answer.text
+        assert "$2.67" in answer.text
+
+    def test_what_is_not_there_is_not_found(self, send: Send, client: FlaskClient) -> None:
+        assert client.get("/assets/nobody").status_code == 404
+        assert client.get("/assets/nobody/edit").status_code == 404
+        assert send("/assets/nobody", self.FORM, page="/assets/new").status_code == 404
+        assert send("/assets/nobody/archive", page="/assets/new").status_code == 404

@@ -11,6 +11,7 @@ from planner.version import code_version
 from planner.web.database import now
 from planner.web.pages import (
     api_guide,
+    assets,
     calibrations,
     devices,
     estimates,
@@ -24,7 +25,20 @@ from planner.web.pages import (
 )
 from planner.web.pages.blueprint import pages
 
-MODULES = (home, devices, hardware, prices, imports, gpu_names, calibrations, estimates, ledger, schedules, api_guide)
+MODULES = (
+    home,
+    devices,
+    hardware,
+    prices,
+    imports,
+    gpu_names,
+    assets,
+    calibrations,
+    estimates,
+    ledger,
+    schedules,
+    api_guide,
+)
 
 
 def attach(app: Flask) -> None:
