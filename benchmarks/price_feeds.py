@@ -55,10 +55,10 @@ def main() -> None:
 
 
 def _read_with_planner(path: Path) -> Callable[[], int]:
-    from planner.feeds.machines import load_machines
-    from planner.feeds.registry import get_source, read_file
-    from planner.feeds.source import ReadContext
     from planner.hardware.catalogue import load_catalogue
+    from planner.readers.machines import load_machines
+    from planner.readers.registry import get_source, read_file
+    from planner.readers.source import ReadContext
 
     load_machines()
     context = ReadContext(load_catalogue(), datetime.now(UTC))

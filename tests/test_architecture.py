@@ -34,10 +34,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "plans": BELOW_ESTIMATES | {"estimates"},
     "store": PURE,
     "gpu": WORDS | {"hardware", "inventory", "jobs", "calibration"},
-    "feeds": WORDS | {"hardware", "offers"},
-    "services": PURE | {"store"},
+    "readers": WORDS | {"hardware", "offers"},
+    "feeds": WORDS | {"readers"},
+    "services": PURE | {"store", "readers"},
     "worker": PURE | {"services", "gpu", "feeds", "settings", "version", "store.engine", "store.leases"},
-    "web": PURE | {"services", "feeds", "settings", "version", "store.engine"},
+    "web": PURE | {"services", "settings", "version", "store.engine"},
     "cli": PURE | {"services", "worker", "web", "settings", "version", "store.engine", "store.migrate"},
     "__init__": frozenset(),
     "__main__": frozenset({"cli"}),
@@ -68,6 +69,18 @@ ROOMS_OF: Mapping[str, frozenset[str]] = {
     "numpy": frozenset({"jobs", "calibration", "estimates", "plans", "hardware", "gpu"}),
     "cronsim": frozenset({"calibration"}),  # arithmetic on dates: touches nothing
     "highspy": frozenset({"plans"}),
+}
+# The network of the standard library: the rooms that may reach out. (cli and gpu ask for this machine's own name.)
+NETWORK: Mapping[str, frozenset[str]] = {
+    "socket": frozenset({"feeds", "cli", "gpu"}),
+    "ssl": frozenset({"feeds"}),
+    "http.client": frozenset({"feeds"}),
+    "urllib.request": frozenset({"feeds"}),
+    "urllib.error": frozenset({"feeds"}),
+    "ftplib": frozenset(),
+    "smtplib": frozenset(),
+    "socketserver": frozenset(),
+    "xmlrpc": frozenset(),
 }
 # What of the standard library the pure rooms may use: all of it computes, none of it reaches out.
 # (`importlib.resources` reads the facts files that are packaged with the code.)
@@ -169,6 +182,9 @@ def _wrong(module: str, room: str, package: str) -> str:
             return ""
         return f"{room} may not import {module}"
     if top in sys.stdlib_module_names:
+        for name, rooms in NETWORK.items():
+            if (module == name or module.startswith(f"{name}.")) and room in MAY_IMPORT and room not in PURE | rooms:
+                return f"{module} reaches the network, which {room} may not"
         pure = room not in PURE or any(
             module == name or module.startswith(f"{name}.") for name in PURE_STANDARD_LIBRARY
         )
@@ -244,7 +260,7 @@ def test_every_room_of_the_table_exists_and_every_room_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("planner.web.app", ("torch", "pynvml", "planner.gpu", "planner.worker", "apscheduler")),
+        ("planner.web.app", ("torch", "pynvml", "planner.gpu", "planner.worker", "planner.feeds", "apscheduler")),
         ("planner.worker.main", ("torch", "flask", "click")),
         ("planner.cli", ("torch", "flask", "apscheduler")),
         ("planner.gpu.child", ("sqlalchemy", "psycopg", "flask", "planner.store", "planner.services")),
@@ -288,6 +304,11 @@ def tree(folder: Path, files: Mapping[str, str]) -> Path:
         ("web/a.py", "try:\n    import torch\nexcept ImportError:\n    pass", "torch belongs to gpu, not to web"),
         ("web/a.py", "from planner.gpu.discovery import discover", "web may not import planner.gpu"),
         ("web/a.py", "from planner.store import tables", "web may not import planner.store.tables"),
+        ("web/a.py", "from planner.feeds.plans import get_feed", "web may not import planner.feeds"),
+        ("services/a.py", "from planner.feeds.fetch import fetch", "services may not import planner.feeds"),
+        ("readers/a.py", "def f():\n    import http.client", "http.client reaches the network, which readers may not"),
+        ("web/a.py", "from urllib.request import urlopen", "reaches the network, which web may not"),
+        ("readers/a.py", "from planner.feeds.fetch import fetch", "readers may not import planner.feeds"),
         ("gpu/a.py", "from planner.store.engine import make_engine", "gpu may not import planner.store"),
         ("cli/a.py", "import requests", "requests has no room in the table"),
         ("attic/a.py", "from planner import units", "the room 'attic' is not in the table"),

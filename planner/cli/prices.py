@@ -12,6 +12,7 @@ from planner import units
 from planner.cli.edge import Edge, json_option, now, pass_edge
 from planner.errors import InvalidInput
 from planner.offers.offer import OfferKind
+from planner.services.incoming import Wish
 from planner.services.offers import PricedOffer, PriceFilter, find_prices
 from planner.services.price_imports import (
     AppliedImport,
@@ -28,7 +29,7 @@ from planner.services.price_imports import (
 from planner.services.price_sources import list_price_sources, set_price_source
 from planner.services.requests import PriceQuery, parse, without_blanks
 from planner.services.requests.imports import DecisionRequest, ImportRequest, MapNameRequest, PriceSourceRequest
-from planner.worker.prices import Wish, import_file, import_network, network_source
+from planner.worker.prices import get_feed, import_file, import_network
 
 NUM_SHOWN = 10
 
@@ -118,7 +119,7 @@ def import_command(edge: Edge, /, file_or_source: str, **options: Any) -> None:
     elif request.source is not None:
         raise InvalidInput.of("file", f"there is no file {file_or_source}")
     else:
-        found = import_network(edge.sessions, network_source(file_or_source), wish, now())
+        found = import_network(edge.sessions, get_feed(file_or_source), wish, now())
     preview = found.preview if isinstance(found, AppliedImport) else found
     import_id = found.id if isinstance(found, AppliedImport) else None
     if edge.as_json:
@@ -256,7 +257,7 @@ def refresh_command(edge: Edge, /, source: str | None, off: bool, **options: Any
     moment = now()
     with edge.session() as session:
         if source is not None:
-            network_source(source)
+            get_feed(source)
             set_price_source(session, source, request, moment)
         found = list_price_sources(session, moment)
     if edge.as_json:

@@ -7,7 +7,6 @@ again and nothing half-read is ever taken for a list. The address that was check
 from __future__ import annotations
 
 import http.client
-import io
 import ipaddress
 import random
 import socket
@@ -140,33 +139,6 @@ def fetch(plan: FetchPlan, settings: FetchSettings) -> Iterator[BinaryIO]:
             page.seek(0)
             yield page
         request = _signed(plan, following, settings) if following else None
-
-
-def joined(pages: Iterator[BinaryIO]) -> BinaryIO:
-    """All pages as one stream, fetched as they are read; readers of JSON take one page after the other."""
-    return io.BufferedReader(_Joined(pages), _CHUNK)
-
-
-class _Joined(io.RawIOBase):
-    def __init__(self, pages: Iterator[BinaryIO]) -> None:
-        self._pages = pages
-        self._page: BinaryIO | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]  # what BufferedReader gives
-        while True:
-            if self._page is None:
-                self._page = next(self._pages, None)
-                if self._page is None:
-                    return 0
-            chunk = self._page.read(len(view))
-            if chunk:
-                view[: len(chunk)] = chunk
-                return len(chunk)
-            self._page = None
 
 
 def _signed(plan: FetchPlan, request: Request, settings: FetchSettings) -> Request:

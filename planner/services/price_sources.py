@@ -11,6 +11,7 @@ from datetime import datetime
 from planner.calibration.due import Rule
 from planner.errors import NotFound
 from planner.offers.change_guard import AllowedChanges
+from planner.readers.registry import SOURCES
 from planner.services.requests.imports import PriceSourceRequest
 from planner.store import offers as offer_store
 from planner.store import price_sources as store
@@ -43,6 +44,11 @@ class PriceSourceView:
     def is_failing(self) -> bool:
         """Whether the last attempt that ended was a failure."""
         return self.last_error is not None
+
+
+def source_titles() -> dict[str, str]:
+    """What each source is called in words, by its name."""
+    return {name: entry.title for name, entry in SOURCES.items()}
 
 
 def set_price_source(session: Session, name: str, request: PriceSourceRequest, now: datetime) -> PriceSourceView:

@@ -30,10 +30,12 @@ __all__ = [
     "Sessions",
     "check_schema",
     "database_now",
+    "engine_of",
     "make_engine",
     "normal_url",
     "reaching",
     "reader_factory",
+    "readers_of",
     "refuse_newer",
     "session_factory",
 ]
@@ -87,6 +89,19 @@ def session_factory(engine: Engine) -> Sessions:
 def reader_factory(engine: Engine) -> Sessions:
     """Sessions that only read: they never wait for a writer, and the database refuses their writes."""
     return session_factory(engine.execution_options(readonly=True, postgresql_readonly=True))
+
+
+def readers_of(sessions: Sessions) -> Sessions:
+    """Sessions of the same database that only read."""
+    return reader_factory(engine_of(sessions))
+
+
+def engine_of(sessions: Sessions) -> Engine:
+    """The engine that these sessions were made for."""
+    engine = sessions.kw["bind"]
+    if not isinstance(engine, Engine):
+        raise ValueError("these sessions belong to no engine")
+    return engine
 
 
 def database_now(session: Session) -> datetime:

@@ -9,7 +9,7 @@ from typing import cast
 from flask import Flask, Response, current_app, g, request
 
 from planner.errors import DatabaseOutOfDate, Unavailable
-from planner.store.engine import Session, check_schema, make_engine, reader_factory, session_factory
+from planner.store.engine import Session, Sessions, check_schema, make_engine, reader_factory, session_factory
 
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 WITHOUT_DATABASE = frozenset({"static", "api.health_live", "api.health_ready", "api.openapi", "pages.api_guide"})
@@ -39,6 +39,11 @@ class Database:
         """A new session: one that only reads, unless the request is a write."""
         return self._writer() if request.method in WRITING else self._reader()
 
+    @property
+    def sessions(self) -> Sessions:
+        """For work in transactions of its own, beside that of the request."""
+        return self._writer
+
     def _refuse_other_schema(self) -> None:
         if self._schema_checked or request.endpoint is None or request.endpoint in WITHOUT_DATABASE:
             return
@@ -64,6 +69,11 @@ def session() -> Session:
     if "session" not in g:
         g.session = _database().open()
     return cast(Session, g.session)
+
+
+def sessions() -> Sessions:
+    """For a use case that makes its own transactions; the request's own session must not have written by then."""
+    return _database().sessions
 
 
 def now() -> datetime:

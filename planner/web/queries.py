@@ -10,13 +10,12 @@ from pydantic import BaseModel, Field
 from planner.calibration.run_states import RunState
 from planner.errors import InvalidInput
 from planner.hardware.gpu import GpuKind, Vendor
-from planner.offers.change_guard import AllowedChanges
 from planner.services.offers import PriceFilter
 from planner.services.requests import PriceQuery, Request, parse, without_blanks
-from planner.services.requests.base import Day, Key, Moment, whole
+from planner.services.requests.base import Key, Moment, whole
+from planner.services.requests.imports import ImportRequest, ReadRequest
 from planner.web.api.layer import query_values
 from planner.web.forms import Form
-from planner.web.price_files import Asked
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -96,26 +95,13 @@ class NewCalibrationQuery(Request):
     suite: Key | None = None
 
 
-class PreviewRequest(Request):
-    """How a file of prices is to be read: as which source (None: told from its content), and of which day."""
-
-    source: Key | None = None
-    stated_date: Day | None = None
-    allow_large_changes: AllowedChanges = AllowedChanges.NONE
-
-    @property
-    def asked(self) -> Asked:
-        return Asked(self.source, self.stated_date, self.allow_large_changes)
-
-
-class ImportQuery(PreviewRequest):
-    """The same for a file that is the body of a request; `dry_run`: only say what it would do."""
+class ImportQuery(ImportRequest):
+    """How a file that is the body of a request is brought in; its name may help to tell what it is."""
 
     filename: Annotated[str, Field(max_length=200)] = ""
-    dry_run: bool = False
 
 
-class ApplyRequest(PreviewRequest):
+class ApplyRequest(ReadRequest):
     """A file that waits since its preview."""
 
     token: Key
@@ -149,14 +135,6 @@ class RowsRequest(Request):
         if self.all == (self.rows is not None):
             raise InvalidInput.of("rows", "choose at least one row, or all of them")
         return self.rows
-
-
-class MappingRequest(Request):
-    """Which GPU a provider's word stands for; without `scope` whichever provider uses it."""
-
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    scope: Annotated[str, Field(max_length=100)] = ""
-    gpu_key: Key
 
 
 def read_query(model: type[Model]) -> tuple[Model | None, Form]:

@@ -6,49 +6,30 @@ database open, and what broke off on the way leaves nothing behind.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
 
 import structlog
 
-from planner.errors import InvalidInput, NotFound, PlannerError
-from planner.feeds.fetch import FetchSettings, fetch
-from planner.feeds.registry import SourceEntry, detect, get_source, read_file
-from planner.feeds.source import ReadContext
-from planner.hardware.catalogue import load_catalogue
-from planner.offers.change_guard import AllowedChanges
-from planner.services.price_imports import (
-    AppliedImport,
-    ImportPreview,
-    Origin,
-    apply_import,
-    first_received,
-    preview_import,
-)
+from planner.errors import InvalidInput, PlannerError
+from planner.feeds.fetch import FetchSettings
+from planner.feeds.plans import Feed, get_feed
+from planner.services.importing import ImportPreview
+from planner.services.incoming import Incoming, Wish, bring_in, recognise
+from planner.services.price_imports import AppliedImport
 from planner.services.price_sources import PriceSourceView, claim_due_sources, record_failure, record_refresh
 from planner.store.engine import DatabaseError, Sessions
+
+__all__ = ["Refreshing", "fetch_settings", "get_feed", "import_file", "import_network", "refresh_due_sources"]
 
 log = structlog.get_logger()
 
 _CHUNK = 1 << 20
-_FIRST_BYTES = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """How prices are to be brought in."""
-
-    allowed: AllowedChanges = AllowedChanges.NONE
-    dry_run: bool = False
-    stated_date: date | None = None
-    actor: str = ""
 
 
 def import_file(
@@ -57,73 +38,29 @@ def import_file(
     """Bring in a file. Raises InvalidInput where its format is not recognised and none is named, or it is unusable."""
     try:
         with path.open("rb") as stream:
-            name = source or detect(stream.read(_FIRST_BYTES), str(path))
-            if name is None:
-                raise InvalidInput.of("source", f"the format of {path.name} is not recognised; name its source")
-            stream.seek(0)
-            return import_stream(sessions, get_source(name), stream, path.name, wish, now, is_dated_by_receipt=True)
+            return bring_in(sessions, Incoming(recognise(stream, str(path), source), stream, path.name), wish, now)
     except OSError as error:
         raise InvalidInput.of("file", f"{path} cannot be read: {error.strerror}") from None
 
 
 def import_network(
-    sessions: Sessions, entry: SourceEntry, wish: Wish, now: datetime, settings: FetchSettings | None = None
+    sessions: Sessions, feed: Feed, wish: Wish, now: datetime, settings: FetchSettings | None = None
 ) -> ImportPreview | AppliedImport:
-    """Fetch a source and bring it in. Raises NotFound for one that is read from files only, FetchError as fetched."""
-    if entry.plan is None:
-        raise NotFound(f"the price source {entry.name} is read from files only")
+    """Fetch a source and bring it in. Raises FetchError as fetched, and InvalidInput for an unusable list."""
     with TemporaryFile() as whole:
-        for page in fetch(entry.plan, settings or fetch_settings(os.environ)):
+        for page in feed.pages(settings or fetch_settings(os.environ)):
             while chunk := page.read(_CHUNK):
                 whole.write(chunk)
         whole.seek(0)
-        return import_stream(sessions, entry, whole, entry.plan.first.place, wish, now)
-
-
-def network_source(name: str) -> SourceEntry:
-    """The source of that name. Raises NotFound where there is none, or it is read from files only."""
-    entry = get_source(name)
-    if entry.plan is None:
-        raise NotFound(f"the price source {name} is read from files only")
-    return entry
-
-
-def import_stream(
-    sessions: Sessions,
-    entry: SourceEntry,
-    stream: BinaryIO,
-    place: str,
-    wish: Wish,
-    now: datetime,
-    *,
-    is_dated_by_receipt: bool = False,
-) -> ImportPreview | AppliedImport:
-    """Bring in what a stream that can be read twice holds.
-
-    With `is_dated_by_receipt` the same bytes that came in before keep the day of then, where they bear none of their
-    own, so that a file read again is nothing new.
-    """
-    content_hash = _hash(stream)
-    with sessions.begin() as session:
-        received = first_received(session, entry.name, content_hash) if is_dated_by_receipt else None
-        context = ReadContext(
-            catalogue=load_catalogue(), received_at=received or now, stated_date=wish.stated_date, source=place[:500]
-        )
-        quotes = read_file(entry, stream, context)
-        allowed, left_out = wish.allowed, context.left_out
-        if wish.dry_run:
-            return preview_import(session, quotes, entry.name, now, allow_large_changes=allowed, left_out=left_out)
-        origin = Origin(place[:500], content_hash, wish.actor)
-        return apply_import(
-            session, quotes, entry.name, now, allow_large_changes=allowed, left_out=left_out, origin=origin
-        )
+        incoming = Incoming(feed.entry, whole, feed.place, is_dated_by_receipt=False)
+        return bring_in(sessions, incoming, wish, now)
 
 
 def refresh_due_sources(
     sessions: Sessions,
     now: datetime,
     settings: FetchSettings | None = None,
-    find: Callable[[str], SourceEntry] = get_source,
+    find: Callable[[str], Feed] = get_feed,
 ) -> list[str]:
     """Read the sources that are due, each by itself: one that fails says so and leaves the others. Their names."""
     with sessions.begin() as session:
@@ -174,7 +111,7 @@ def _refresh(
     source: PriceSourceView,
     now: datetime,
     settings: FetchSettings | None,
-    find: Callable[[str], SourceEntry],
+    find: Callable[[str], Feed],
 ) -> None:
     wish = Wish(source.allowed_changes, actor="schedule")
     try:
@@ -195,11 +132,3 @@ def _refresh(
     log.info(
         "prices.refreshed", source=source.name, rows=counts.num_rows, changed=counts.num_changed, held=counts.num_held
     )
-
-
-def _hash(stream: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while chunk := stream.read(_CHUNK):
-        digest.update(chunk)
-    stream.seek(0)
-    return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import io
 import socket
 import threading
 import time
@@ -14,7 +15,6 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from planner.errors import NotFound
-from planner.feeds import registry
 from planner.feeds.fetch import (
     AddressRefused,
     AnswerRefused,
@@ -24,13 +24,13 @@ from planner.feeds.fetch import (
     FetchSettings,
     Request,
     fetch,
-    joined,
     public_addresses,
 )
-from planner.feeds.registry import SourceEntry, get_source, read_network
-from planner.feeds.source import Quote, ReadContext
+from planner.feeds.plans import Feed, get_feed
 from planner.hardware.catalogue import load_catalogue
-from tests.feeds.reading import DATA, RECEIVED
+from planner.readers.registry import SOURCES, read_file
+from planner.readers.source import Quote, ReadContext
+from tests.readers.reading import DATA, RECEIVED
 
 CSV = b"InstanceType,AcceleratorName\n" * 50
 
@@ -412,14 +412,14 @@ class TestWhatIsRefused:
 
 class TestKeys:
     def test_a_missing_key_is_named(self) -> None:
-        plan = get_source("gcp").plan
+        plan = get_feed("gcp").plan
         assert plan is not None
         with pytest.raises(CredentialNeeded, match="set PLANNER_GOOGLE_API_KEY"):
             body_of(plan, FetchSettings())
 
     def test_keys_go_into_headers_and_never_into_messages(self, server: Answers, quick: FetchSettings) -> None:
         server.by_path["/list"] = answer(b"", 403)
-        lambda_plan = get_source("lambda").plan
+        lambda_plan = get_feed("lambda").plan
         assert lambda_plan is not None
         plan = server.plan("/list?page=1", credential=lambda_plan.credential, sign=lambda_plan.sign)
         settings = replace(quick, credentials={"PLANNER_LAMBDA_API_KEY": "s3cret"})
@@ -487,10 +487,13 @@ class TestSources:
 
     def test_a_source_of_files_only_is_not_fetched(self) -> None:
         with pytest.raises(NotFound, match="read from files only"):
-            read_network(get_source("own"), FetchSettings(), _context())
+            get_feed("own")
+        with pytest.raises(NotFound, match="read from files only"):
+            Feed(SOURCES["own"]).pages(FetchSettings())
 
     def test_every_plan_asks_its_own_public_host_over_https(self) -> None:
-        plans = {entry.name: entry.plan for entry in registry.SOURCES.values() if entry.plan}
+        feeds = {entry.name: get_feed(entry.name) for entry in SOURCES.values() if entry.is_on_network}
+        plans = {name: feed.plan for name, feed in feeds.items() if feed.plan}
         assert {"azure", "gcp", "oci", "runpod", "vast", "lambda", "aws-price-list-us-east-1", "skypilot-aws"} <= set(
             plans
         )
@@ -499,29 +502,22 @@ class TestSources:
             assert plan.first.url.split("/")[2] in plan.hosts
             assert bool(plan.credential) == (plan.sign is not None)
 
-    def test_pages_are_fetched_as_they_are_read(self, server: Answers, quick: FetchSettings) -> None:
-        server.by_path["/list"] = in_turn(answer(b"one"), answer(b"two"))
-        more = iter([Request(server.base + "/list?2"), None])
-        stream = joined(fetch(server.plan(next_page=lambda *_: next(more)), quick))
-        assert stream.read(1) == b"o"
-        assert len(server.asked) == 1
-        assert stream.read() == b"netwo"
-
 
 def _context() -> ReadContext:
     return ReadContext(load_catalogue(), RECEIVED)
 
 
-def _quotes(entry: SourceEntry, settings: FetchSettings) -> list[Quote]:
-    return [found for found in read_network(entry, settings, _context()) if isinstance(found, Quote)]
+def _quotes(feed: Feed, settings: FetchSettings) -> list[Quote]:
+    whole = io.BytesIO(b"".join(page.read() for page in feed.pages(settings)))
+    return [found for found in read_file(feed.entry, whole, _context()) if isinstance(found, Quote)]
 
 
-def _on(server: Answers, name: str, path: str) -> SourceEntry:
+def _on(server: Answers, name: str, path: str) -> Feed:
     """The source, asked from the server of the test."""
-    entry = get_source(name)
-    assert entry.plan is not None
-    first = replace(entry.plan.first, url=server.base + path)
-    return replace(entry, plan=replace(entry.plan, first=first, hosts=frozenset({"127.0.0.1"})))
+    feed = get_feed(name)
+    assert feed.plan is not None
+    first = replace(feed.plan.first, url=server.base + path)
+    return replace(feed, plan=replace(feed.plan, first=first, hosts=frozenset({"127.0.0.1"})))
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from planner.feeds.registry import get_source, read_file
-from planner.feeds.source import ReadContext
 from planner.hardware.catalogue import load_catalogue
 from planner.offers.change_guard import AllowedChanges, is_too_large
 from planner.offers.offer import price_at
 from planner.offers.quote import Quote
+from planner.readers.registry import get_source, read_file
+from planner.readers.source import ReadContext
 from planner.services.offers import PriceFilter, find_prices, price_history
 from planner.services.price_imports import apply_import, approve_rows, import_rows, preview_import, roll_back_import
 from planner.store.engine import Engine, Session, make_engine, session_factory

@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from planner.feeds.own_csv import template
+from planner.readers.own_csv import template
 from tests.web.conftest import Send, problem_of
 
 Rows = Callable[[], dict[str, int]]

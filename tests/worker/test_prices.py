@@ -14,14 +14,16 @@ import pytest
 
 from planner.errors import InvalidInput, NotFound
 from planner.feeds.fetch import FetchPlan, FetchSettings, Request
-from planner.feeds.registry import SourceEntry, get_source
+from planner.feeds.plans import Feed, get_feed
 from planner.offers.change_guard import AllowedChanges
+from planner.readers.registry import get_source
+from planner.services.incoming import Wish
 from planner.services.offers import PriceFilter, find_prices
 from planner.services.price_imports import AppliedImport, ImportPreview, import_rows, list_imports
 from planner.services.price_sources import claim_due_sources, get_price_source, list_price_sources, set_price_source
 from planner.services.requests.imports import PriceSourceRequest
 from planner.store.engine import Engine, Sessions, session_factory
-from planner.worker.prices import Refreshing, Wish, import_file, import_network, network_source, refresh_due_sources
+from planner.worker.prices import Refreshing, import_file, import_network, refresh_due_sources
 
 LIST = (
     "provider,region,zone,instance_type,kind,currency,gpu_name,gpu_key,num_gpus,vcpus,memory_gib,host_included,"
@@ -57,9 +59,9 @@ class Shop:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def source(self, name: str) -> SourceEntry:
+    def source(self, name: str) -> Feed:
         url = f"http://127.0.0.1:{self.server.server_port}/{name}"
-        return replace(get_source("own"), name=name, plan=FetchPlan(Request(url), frozenset({"127.0.0.1"})))
+        return Feed(replace(get_source("own"), name=name), FetchPlan(Request(url), frozenset({"127.0.0.1"})))
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def test_a_file_that_cannot_be_used_stores_nothing(sessions: Sessions, now: date
         import_file(sessions, path, None, Wish(), now)
     assert amounts(sessions, now) == []
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(InvalidInput, match=r"source: the format of prices\.csv is not recognised"):
+    with pytest.raises(InvalidInput, match="source: the file's form is none that is known"):
         import_file(sessions, path, None, Wish(), now)
     with pytest.raises(InvalidInput, match="cannot be read: No such file"):
         import_file(sessions, tmp_path / "nosuch.csv", None, Wish(), now)
@@ -128,8 +130,8 @@ def test_a_source_comes_in_over_the_network(sessions: Sessions, now: datetime, s
     import_network(sessions, shop.source("good"), Wish(), now, SETTINGS)
     assert amounts(sessions, now) == [Decimal("55.04")]
     with pytest.raises(NotFound, match="history-aws is read from files only"):
-        network_source("history-aws")
-    assert network_source("azure").plan is not None
+        get_feed("history-aws")
+    assert get_feed("azure").plan is not None
 
 
 def test_a_broken_source_says_so_and_leaves_the_others_and_its_own_last_prices(

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from pydantic import Field
 
 from planner.offers.change_guard import AllowedChanges
-from planner.services.requests.base import Key, Request, whole
+from planner.services.requests.base import Day, Key, Request, whole
 
 GpuName = Annotated[str, Field(min_length=1, max_length=200)]
 Actor = Annotated[str, Field(max_length=200)]
 
 
-class ImportRequest(Request):
-    """How a file or a source is brought in; without `source` the file's own format is recognised."""
+class ReadRequest(Request):
+    """How a list of prices is to be read: as which source (None: told from its content), and of which day."""
 
     source: Key | None = None
-    dry_run: bool = False
+    stated_date: Day | None = None
     allow_large_changes: AllowedChanges = AllowedChanges.NONE
-    stated_date: date | None = None
+
+
+class ImportRequest(ReadRequest):
+    """The same, and whether only to say what it would do."""
+
+    dry_run: bool = False
 
 
 class DecisionRequest(Request):
@@ -32,11 +36,11 @@ class DecisionRequest(Request):
 
 
 class MapNameRequest(Request):
-    """Which GPU a provider's word stands for; `scope` is the provider, left out for all."""
+    """Which GPU a provider's word stands for; without `scope` whichever provider uses it."""
 
     name: GpuName
-    gpu_key: Key
     scope: Annotated[str, Field(max_length=100)] = ""
+    gpu_key: Key
 
 
 class PriceSourceRequest(Request):

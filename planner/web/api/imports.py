@@ -21,11 +21,12 @@ from planner.services.price_imports import (
     refuse_rows,
     roll_back_import,
 )
+from planner.services.requests.imports import MapNameRequest
 from planner.web.api.layer import Answered
 from planner.web.api.resources import api
 from planner.web.database import now, session
 from planner.web.price_files import ACTOR, apply_file, preview_file
-from planner.web.queries import ImportQuery, ListQuery, MappingRequest, RowsQuery, RowsRequest
+from planner.web.queries import ImportQuery, ListQuery, RowsQuery, RowsRequest
 from planner.web.uploads import uploads
 
 
@@ -97,9 +98,8 @@ def import_prices(query: ImportQuery) -> Answered:
     upload = uploads().keep(request.stream, query.filename)
     try:
         if query.dry_run:
-            _, preview = preview_file(upload, query.asked)
-            return Answered(_result(preview, None), 200)
-        done = apply_file(upload, query.asked)
+            return Answered(_result(preview_file(upload, query), None), 200)
+        done = apply_file(upload, query)
         return Answered(_result(done.preview, done), 201, url_for("api.get_price_import", import_id=done.id))
     finally:
         uploads().drop(upload)
@@ -163,8 +163,8 @@ def list_unmapped_names() -> UnmappedList:
     return UnmappedList(unmapped_names(session()))
 
 
-@api.post("/gpu-aliases", tag="price imports", answers=MappedName, body=MappingRequest, status=201)
-def map_one_name(body: MappingRequest) -> MappedName:
+@api.post("/gpu-aliases", tag="price imports", answers=MappedName, body=MapNameRequest, status=201)
+def map_one_name(body: MapNameRequest) -> MappedName:
     """Say which GPU a provider's word stands for; its offers follow, now and in imports to come."""
     return map_gpu_name(session(), body.name, body.scope, body.gpu_key, now(), ACTOR)
 

@@ -9,11 +9,11 @@ from planner.errors import InvalidInput
 from planner.hardware.catalogue import load_catalogue
 from planner.services.gpu_names import map_gpu_name, unmapped_names
 from planner.services.requests import parse
+from planner.services.requests.imports import MapNameRequest
 from planner.web.database import now, session
 from planner.web.forms import Form
 from planner.web.pages.blueprint import pages
 from planner.web.price_files import ACTOR
-from planner.web.queries import MappingRequest
 
 
 @pages.get("/gpu-names")
@@ -28,7 +28,7 @@ def map_name() -> Response | tuple[str, int]:
     """Say which GPU a name stands for."""
     form = Form.sent()
     try:
-        asked = parse(MappingRequest, form.given(MappingRequest))
+        asked = parse(MapNameRequest, form.given(MapNameRequest))
         done = map_gpu_name(session(), asked.name, asked.scope, asked.gpu_key, now(), ACTOR)
     except InvalidInput as error:
         form.problems = list(error.problems)

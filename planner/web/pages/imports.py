@@ -9,10 +9,10 @@ from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from planner.errors import InvalidInput, NotFound
-from planner.feeds.own_csv import template
-from planner.feeds.registry import SOURCES
 from planner.offers.change_guard import AllowedChanges
 from planner.services.gpu_names import unmapped_names
+from planner.services.importing import ImportPreview
+from planner.services.incoming import price_template
 from planner.services.price_imports import (
     approve_rows,
     get_import,
@@ -21,13 +21,15 @@ from planner.services.price_imports import (
     refuse_rows,
     roll_back_import,
 )
+from planner.services.price_sources import source_titles
 from planner.services.requests import parse
+from planner.services.requests.imports import ReadRequest
 from planner.web.database import now, session
 from planner.web.exports import download
 from planner.web.forms import Form
 from planner.web.pages.blueprint import pages
-from planner.web.price_files import ACTOR, Asked, apply_file, preview_file
-from planner.web.queries import ApplyRequest, ImportRowsQuery, ListQuery, PreviewRequest, RowsRequest, read_query
+from planner.web.price_files import ACTOR, apply_file, preview_file
+from planner.web.queries import ApplyRequest, ImportRowsQuery, ListQuery, RowsRequest, read_query
 from planner.web.uploads import MOST_BYTES, Upload, uploads
 
 LEAVES = {
@@ -65,7 +67,7 @@ def new_import() -> tuple[str, int]:
 @pages.get("/imports/template.csv")
 def import_template() -> FlaskResponse:
     """The project's own CSV form with one example row."""
-    return download("prices-template.csv", template(), "text/csv; charset=utf-8; header=present")
+    return download("prices-template.csv", price_template(), "text/csv; charset=utf-8; header=present")
 
 
 @pages.post("/imports/preview")
@@ -74,9 +76,9 @@ def preview_import_file() -> tuple[str, int]:
     form = Form.sent()
     kept: Upload | None = None
     try:
-        asked = parse(PreviewRequest, form.given(PreviewRequest))
+        asked = parse(ReadRequest, form.given(ReadRequest))
         kept = _sent_file()
-        return _preview_page(form, kept, asked.asked), 200
+        return _preview_page(form, kept, asked, preview_file(kept, asked)), 200
     except InvalidInput as error:
         if kept is not None:
             uploads().drop(kept)
@@ -91,7 +93,7 @@ def apply_import_file() -> Response | tuple[str, int]:
     try:
         asked = parse(ApplyRequest, form.given(ApplyRequest))
         upload = uploads().find(asked.token, asked.filename)
-        done = apply_file(upload, asked.asked)
+        done = apply_file(upload, asked)
     except InvalidInput as error:
         form.problems = list(error.problems)
         return _file_page(form, 422)
@@ -133,11 +135,6 @@ def roll_back(import_id: str) -> Response:
     return redirect(url_for("pages.import_page", import_id=import_id), 303)
 
 
-def source_titles() -> dict[str, str]:
-    """What each source is called in words."""
-    return {name: entry.title for name, entry in SOURCES.items()}
-
-
 def _decide(import_id: str, *, approving: bool) -> Response | tuple[str, int]:
     form = Form.sent()
     try:
@@ -163,8 +160,7 @@ def _sent_file() -> Upload:
     return uploads().keep(sent[0].stream, sent[0].filename)
 
 
-def _preview_page(form: Form, upload: Upload, asked: Asked) -> str:
-    entry, preview = preview_file(upload, asked)
+def _preview_page(form: Form, upload: Upload, asked: ReadRequest, preview: ImportPreview) -> str:
     if preview.unusable:
         uploads().drop(upload)
     return render_template(
@@ -172,7 +168,7 @@ def _preview_page(form: Form, upload: Upload, asked: Asked) -> str:
         form=form,
         upload=upload,
         asked=asked,
-        entry=entry,
+        title=source_titles()[preview.source],
         preview=preview,
         leaves=LEAVES,
         num_listed=NUM_LISTED,

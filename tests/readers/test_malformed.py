@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.feeds import json_stream, tables, unpack
-from planner.feeds.own_csv import template
-from planner.feeds.registry import SOURCES
-from planner.feeds.unpack import FileFault
-from tests.feeds.reading import DATA, Reading
+from planner.readers import json_stream, tables, unpack
+from planner.readers.own_csv import template
+from planner.readers.registry import SOURCES
+from planner.readers.unpack import FileFault
+from tests.readers.reading import DATA, Reading
 
 RECORDED = {  # one sound file of each form
     "aws-price-list": DATA / "aws_price_list.csv",

@@ -18,14 +18,14 @@ from importlib.resources import files
 from io import StringIO
 from typing import Any, BinaryIO
 
-from planner.feeds import fields
-from planner.feeds.json_stream import members
-from planner.feeds.machines import Machine, load_machines
-from planner.feeds.reader import Found, Reader, find_gpu, object_of
-from planner.feeds.source import Quote, ReadContext, Refused, midnight
-from planner.feeds.tables import shortened
-from planner.feeds.unpack import FileFault
 from planner.offers.offer import Offer, OfferKind, Upfront
+from planner.readers import fields
+from planner.readers.json_stream import members
+from planner.readers.machines import Machine, load_machines
+from planner.readers.reader import Found, Reader, find_gpu, object_of
+from planner.readers.source import Quote, ReadContext, Refused, midnight
+from planner.readers.tables import shortened
+from planner.readers.unpack import FileFault
 
 PROVIDER = "gcp"
 HOURS_PER_YEAR = 8760
@@ -109,7 +109,7 @@ class _Rates:
 
 @cache
 def _gpus() -> Mapping[str, _Gpu]:
-    text = (files("planner.feeds") / "facts" / "gcp_gpus.csv").read_text(encoding="utf-8")
+    text = (files("planner.readers") / "facts" / "gcp_gpus.csv").read_text(encoding="utf-8")
     return {
         row["sku_name"]: _Gpu(
             row["accelerator"], row["family"], row["is_whole_machine"] == "yes", row["is_on_demand"] == "yes"

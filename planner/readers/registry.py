@@ -1,20 +1,19 @@
-"""All price sources by name: the reader of each, where it is fetched from, and which one an uploaded file is of."""
+"""All price sources by name: the reader of each, where it stands on the network, and which one a file is of."""
 
 from __future__ import annotations
 
 import csv
-import json
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import BinaryIO
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from planner.errors import NotFound
-from planner.feeds import (
+from planner.offers.book import COLUMNS
+from planner.readers import (
     aws_price_list,
     aws_spot,
     azure,
@@ -29,22 +28,28 @@ from planner.feeds import (
     skypilot,
     vast,
 )
-from planner.feeds.fetch import AnswerRefused, FetchPlan, FetchSettings, Request, fetch, joined
-from planner.feeds.json_stream import Path, members
-from planner.feeds.source import Quote, ReadContext, Refused, Source
-from planner.feeds.unpack import FileFault
-from planner.offers.book import COLUMNS
+from planner.readers.source import Quote, ReadContext, Refused, Source
 
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """One source: its reader, the provider if the format does not say it, and how it is fetched; None: files only."""
+    """One source: its reader, the provider if the format does not say it, and where its list stands.
+
+    `address` is where the list is asked for on the network, "" for files only; `credential` names the setting with
+    the key that is needed there.
+    """
 
     name: str
     title: str
     source: Source
     provider: str = ""
-    plan: FetchPlan | None = None
+    address: str = ""
+    credential: str = ""
+
+    @property
+    def is_on_network(self) -> bool:
+        """Whether it can be refreshed without a person who sends a file."""
+        return bool(self.address)
 
 
 AWS_PRICE_REGIONS = (
@@ -58,106 +63,47 @@ SKYPILOT_CLOUDS = (  # those of schema 8, which is kept up to date
 SKYPILOT_FILE_CLOUDS = ("azure", "do", "fluidstack", "ibm", "ovhcloud", "paperspace", "scaleway", "scp")
 GPUHUNT_PROVIDERS = ("aws", "azure", "cloudrift", "gcp", "lambdalabs", "nebius", "oci", "runpod", "verda")
 HISTORY_PROVIDERS = ("aws", "azure", "gcp")
+GOOGLE_COMPUTE = "6F81-5844-456A"  # the service in Google's billing catalogue
 
 
 def _entries() -> Iterator[SourceEntry]:
     yield from map(_entry, (own_csv.READER, focus.READER, history.READER, aws_price_list.READER, aws_spot.READER))
-    yield _entry(azure.READER, plan=_AZURE)
-    yield _entry(gcp.READER, plan=_GCP)
-    yield _entry(oci.READER, plan=_OCI)
-    yield _entry(runpod.READER, plan=_RUNPOD)
-    yield _entry(vast.READER, plan=_VAST)
-    yield _entry(lambda_labs.READER, plan=_LAMBDA)
+    yield _entry(azure.READER, "https://prices.azure.com/api/retail/prices")
+    yield _entry(
+        gcp.READER,
+        f"https://cloudbilling.googleapis.com/v1/services/{GOOGLE_COMPUTE}/skus",
+        credential="PLANNER_GOOGLE_API_KEY",
+    )
+    yield _entry(oci.READER, "https://apexapps.oracle.com/pls/apex/cetools/api/v1/products/")
+    yield _entry(runpod.READER, "https://api.runpod.io/graphql")
+    yield _entry(vast.READER, "https://console.vast.ai/api/v0/bundles/")
+    yield _entry(
+        lambda_labs.READER, "https://cloud.lambda.ai/api/v1/instance-types", credential="PLANNER_LAMBDA_API_KEY"
+    )
     yield from map(_entry, (skypilot.READER, gpuhunt.READER))
-    yield from (_part(aws_price_list.READER, region, plan=_aws_price_list(region)) for region in AWS_PRICE_REGIONS)
+    yield from (_part(aws_price_list.READER, region, address=_aws_price_list(region)) for region in AWS_PRICE_REGIONS)
     yield from (_part(skypilot.READER, name, name, _skypilot(name)) for name in SKYPILOT_CLOUDS)
     yield from (_part(skypilot.READER, name, name) for name in SKYPILOT_FILE_CLOUDS)
     yield from (_part(gpuhunt.READER, name, name) for name in GPUHUNT_PROVIDERS)
     yield from (_part(history.READER, name, name) for name in HISTORY_PROVIDERS)
 
 
-def _entry(source: Source, plan: FetchPlan | None = None) -> SourceEntry:
-    return SourceEntry(source.name, source.title, source, plan=plan)
+def _entry(source: Source, address: str = "", credential: str = "") -> SourceEntry:
+    return SourceEntry(source.name, source.title, source, address=address, credential=credential)
 
 
-def _part(source: Source, part: str, provider: str = "", plan: FetchPlan | None = None) -> SourceEntry:
-    return SourceEntry(f"{source.name}-{part}", f"{source.title}: {part}", source, provider, plan)
+def _part(source: Source, part: str, provider: str = "", address: str = "") -> SourceEntry:
+    return SourceEntry(f"{source.name}-{part}", f"{source.title}: {part}", source, provider, address)
 
 
-def _get(url: str, next_page: Callable[[Request, BinaryIO], Request | None] | None = None) -> FetchPlan:
-    return FetchPlan(Request(url), _hosts(url), next_page)
+def _aws_price_list(region: str) -> str:
+    return f"https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonEC2/current/{region}/index.csv"
 
 
-def _hosts(url: str) -> frozenset[str]:
-    return frozenset({urlsplit(url).hostname or ""})
+def _skypilot(cloud: str) -> str:
+    return f"https://raw.githubusercontent.com/skypilot-org/skypilot-catalog/master/catalogs/v8/{cloud}/vms.csv"
 
 
-def _aws_price_list(region: str) -> FetchPlan:
-    return _get(f"https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonEC2/current/{region}/index.csv")
-
-
-def _skypilot(cloud: str) -> FetchPlan:
-    return _get(f"https://raw.githubusercontent.com/skypilot-org/skypilot-catalog/master/catalogs/v8/{cloud}/vms.csv")
-
-
-def _next_link(request: Request, page: BinaryIO) -> Request | None:
-    """Azure's next page: a whole address."""
-    link = _at_top(page, "NextPageLink", ("Items",))
-    return replace(request, url=link) if link else None
-
-
-def _next_token(request: Request, page: BinaryIO) -> Request | None:
-    """Google's next page: the same address with a token."""
-    token = _at_top(page, "nextPageToken", ("skus",))
-    if not token:
-        return None
-    parts = urlsplit(request.url)
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "pageToken"]
-    return replace(request, url=urlunsplit(parts._replace(query=urlencode([*query, ("pageToken", token)]))))
-
-
-def _at_top(page: BinaryIO, name: str, items: Path) -> str:
-    """The text of one member at the top of a page, "" where it is empty or missing. Raises AnswerRefused."""
-    try:
-        found = [value for path, key, value in members(page, [items]) if path == () and key == name]
-    except FileFault as fault:
-        raise AnswerRefused(f"The answer is no price list: {fault.row}: {fault.reason}.") from None
-    return found[0] if found and isinstance(found[0], str) else ""
-
-
-def _google_key(request: Request, key: str) -> Request:
-    return replace(request, headers={**request.headers, "X-Goog-Api-Key": key})
-
-
-def _bearer(request: Request, key: str) -> Request:
-    return replace(request, headers={**request.headers, "Authorization": f"Bearer {key}"})
-
-
-def _post(url: str, document: object) -> FetchPlan:
-    body = json.dumps(document).encode()
-    return FetchPlan(Request(url, "POST", body, {"Content-Type": "application/json"}), _hosts(url))
-
-
-_AZURE_FILTER = {
-    "api-version": "2023-01-01-preview",
-    "$filter": "serviceName eq 'Virtual Machines' and contains(armSkuName, 'Standard_N')",
-}
-_GOOGLE_COMPUTE = "6F81-5844-456A"
-_AZURE = _get(f"https://prices.azure.com/api/retail/prices?{urlencode(_AZURE_FILTER, quote_via=quote)}", _next_link)
-_GCP = replace(
-    _get(
-        f"https://cloudbilling.googleapis.com/v1/services/{_GOOGLE_COMPUTE}/skus?currencyCode=USD&pageSize=5000",
-        _next_token,
-    ),
-    credential="PLANNER_GOOGLE_API_KEY",
-    sign=_google_key,
-)
-_OCI = _get("https://apexapps.oracle.com/pls/apex/cetools/api/v1/products/?currencyCode=USD")
-_RUNPOD = _post("https://api.runpod.io/graphql", {"query": runpod.QUERY})
-_VAST = _post("https://console.vast.ai/api/v0/bundles/", {"rentable": {"eq": True}, "limit": 10_000})
-_LAMBDA = replace(
-    _get("https://cloud.lambda.ai/api/v1/instance-types"), credential="PLANNER_LAMBDA_API_KEY", sign=_bearer
-)
 SOURCES: Mapping[str, SourceEntry] = MappingProxyType({entry.name: entry for entry in _entries()})
 
 
@@ -171,16 +117,6 @@ def get_source(name: str) -> SourceEntry:
 def read_file(entry: SourceEntry, stream: BinaryIO, context: ReadContext) -> Iterator[Quote | Refused]:
     """What the source's reader finds in a file."""
     return entry.source.read(stream, _with_provider_of(entry, context))
-
-
-def read_network(entry: SourceEntry, settings: FetchSettings, context: ReadContext) -> Iterator[Quote | Refused]:
-    """What the source says now, page after page as it is fetched. Raises FetchError where it cannot be had.
-
-    The error may come after some quotes: nothing of them is to be kept then.
-    """
-    if entry.plan is None:
-        raise NotFound(f"The price source {entry.name} is read from files only.")
-    return entry.source.read(joined(fetch(entry.plan, settings)), _with_provider_of(entry, context))
 
 
 def _with_provider_of(entry: SourceEntry, context: ReadContext) -> ReadContext:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
-from planner.feeds.unpack import FileFault
+from planner.readers.unpack import FileFault
 
 LONGEST_VALUE = 16 * 2**20  # characters of one member
 _CHUNK = 256 * 1024

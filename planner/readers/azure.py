@@ -12,13 +12,13 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, BinaryIO
 
-from planner.feeds import fields
-from planner.feeds.json_stream import members
-from planner.feeds.machines import find_machine
-from planner.feeds.reader import Found, Reader, Said, find_gpu, object_of
-from planner.feeds.source import Quote, ReadContext, Refused
-from planner.feeds.tables import shortened
 from planner.offers.offer import Offer, OfferKind, Upfront
+from planner.readers import fields
+from planner.readers.json_stream import members
+from planner.readers.machines import find_machine
+from planner.readers.reader import Found, Reader, Said, find_gpu, object_of
+from planner.readers.source import Quote, ReadContext, Refused
+from planner.readers.tables import shortened
 
 PROVIDER = "azure"
 HOURS_PER_YEAR = 8760

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from planner.feeds import fields
-from planner.feeds.reader import Found, Reader, Said, find_gpu, is_no_gpu
-from planner.feeds.source import Quote, ReadContext, Refused, midnight
-from planner.feeds.tables import Row, read_table, row_text
-from planner.feeds.unpack import FileFault
 from planner.offers.offer import UNSTATED_REGION, Offer, OfferKind
+from planner.readers import fields
+from planner.readers.reader import Found, Reader, Said, find_gpu, is_no_gpu
+from planner.readers.source import Quote, ReadContext, Refused, midnight
+from planner.readers.tables import Row, read_table, row_text
+from planner.readers.unpack import FileFault
 
 NAME = "gpuhunt"
 NEEDED = ("instance_name", "location", "price", "cpu", "memory", "gpu_count", "gpu_name", "gpu_memory", "spot")

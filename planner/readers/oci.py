@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, BinaryIO
 
-from planner.feeds import fields
-from planner.feeds.json_stream import members
-from planner.feeds.reader import Found, Reader, Said, find_gpu, object_of
-from planner.feeds.source import Quote, ReadContext, Refused, midnight
-from planner.feeds.tables import shortened
 from planner.offers.offer import UNSTATED_REGION, Offer, OfferKind
+from planner.readers import fields
+from planner.readers.json_stream import members
+from planner.readers.reader import Found, Reader, Said, find_gpu, object_of
+from planner.readers.source import Quote, ReadContext, Refused, midnight
+from planner.readers.tables import shortened
 
 PROVIDER = "oci"
 _PER_GPU = "GPU Per Hour"

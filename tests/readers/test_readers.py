@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from planner.feeds.own_csv import template
 from planner.offers.offer import UNSTATED_REGION, OfferKind, Upfront
-from tests.feeds.reading import DATA, Reading, read_recorded
+from planner.readers.own_csv import template
+from tests.readers.reading import DATA, Reading, read_recorded
 
 EAST = "us-east-1"
 

@@ -53,7 +53,7 @@ def _from_book() -> Iterator[Machine]:
 
 
 def _from_facts() -> Iterator[Machine]:
-    text = (files("planner.feeds") / "facts" / "machines.csv").read_text(encoding="utf-8")
+    text = (files("planner.readers") / "facts" / "machines.csv").read_text(encoding="utf-8")
     reader = csv.DictReader(StringIO(text), strict=True)
     if reader.fieldnames != _COLUMNS:
         raise ValueError(f"machines.csv: the columns are {reader.fieldnames}, not {_COLUMNS}")

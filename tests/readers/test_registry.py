@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import NotFound
-from planner.feeds import json_stream
-from planner.feeds.json_stream import members
-from planner.feeds.machines import find_machine, load_machines
-from planner.feeds.own_csv import template
-from planner.feeds.registry import SOURCES, detect, get_source
 from planner.hardware.catalogue import load_catalogue
-from tests.feeds.reading import DATA, Reading
+from planner.readers import json_stream
+from planner.readers.json_stream import members
+from planner.readers.machines import find_machine, load_machines
+from planner.readers.own_csv import template
+from planner.readers.registry import SOURCES, detect, get_source
+from tests.readers.reading import DATA, Reading
 
 
 class TestDetecting:

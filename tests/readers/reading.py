@@ -6,9 +6,9 @@ import io
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from planner.feeds.registry import get_source, read_file
-from planner.feeds.source import Quote, ReadContext, Refused
 from planner.hardware.catalogue import load_catalogue
+from planner.readers.registry import get_source, read_file
+from planner.readers.source import Quote, ReadContext, Refused
 
 DATA = Path(__file__).parent / "data"
 RECEIVED = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -14,14 +14,14 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any, BinaryIO
 
-from planner.feeds import fields
-from planner.feeds.json_stream import members
-from planner.feeds.machines import find_machine
-from planner.feeds.reader import Found, Reader, find_gpu, object_or_empty
-from planner.feeds.source import Quote, ReadContext, Refused
-from planner.feeds.tables import Row, read_table, shortened
-from planner.feeds.unpack import FileFault
 from planner.offers.offer import Offer, OfferKind, Upfront
+from planner.readers import fields
+from planner.readers.json_stream import members
+from planner.readers.machines import find_machine
+from planner.readers.reader import Found, Reader, find_gpu, object_or_empty
+from planner.readers.source import Quote, ReadContext, Refused
+from planner.readers.tables import Row, read_table, shortened
+from planner.readers.unpack import FileFault
 
 PROVIDER = "aws"
 HOURS_PER_YEAR = 8760  # as Amazon counts a term

@@ -8,9 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, BinaryIO
 
-from planner.feeds.source import Quote, ReadContext, Refused
-from planner.feeds.unpack import FileFault, unpacked
 from planner.offers.offer import Offer
+from planner.readers.source import Quote, ReadContext, Refused
+from planner.readers.unpack import FileFault, unpacked
 
 # AWS's own chips, video cards and FPGAs, Google's tensor processors, Qualcomm's inference cards
 _NO_GPUS = ("inferentia", "trainium", "tpu", "virtex", "alveo", "u30", "ma35d", "qualcomm ai100")

@@ -14,13 +14,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import BinaryIO
 
-from planner.feeds import fields
-from planner.feeds.machines import find_machine
-from planner.feeds.reader import Found, Reader, find_gpu, is_no_gpu
-from planner.feeds.source import Quote, ReadContext, Refused, midnight
-from planner.feeds.tables import Row, read_table, row_text
-from planner.feeds.unpack import FileFault
 from planner.offers.offer import Offer, OfferKind
+from planner.readers import fields
+from planner.readers.machines import find_machine
+from planner.readers.reader import Found, Reader, find_gpu, is_no_gpu
+from planner.readers.source import Quote, ReadContext, Refused, midnight
+from planner.readers.tables import Row, read_table, row_text
+from planner.readers.unpack import FileFault
 from planner.units import plain_decimal
 
 ON_DEMAND, SPOT = "on_demand_usd_per_hour", "spot_usd_per_hour"

@@ -15,14 +15,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, BinaryIO
 
-from planner.feeds import fields
-from planner.feeds.json_stream import Number
-from planner.feeds.machines import find_machine
-from planner.feeds.reader import Found, Reader, find_gpu
-from planner.feeds.source import Quote, ReadContext, Refused
-from planner.feeds.tables import Row, read_table, row_text
-from planner.feeds.unpack import FileFault
 from planner.offers.offer import UNSTATED_REGION, Offer, OfferKind
+from planner.readers import fields
+from planner.readers.json_stream import Number
+from planner.readers.machines import find_machine
+from planner.readers.reader import Found, Reader, find_gpu
+from planner.readers.source import Quote, ReadContext, Refused
+from planner.readers.tables import Row, read_table, row_text
+from planner.readers.unpack import FileFault
 
 NEEDED = (
     *("BillingCurrency", "BillingPeriodStart", "ChargeCategory", "ChargePeriodEnd", "EffectiveCost"),

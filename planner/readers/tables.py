@@ -7,8 +7,8 @@ import csv
 from collections.abc import Callable, Collection, Iterator
 from typing import BinaryIO
 
-from planner.feeds.source import LONGEST_TEXT, Refused
-from planner.feeds.unpack import FileFault
+from planner.readers.source import LONGEST_TEXT, Refused
+from planner.readers.unpack import FileFault
 
 LONGEST_LINE = 1_000_000  # bytes
 MOST_COLUMNS = 1_000

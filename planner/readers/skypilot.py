@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import BinaryIO
 
-from planner.feeds import fields
-from planner.feeds.machines import Machine, load_machines
-from planner.feeds.reader import Found, Reader, Said, find_gpu, is_no_gpu
-from planner.feeds.source import Quote, ReadContext, Refused, midnight
-from planner.feeds.tables import Row, read_table, row_text
-from planner.feeds.unpack import FileFault
 from planner.offers.offer import UNSTATED_REGION, Offer, OfferKind
+from planner.readers import fields
+from planner.readers.machines import Machine, load_machines
+from planner.readers.reader import Found, Reader, Said, find_gpu, is_no_gpu
+from planner.readers.source import Quote, ReadContext, Refused, midnight
+from planner.readers.tables import Row, read_table, row_text
+from planner.readers.unpack import FileFault
 from planner.units import plain_decimal
 
 NAME = "skypilot"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from planner.feeds.registry import detect, get_source, read_file
-from planner.feeds.source import Quote, ReadContext, Refused
 from planner.hardware.catalogue import load_catalogue
 from planner.offers.offer import OfferKind
-from tests.feeds.reading import RECEIVED, Reading
+from planner.readers.registry import detect, get_source, read_file
+from planner.readers.source import Quote, ReadContext, Refused
+from tests.readers.reading import RECEIVED, Reading
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 SPOT_HISTORY = SHARED / "prices" / "aws_gpu_spot_daily_2022-12_2024-05.csv.gz"

@@ -6,11 +6,11 @@ import csv
 from io import StringIO
 from typing import BinaryIO
 
-from planner.feeds.reader import Found, Reader
-from planner.feeds.source import Quote, ReadContext, Refused
-from planner.feeds.tables import read_lines
-from planner.feeds.unpack import FileFault
 from planner.offers.book import COLUMNS, OPTIONAL_COLUMNS, BookEntry, BookError, read_entries
+from planner.readers.reader import Found, Reader
+from planner.readers.source import Quote, ReadContext, Refused
+from planner.readers.tables import read_lines
+from planner.readers.unpack import FileFault
 
 NAME = "own"
 _EXAMPLE = {

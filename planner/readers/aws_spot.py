@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from typing import Any, BinaryIO
 
-from planner.feeds import fields
-from planner.feeds.aws_price_list import PROVIDER, is_gpu_machine
-from planner.feeds.json_stream import members
-from planner.feeds.machines import find_machine
-from planner.feeds.reader import Found, Reader, Said, find_gpu, object_of
-from planner.feeds.source import Quote, ReadContext, Refused
-from planner.feeds.tables import shortened
 from planner.offers.offer import Offer, OfferKind
+from planner.readers import fields
+from planner.readers.aws_price_list import PROVIDER, is_gpu_machine
+from planner.readers.json_stream import members
+from planner.readers.machines import find_machine
+from planner.readers.reader import Found, Reader, Said, find_gpu, object_of
+from planner.readers.source import Quote, ReadContext, Refused
+from planner.readers.tables import shortened
 
 _LINUX = ("Linux/UNIX", "Linux/UNIX (Amazon VPC)")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+?-[0-9]+")
