@@ -6,24 +6,31 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from planner.errors import InvalidInput
 from planner.offers.currency import MAX_AGE, Conversion, Rate, RefusedRate, convert, read_rates
+from planner.offers.rate_guard import RateGuard
 from planner.services.requests.fx import RateQuery, RateRequest
 from planner.store import fx as store
 from planner.store import offers as offer_store
 from planner.store.engine import Session
+from planner.units import plain_decimal
 
 NUM_LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class RatesImport:
-    """What bringing rates in did; `refused` lists the first lines that could not be used, `num_refused` counts all."""
+    """What bringing rates in did; `refused` lists the first lines that could not be used, `num_refused` counts all.
+
+    `num_held` wait for a person: they are more than a fifth from the known rate of the nearest day.
+    """
 
     num_added: int
     num_known: int
     num_refused: int
+    num_held: int
     refused: tuple[RefusedRate, ...]
     recorded_at: datetime
 
@@ -53,18 +60,22 @@ class Converter:
         return convert(amount, currency, self.target, self.on, [leg.rate for leg in legs])
 
 
-def record_rates(session: Session, requests: Sequence[RateRequest], now: datetime) -> RatesImport:
+def record_rates(
+    session: Session, requests: Sequence[RateRequest], now: datetime, *, allow_large_changes: bool = False
+) -> RatesImport:
     """Append rates. Raises InvalidInput for one that cannot be: none is stored then."""
     rates = [Rate(each.base, each.quote, each.rate, each.rate_date, each.source) for each in requests]
-    return _append(session, rates, now)
+    return keep_rates(session, rates, now, allow_large_changes=allow_large_changes)
 
 
-def import_rates(session: Session, lines: Iterable[str], now: datetime, source: str = "") -> RatesImport:
+def import_rates(
+    session: Session, lines: Iterable[str], now: datetime, source: str = "", *, allow_large_changes: bool = False
+) -> RatesImport:
     """Append the rates of a CSV file; `source` is needed for the form with a column a currency, which states none.
 
     Lines that cannot be used are listed and stop no others. Safe to repeat.
     """
-    return _append(session, read_rates(lines, source), now)
+    return keep_rates(session, read_rates(lines, source), now, allow_large_changes=allow_large_changes)
 
 
 def list_rates(session: Session, query: RateQuery) -> list[RateView]:
@@ -90,29 +101,80 @@ def converter(session: Session, target: str, on: date, known_at: datetime) -> Co
     return Converter(store.rates_between(session, on - MAX_AGE, on, known_at), on, target)
 
 
-def _append(session: Session, found: Iterable[Rate | RefusedRate], now: datetime) -> RatesImport:
+def rates_on(session: Session, on: date, known_at: datetime) -> list[Rate]:
+    """The rate of each pair that counts on that day as far as was known then: the last one, at most a week old."""
+    newest = {}
+    for rate in store.rates_between(session, on - MAX_AGE, on, known_at):
+        earlier = newest.get((rate.base, rate.quote))
+        if earlier is None or rate.rate_date >= earlier.rate_date:
+            newest[rate.base, rate.quote] = rate
+    return [newest[pair] for pair in sorted(newest)]
+
+
+def keep_rates(
+    session: Session, found: Iterable[Rate | RefusedRate], now: datetime, *, allow_large_changes: bool = False
+) -> RatesImport:
+    """Append the rates found. One that is more than a fifth from the known rate of the nearest day waits for a person,
+    unless changes of any size are allowed. Raises InvalidInput where no line can be used.
+    """
     offer_store.lock_writers(session)
+    recorded_at = next_moment(session, now)
+    guard = RateGuard(partial(store.rates_of_pair, session))
+    outcome = _Outcome(recorded_at, now.astimezone(UTC).date(), None if allow_large_changes else guard)
+    num_added, num_known = store.append_rates(session, outcome.sound(session, found), recorded_at)
+    if outcome.num_refused and not (num_added or num_known or outcome.num_held):
+        first = outcome.refused[0]
+        raise InvalidInput.of("file", f"no line can be used; line {first.line}: {first.reason}")
+    return RatesImport(num_added, num_known, outcome.num_refused, outcome.num_held, tuple(outcome.refused), recorded_at)
+
+
+def next_moment(session: Session, now: datetime) -> datetime:
+    """When rates that are recorded now are recorded at: later than all that were before."""
     newest = store.newest_recorded_at(session)
-    recorded_at = now if newest is None or newest < now else newest + timedelta(microseconds=1)
-    refused: list[RefusedRate] = []
-    num_refused = 0
-    today = now.astimezone(UTC).date()
+    return now if newest is None or newest < now else newest + timedelta(microseconds=1)
 
-    def sound() -> Iterator[Rate]:
-        nonlocal num_refused
+
+class _Outcome:
+    """What became of the rates that were not simply taken."""
+
+    def __init__(self, recorded_at: datetime, today: date, guard: RateGuard | None) -> None:
+        self.refused: list[RefusedRate] = []
+        self.num_refused = 0
+        self.num_held = 0
+        self._recorded_at = recorded_at
+        self._today = today
+        self._guard = guard
+
+    def sound(self, session: Session, found: Iterable[Rate | RefusedRate]) -> Iterator[Rate]:
+        """The rates that are taken; what is refused or held is kept aside on the way."""
         for line, item in enumerate(found, start=1):
-            fault = item if isinstance(item, RefusedRate) else _fault(item, line, today)
-            if fault is None and isinstance(item, Rate):
+            fault = item if isinstance(item, RefusedRate) else _fault(item, line, self._today)
+            if fault is not None:
+                self._refuse(fault)
+            elif isinstance(item, Rate) and self._is_near(session, item, line):
                 yield item
-            elif fault is not None:
-                num_refused += 1
-                if len(refused) < NUM_LISTED:
-                    refused.append(fault)
 
-    num_added, num_known = store.append_rates(session, sound(), recorded_at)
-    if num_refused and not num_added and not num_known:
-        raise InvalidInput.of("file", f"no line can be used; line {refused[0].line}: {refused[0].reason}")
-    return RatesImport(num_added, num_known, num_refused, tuple(refused), recorded_at)
+    def _is_near(self, session: Session, rate: Rate, line: int) -> bool:
+        """Whether the rate is taken; one that is too far is held, once however often it comes."""
+        if self._guard is None:
+            return True
+        far = self._guard.too_far_from(rate)
+        if far is None:
+            self._guard.add(rate)
+            return True
+        earlier = store.held_like(session, rate)
+        if earlier is not None and earlier.decision == "refused":
+            self._refuse(RefusedRate(line, f"{plain_decimal(rate.rate)} was refused on {earlier.decided_at:%Y-%m-%d}"))
+            return False
+        self.num_held += 1
+        if earlier is None or earlier.decision is not None:
+            store.hold(session, rate, far.rate, far.rate_date, self._recorded_at)
+        return False
+
+    def _refuse(self, fault: RefusedRate) -> None:
+        self.num_refused += 1
+        if len(self.refused) < NUM_LISTED:
+            self.refused.append(fault)
 
 
 def _fault(rate: Rate, line: int, today: date) -> RefusedRate | None:

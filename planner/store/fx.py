@@ -1,16 +1,17 @@
-"""Exchange rates: appended, with when they were recorded."""
+"""Exchange rates: appended, with when they were recorded; and those that wait for a person."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from itertools import islice
 
 from sqlalchemy import func, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from planner.offers.currency import Rate
-from planner.store.tables import FxRateRow
+from planner.store.tables import FxRateRow, HeldRateRow
 
 _CHUNK = 500
 
@@ -75,6 +76,59 @@ def newest_rates(
         query = query.where(FxRateRow.id < before)
     rows = session.scalars(query.order_by(FxRateRow.id.desc()).limit(limit))
     return [(row.id, _rate(row), row.recorded_at) for row in rows]
+
+
+def rates_of_pair(session: Session, first: str, second: str) -> Iterator[Rate]:
+    """Every rate between two currencies, whichever is the base, as they were recorded."""
+    query = select(FxRateRow).where(FxRateRow.base.in_((first, second)), FxRateRow.quote.in_((first, second)))
+    rows = session.scalars(query.order_by(FxRateRow.recorded_at, FxRateRow.id).execution_options(yield_per=_CHUNK))
+    return map(_rate, rows)
+
+
+def hold(session: Session, rate: Rate, compared_with: Decimal, compared_date: date, recorded_at: datetime) -> None:
+    """Let the rate wait for a person."""
+    row = {
+        "base": rate.base,
+        "quote": rate.quote,
+        "rate": rate.rate,
+        "rate_date": rate.rate_date,
+        "source": rate.source,
+        "recorded_at": recorded_at,
+        "compared_with": str(compared_with),
+        "compared_date": compared_date,
+    }
+    session.execute(insert(HeldRateRow), [row])
+
+
+def held_like(session: Session, rate: Rate) -> HeldRateRow | None:
+    """The same rate of the same pair and day that was held before, the last one."""
+    query = select(HeldRateRow).where(
+        HeldRateRow.base == rate.base, HeldRateRow.quote == rate.quote, HeldRateRow.rate_date == rate.rate_date
+    )
+    rows = session.scalars(query.order_by(HeldRateRow.id.desc()))
+    return next((row for row in rows if row.rate == round(rate.rate, 12)), None)
+
+
+def held_rates(session: Session, *, waiting: bool, limit: int, after: int) -> list[HeldRateRow]:
+    """Held rates in the order in which they came; those only that wait, or all."""
+    query = select(HeldRateRow).where(HeldRateRow.id > after)
+    if waiting:
+        query = query.where(HeldRateRow.decision.is_(None))
+    return list(session.scalars(query.order_by(HeldRateRow.id).limit(limit)))
+
+
+def waiting_rates(session: Session, ids: Sequence[int] | None) -> Iterator[HeldRateRow]:
+    """The held rates of these ids that wait, all that wait for None, locked until the transaction ends."""
+    query = select(HeldRateRow).where(HeldRateRow.decision.is_(None))
+    if ids is not None:
+        query = query.where(HeldRateRow.id.in_(ids))
+    return iter(session.scalars(query.order_by(HeldRateRow.id).with_for_update()).all())
+
+
+def num_waiting(session: Session) -> int:
+    """How many rates wait for a person."""
+    query = select(func.count()).select_from(HeldRateRow).where(HeldRateRow.decision.is_(None))
+    return session.execute(query).scalar_one()
 
 
 def currencies(session: Session) -> list[str]:

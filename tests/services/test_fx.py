@@ -10,16 +10,26 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from planner.errors import InvalidInput
+from planner.errors import Conflict, InvalidInput
 from planner.offers.currency import MissingRate
 from planner.services.documents import document
-from planner.services.fx import convert_amount, converter, import_rates, known_currencies, list_rates, record_rates
+from planner.services.fx import (
+    convert_amount,
+    converter,
+    import_rates,
+    known_currencies,
+    list_rates,
+    rates_on,
+    record_rates,
+)
+from planner.services.held_rates import approve_rates, list_held_rates, num_waiting_rates, refuse_rates
 from planner.services.requests import parse
 from planner.services.requests.fx import RateQuery, RateRequest
 from planner.store.engine import Session, make_engine, session_factory
 from planner.store.tables import FxRateRow
 
 DAY = date(2026, 11, 20)
+HOUR = timedelta(hours=1)
 HEADER = "date,base,quote,rate,source\n"
 
 
@@ -133,3 +143,67 @@ def test_ten_uploads_of_one_file_at_once_store_each_rate_once(any_url: str, now:
     with session_factory(engine)() as session:
         assert session.scalar(select(func.count()).select_from(FxRateRow)) == 2
     engine.dispose()
+
+
+def jump(value: str, day: str) -> RateRequest:
+    return rate(rate=value, rate_date=day)
+
+
+def test_a_jump_of_more_than_a_fifth_waits_and_is_not_converted_at(session: Session, now: datetime) -> None:
+    record_rates(session, [jump("1.08", "2026-11-18")], now)
+    found = record_rates(session, [jump("108.4", "2026-11-19"), jump("1.09", "2026-11-20")], now)
+    assert (found.num_added, found.num_held) == (1, 1)
+    assert convert_amount(session, Decimal(1), "EUR", "USD", date(2026, 11, 19), now + HOUR).amount == Decimal("1.08")
+    (held,) = list_held_rates(session, waiting=True)
+    assert (held.rate.rate, held.compared_with, held.change) == (Decimal("108.4"), Decimal("1.08"), "+9937 %")
+    assert (held.compared_date, held.decision) == (date(2026, 11, 18), None)
+
+
+def test_a_rate_that_waits_is_held_once_however_often_it_comes(session: Session, now: datetime) -> None:
+    record_rates(session, [jump("1.08", "2026-11-18")], now)
+    for hours in range(3):
+        found = record_rates(session, [jump("2.00", "2026-11-19")], now + hours * HOUR)
+        assert (found.num_added, found.num_held) == (0, 1)
+    assert num_waiting_rates(session) == 1
+
+
+def test_an_approved_rate_counts_from_then_on_and_not_before(session: Session, now: datetime) -> None:
+    record_rates(session, [jump("1.08", "2026-11-18")], now)
+    record_rates(session, [jump("2.00", "2026-11-19")], now)
+    (held,) = list_held_rates(session)
+    assert approve_rates(session, now + HOUR, [held.id], "Ada") == 1
+    day = date(2026, 11, 19)
+    assert convert_amount(session, Decimal(1), "EUR", "USD", day, now).amount == Decimal("1.08")
+    assert convert_amount(session, Decimal(1), "EUR", "USD", day, now + 2 * HOUR).amount == 2
+    (decided,) = list_held_rates(session)
+    assert (decided.decision, decided.decided_by, decided.decided_at) == ("approved", "Ada", now + HOUR)
+    assert record_rates(session, [jump("2.00", "2026-11-19")], now + 2 * HOUR).num_known == 1
+    assert record_rates(session, [jump("2.01", "2026-11-20")], now + 2 * HOUR).num_added == 1
+    with pytest.raises(Conflict, match="waits for a decision"):
+        approve_rates(session, now, [held.id], "Ada")
+
+
+def test_a_refused_rate_is_refused_from_then_on(session: Session, now: datetime) -> None:
+    record_rates(session, [jump("1.08", "2026-11-18")], now)
+    record_rates(session, [jump("2.00", "2026-11-19")], now)
+    assert refuse_rates(session, now, None, "Ada") == 1
+    assert num_waiting_rates(session) == 0
+    with pytest.raises(InvalidInput, match="2 was refused on 2026-11-21"):
+        record_rates(session, [jump("2.00", "2026-11-19")], now + HOUR)
+    assert record_rates(session, [jump("2.10", "2026-11-19")], now + HOUR).num_held == 1
+
+
+def test_large_changes_pass_where_a_person_says_so(session: Session, now: datetime) -> None:
+    record_rates(session, [jump("1.08", "2026-11-18")], now)
+    found = record_rates(session, [jump("2.00", "2026-11-19")], now, allow_large_changes=True)
+    assert (found.num_added, found.num_held) == (1, 0)
+
+
+def test_the_rates_of_a_day_are_the_last_ones_of_each_pair_of_a_week(session: Session, now: datetime) -> None:
+    days = [jump("1.08", "2026-11-10"), jump("1.09", "2026-11-18"), jump("1.10", "2026-11-20")]
+    record_rates(session, [*days, rate(quote="JPY", rate="165", rate_date="2026-11-19")], now)
+    assert [(each.quote, each.rate) for each in rates_on(session, date(2026, 11, 19), now)] == [
+        ("JPY", Decimal(165)),
+        ("USD", Decimal("1.09")),
+    ]
+    assert rates_on(session, date(2026, 11, 9), now) == []
