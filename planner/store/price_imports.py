@@ -219,6 +219,12 @@ def newest_imports(session: Session, limit: int, after: str | None) -> list[Pric
     return list(session.scalars(query.order_by(PriceImportRow.id.desc()).limit(limit)))
 
 
+def last_imports(session: Session) -> dict[str, PriceImportRow]:
+    """The last import of each source, approvals and rollbacks not counted."""
+    newest = select(func.max(PriceImportRow.id)).where(PriceImportRow.action == IMPORT).group_by(PriceImportRow.source)
+    return {row.source: row for row in session.scalars(select(PriceImportRow).where(PriceImportRow.id.in_(newest)))}
+
+
 def first_import_of(session: Session, source: str, content_hash: str) -> PriceImportRow | None:
     """The first import of the very same content from that source."""
     query = select(PriceImportRow).where(PriceImportRow.source == source, PriceImportRow.content_hash == content_hash)

@@ -236,6 +236,8 @@ class PriceSourceRow(Base):
     last_error_at: Mapped[datetime | None]
     last_import_id: Mapped[str | None] = mapped_column(ForeignKey("price_imports.id"))
     last_num_rows: Mapped[int | None]
+    requested_at: Mapped[datetime | None]  # somebody wants it read at once; None: nobody, or it was taken up
+    requested_by: Mapped[str | None] = mapped_column(String(200))
 
 
 class AssetRow(Base):

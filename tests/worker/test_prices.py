@@ -12,19 +12,27 @@ from pathlib import Path
 
 import pytest
 
-from planner.errors import InvalidInput, NotFound
+from planner.errors import Conflict, InvalidInput, NotFound
 from planner.feeds.fetch import FetchPlan, FetchSettings, Request
 from planner.feeds.plans import Feed, get_feed
 from planner.offers.change_guard import AllowedChanges
-from planner.readers.registry import get_source
+from planner.readers.registry import SOURCES, get_source
 from planner.services.incoming import Wish
 from planner.services.offers import PriceFilter, find_prices
 from planner.services.price_imports import AppliedImport, ImportPreview, import_rows, list_imports
-from planner.services.price_sources import claim_due_sources, get_price_source, list_price_sources, set_price_source
+from planner.services.price_sources import (
+    SourceState,
+    claim_due_sources,
+    get_price_source,
+    list_price_sources,
+    request_refresh,
+    set_price_source,
+)
 from planner.services.requests.imports import PriceSourceRequest
 from planner.store.engine import Engine, Sessions, session_factory
 from planner.worker.prices import Refreshing, import_file, import_network, refresh_due_sources
 
+RECORDED = Path(__file__).resolve().parent.parent / "readers" / "data"
 LIST = (
     "provider,region,zone,instance_type,kind,currency,gpu_name,gpu_key,num_gpus,vcpus,memory_gib,host_included,"
     "price_per_hour,valid_from,source_date,source,reason\n"
@@ -217,8 +225,66 @@ def test_a_due_source_goes_to_one_worker_only(sessions: Sessions, now: datetime)
 def test_a_rule_that_cannot_be_is_refused(sessions: Sessions, now: datetime) -> None:
     with sessions.begin() as session, pytest.raises(InvalidInput, match="cron: '0 0 31 2"):
         set_price_source(session, "azure", PriceSourceRequest(cron="0 0 31 2 *"), now)
-    with sessions() as session, pytest.raises(NotFound, match="has no rule yet"):
-        get_price_source(session, "azure", now)
+    with sessions() as session:
+        assert get_price_source(session, "azure", now).state is SourceState.NEVER
+    with sessions.begin() as session, pytest.raises(Conflict, match="files only"):
+        set_price_source(session, "history-aws", PriceSourceRequest(), now)
+
+
+def test_a_source_that_is_asked_for_is_read_once_whatever_its_rule(
+    sessions: Sessions, now: datetime, shop: Shop
+) -> None:
+    with sessions.begin() as session:
+        view = request_refresh(session, "oci", now, "Ada")
+        assert (view.state, view.enabled, view.requested_by) == (SourceState.QUEUED, False, "Ada")
+        assert request_refresh(session, "oci", now + timedelta(hours=1)).requested_at == now
+    shop.pages["/oci"] = LIST.format(price="55.04", day="2026-07-20")
+    later = now + timedelta(hours=2)
+    assert refresh_due_sources(sessions, later, SETTINGS, shop.source) == ["oci"]
+    with sessions() as session:
+        view = get_price_source(session, "oci", later)
+    assert (view.state, view.requested_at, view.last_num_rows) == (SourceState.GOOD, None, 1)
+    assert refresh_due_sources(sessions, later + timedelta(days=2), SETTINGS, shop.source) == []
+    with sessions.begin() as session, pytest.raises(Conflict, match="files only"):
+        request_refresh(session, "own", now)
+    with sessions.begin() as session, pytest.raises(NotFound):
+        request_refresh(session, "nonesuch", now)
+
+
+def test_an_attempt_without_an_end_is_said_to_be_cut_off(sessions: Sessions, now: datetime) -> None:
+    with sessions.begin() as session:
+        request_refresh(session, "oci", now)
+        (claimed,) = claim_due_sources(session, now)
+    assert claimed.state is SourceState.READING
+    with sessions() as session:
+        assert get_price_source(session, "oci", now + timedelta(hours=1)).state is SourceState.READING
+        assert get_price_source(session, "oci", now + timedelta(days=1)).state is SourceState.CUT_OFF
+
+
+def test_a_file_that_a_person_sent_counts_as_a_result_of_its_source(
+    sessions: Sessions, now: datetime, tmp_path: Path
+) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text(LIST.format(price="55.04", day="2026-07-20"))
+    found = import_file(sessions, path, None, Wish(), now)
+    with sessions() as session:
+        views = {view.name: view for view in list_price_sources(session, now + timedelta(days=3), every=True)}
+    own = views["own"]
+    assert isinstance(found, AppliedImport)
+    assert (own.state, own.last_import_id, own.age_days, own.is_on_network) == (SourceState.GOOD, found.id, 3, False)
+    assert len(views) == len(SOURCES)
+    assert views["gcp"].credential == "PLANNER_GOOGLE_API_KEY"
+
+
+def test_a_price_states_the_words_of_its_reader(sessions: Sessions, now: datetime, shop: Shop) -> None:
+    shop.pages["/oci"] = (RECORDED / "oci.json").read_text()
+    import_network(sessions, replace(shop.source("oci"), entry=get_source("oci")), Wish(), now, SETTINGS)
+    with sessions() as session:
+        found = find_prices(session, PriceFilter(), now, now, limit=1)
+        (view,) = list_imports(session)
+    assert found[0].price is not None
+    assert found[0].price.source == "Oracle Cloud price list"
+    assert view.origin.endswith("/oci")
 
 
 def test_an_unknown_source_is_a_failure_in_words(sessions: Sessions, now: datetime) -> None:
