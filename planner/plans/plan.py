@@ -1,0 +1,191 @@
+"""Make a plan: a first one with a bound within seconds, then better ones until gap, time or the user ends the search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from planner.errors import InvalidInput
+from planner.plans.linear import (
+    Answer,
+    OnProgress,
+    Progress,
+    ShouldStop,
+    Status,
+    gap_of,
+    solve_lp,
+    solve_mip,
+)
+from planner.plans.program.build import build, coarse, cut_at, refined
+from planner.plans.program.draft import Draft
+from planner.plans.program.pools import Left
+from planner.plans.program.reading import read
+from planner.plans.program.rounding import first_plan, polish
+from planner.plans.request import Goal, PlanRequest
+from planner.plans.solution import Outcome, Plan, Refusal, total
+
+GAP = 0.01
+SECONDS = 60.0
+SAME = 1e-9
+MANY_COLUMNS = 20_000  # from here on interior point is the faster way to the first bound
+
+
+def plan(
+    request: PlanRequest,
+    *,
+    gap: float = GAP,
+    seconds: float = SECONDS,
+    on_progress: OnProgress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Plan:
+    """The cheapest plan for a request, or the soonest where its goal is time, within `gap` of the least cost.
+
+    Ends after about `seconds` of solving, or moments after `should_stop()` says so, with the best plan so far and its
+    bound. Where no plan meets all demands, the answer names the fewest that clash. `on_progress` gets cost, bound, gap.
+    """
+    if request.goal is Goal.TIME:
+        return _soonest(request, gap, seconds, on_progress, should_stop)
+    return _cheapest(refined(request), gap, seconds, on_progress, should_stop)
+
+
+def _cheapest(
+    request: PlanRequest, gap: float, seconds: float, on_progress: OnProgress | None, should_stop: ShouldStop | None
+) -> Plan:
+    draft, left = build(request)
+    method = "ipm" if draft.model.num_columns > MANY_COLUMNS else "choose"
+    relaxed = solve_lp(draft.model, seconds, should_stop, method=method)
+    if relaxed.status is Status.INFEASIBLE:
+        return no_plan(request, left, Outcome.INFEASIBLE, relaxed.seconds)
+    if relaxed.values is None or relaxed.objective is None:
+        return no_plan(request, left, Outcome.STOPPED, relaxed.seconds)
+    if not draft.model.integers:
+        return _written(draft, left, relaxed, relaxed.objective, relaxed.seconds, gap)
+    bound, spent = relaxed.objective, relaxed.seconds
+    _tell(on_progress, None, bound, spent, "bound")
+    best = first_plan(draft, relaxed, max(seconds - spent, 1.0), should_stop)
+    if best is not None and best.objective is not None:
+        spent += best.seconds
+        _tell(on_progress, best.objective, bound, spent, "first plan")
+        if gap_of(best.objective, bound) <= gap:
+            return _written(draft, left, best, bound, spent, gap)
+    if spent >= seconds or (should_stop is not None and should_stop()):
+        return _best_so_far(draft, left, best, bound, spent, gap, request)
+    start = best.values if best is not None else None
+    found = solve_mip(draft.model, gap, seconds - spent, start, on_progress, should_stop, spent, bound)
+    spent += found.seconds
+    bound = max(bound, found.bound if found.bound is not None else -math.inf)
+    if found.status is Status.INFEASIBLE:
+        return no_plan(request, left, Outcome.INFEASIBLE, spent)
+    if found.objective is not None and (best is None or best.objective is None or found.objective < best.objective):
+        best = found
+    return _best_so_far(draft, left, best, bound, spent, gap, request)
+
+
+def _best_so_far(
+    draft: Draft,
+    left: tuple[Left, ...],
+    best: Answer | None,
+    bound: float,
+    spent: float,
+    gap: float,
+    request: PlanRequest,
+) -> Plan:
+    if best is None or best.values is None:
+        return replace(no_plan(request, left, Outcome.STOPPED, spent), bound=bound)
+    return _written(draft, left, best, bound, spent, gap)
+
+
+def _written(draft: Draft, left: tuple[Left, ...], best: Answer, bound: float, spent: float, gap: float) -> Plan:
+    """The plan of a program's values, made tight: with its whole numbers kept, all else is solved to its optimum."""
+    polished = best if best.row_duals is not None or best.values is None else polish(draft, best.values)
+    values = polished.values if polished.values is not None else best.values
+    if values is None:
+        raise ValueError("there is nothing to write")
+    reading = read(draft, values)
+    cost = total(reading.costs)
+    within = gap_of(cost, bound) <= max(gap, SAME)
+    return Plan(
+        outcome=Outcome.OPTIMAL if within else Outcome.FEASIBLE,
+        cost=cost,
+        bound=min(bound, cost),
+        seconds=spent,
+        edges=draft.request.horizon.edges,
+        costs=reading.costs,
+        commitments=tuple(reading.commitments),
+        assignments=tuple(reading.assignments),
+        uses=tuple(reading.uses),
+        dropped=tuple(reading.dropped),
+        finish_hours=reading.finish_hours,
+        refusals=tuple(Refusal(item.supply, item.reason) for item in left),
+        currency=draft.request.currency,
+    )
+
+
+def no_plan(request: PlanRequest, left: tuple[Left, ...], outcome: Outcome, spent: float) -> Plan:
+    """That there is none, or none yet."""
+    refusals = tuple(Refusal(item.supply, item.reason) for item in left)
+    edges = request.horizon.edges
+    return Plan(outcome, None, None, spent, edges, {}, refusals=refusals, currency=request.currency)
+
+
+def _soonest(
+    request: PlanRequest, gap: float, seconds: float, on_progress: OnProgress | None, should_stop: ShouldStop | None
+) -> Plan:
+    """The least time in which all jobs end, then the least cost within it."""
+    divisible = {job.is_divisible for job in request.jobs}
+    if len(divisible) > 1:
+        raise InvalidInput.of("goal", "the least time is found for jobs that are all divisible, or none of them")
+    if True in divisible and not any(job.after for job in request.jobs):
+        least = _least_flow_time(coarse(request), seconds, should_stop)
+    else:
+        least = _least_start_time(refined(request), gap, seconds, should_stop)
+    if least is None:
+        return no_plan(request, build(replace(refined(request), goal=Goal.COST))[1], Outcome.INFEASIBLE, 0.0)
+    base = coarse(request) if True in divisible else refined(replace(request, goal=Goal.COST))
+    found = _cheapest(refined(cut_at(base, least * (1 + SAME))), gap, seconds, on_progress, should_stop)
+    return replace(found, finish_bound_hours=least)
+
+
+def _least_flow_time(request: PlanRequest, seconds: float, should_stop: ShouldStop | None) -> float | None:
+    """Divisible jobs: the first slot by whose end all can be done, and how much of that slot it takes."""
+    edges = request.horizon.edges
+    latest_release = max(job.release_hours for job in request.jobs)
+    low, high = 1, len(edges) - 1
+    while edges[low - 1] < latest_release - SAME and low < high:
+        low += 1
+
+    def answer(slots: int) -> Answer:
+        draft, _ = build(cut_at(request, edges[slots]), open_end=True)
+        draft.model.costs = [0.0] * draft.model.num_columns
+        draft.model.costs[draft.last_slot or 0] = 1.0
+        return solve_lp(draft.model, seconds, should_stop)
+
+    if answer(high).objective is None:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if answer(middle).objective is None:
+            low = middle + 1
+        else:
+            high = middle
+    used = answer(high).objective
+    return None if used is None else edges[high - 1] + used
+
+
+def _least_start_time(request: PlanRequest, gap: float, seconds: float, should_stop: ShouldStop | None) -> float | None:
+    """Whole jobs: the least hour by which the last one ends."""
+    draft, _ = build(request)
+    if draft.finish is None:
+        return None
+    draft.model.costs = [0.0] * draft.model.num_columns
+    draft.model.costs[draft.finish] = 1.0
+    return solve_mip(draft.model, min(gap, 1e-6), seconds, should_stop=should_stop).objective
+
+
+def _tell(on_progress: OnProgress | None, cost: float | None, bound: float, seconds: float, stage: str) -> None:
+    if on_progress is not None:
+        on_progress(Progress(cost, bound, seconds, stage))
+
+
+Clock = Callable[[], float]

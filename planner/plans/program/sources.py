@@ -1,0 +1,204 @@
+"""The columns and rows of supply: what is committed, what is rented by the slot, and the limits over all of it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from planner.plans.linear import INFINITY
+from planner.plans.program.draft import Draft
+from planner.plans.program.pools import Pool, Source
+from planner.plans.supply import Kind, Supply
+
+
+def add_supply(draft: Draft) -> None:
+    """What pools hold in each slot covers what is used of them; commitments, quotas, power and budgets."""
+    for pool in draft.pools:
+        if pool.flat_price is None:
+            for place, source in enumerate(pool.sources):
+                if source.is_committed:
+                    _add_commitment(draft, pool, place, source.first)
+            _add_slots(draft, pool)
+    _add_gang_cuts(draft)
+    _add_quotas(draft)
+    _add_power(draft)
+    _add_budgets(draft)
+
+
+def start_slots(supply: Supply, draft: Draft) -> list[int]:
+    """When a commitment may begin: at the start; a reservation shorter than the horizon at any slot while on offer."""
+    horizon = draft.request.horizon
+    if supply.kind is Kind.PURCHASE or (supply.term_hours or 0.0) >= horizon.hours - supply.from_hours:
+        return [horizon.slot_of(supply.from_hours)]
+    until = horizon.hours if supply.until_hours is None else supply.until_hours
+    return [s for s in range(horizon.num_slots) if supply.from_hours <= horizon.edges[s] < until]
+
+
+def in_force(supply: Supply, slot: int, draft: Draft) -> tuple[np.ndarray, np.ndarray]:
+    """For a commitment begun at a slot: hours of each slot that are paid for, and those in which it can be used."""
+    horizon = draft.request.horizon
+    start = horizon.edges[slot]
+    if supply.kind is Kind.RESERVED:
+        held = horizon.overlap(start, start + (supply.term_hours or 0.0))
+        return held, held
+    arrived = start + supply.lead_time_hours
+    held = horizon.overlap(arrived, arrived + (supply.life_hours or 0.0))
+    return held, held
+
+
+def _add_commitment(draft: Draft, pool: Pool, place: int, supply: Supply) -> None:
+    """Whole instances, begun at any of the slots, within the number that can be had at a time."""
+    block = supply.gpus_per_instance
+    weights = draft.request.horizon.weights
+    most = INFINITY if supply.num_gpus is None else float(supply.num_gpus // block)
+    fixed = (draft.request.fixed or {}).get(supply.name)
+    columns = []
+    for slot in start_slots(supply, draft):
+        column = draft.model.column(upper=most, whole=True)
+        draft.committed[pool.place, place, slot] = column
+        columns.append((column, 1.0))
+        held, _ = in_force(supply, slot, draft)
+        for at in np.flatnonzero(held):
+            money = block * supply.commitment_per_hour * float(held[at] * weights[at])
+            draft.charge(column, int(at), money)
+    if len(columns) > 1 and math.isfinite(most):
+        for slot in range(draft.request.horizon.num_slots):
+            live = [
+                (draft.committed[pool.place, place, start], 1.0)
+                for start in start_slots(supply, draft)
+                if in_force(supply, start, draft)[0][slot] > 0
+            ]
+            if len(live) > 1:
+                draft.model.row(live, upper=most)
+    if fixed is not None:
+        draft.model.row(columns, lower=fixed / block, upper=fixed / block)
+
+
+def _add_slots(draft: Draft, pool: Pool) -> None:
+    horizon = draft.request.horizon
+    for slot in range(horizon.num_slots):
+        uses = draft.uses.get((pool.place, slot))
+        if not uses:
+            continue
+        hours = float(horizon.slot_hours[slot])
+        is_open = draft.last_slot is not None and slot == horizon.num_slots - 1
+        terms = list(uses)
+        for place, source in enumerate(pool.sources):
+            terms.extend(
+                (column, -weight) for column, weight in _offered(draft, pool, place, source, slot, hours, is_open)
+            )
+        draft.capacity_rows[pool.place, slot] = draft.model.row(terms, upper=0.0)
+
+
+def _offered(
+    draft: Draft, pool: Pool, place: int, source: Source, slot: int, hours: float, is_open: bool
+) -> list[tuple[int, float]]:
+    """What a source gives in a slot, as terms in GPU-hours."""
+    committed = _committed_terms(draft, pool, place, slot) if source.is_committed else []
+    if source.is_committed and source.price == 0 and not _is_limited(draft, source):
+        return committed
+    most = INFINITY if source.gpus is None or source.is_committed else float(source.gpus[slot]) * hours
+    if most == 0 or (source.is_committed and not committed):
+        return []
+    column = draft.model.column(upper=most)
+    draft.used[pool.place, place, slot] = column
+    draft.charge(column, slot, source.price * draft.paid(1.0, slot))
+    if source.is_committed:
+        draft.model.row([(column, 1.0), *((c, -weight) for c, weight in committed)], upper=0.0)
+    if is_open and draft.last_slot is not None and math.isfinite(most):
+        draft.model.row([(column, 1.0), (draft.last_slot, -most / hours)], upper=0.0)
+    return [(column, 1.0)]
+
+
+def _committed_terms(draft: Draft, pool: Pool, place: int, slot: int) -> list[tuple[int, float]]:
+    """GPU-hours that each commitment gives in a slot per instance; failures are taken off."""
+    supply = pool.sources[place].first
+    terms = []
+    for start in start_slots(supply, draft):
+        hours = float(in_force(supply, start, draft)[1][slot])
+        if hours > 0:
+            column = draft.committed[pool.place, place, start]
+            terms.append((column, supply.gpus_per_instance * supply.availability * hours))
+    return terms
+
+
+def _is_limited(draft: Draft, source: Source) -> bool:
+    """Whether use of the source itself counts somewhere: the room's power."""
+    return draft.request.limits.power_cap_kw is not None and source.first.kind is Kind.PURCHASE
+
+
+def _add_gang_cuts(draft: Draft) -> None:
+    """At most k gangs of more than 1/(k+1) of a pool run in it at once, however their hours add up."""
+    horizon = draft.request.horizon
+    for (pool_place, slot), _ in list(draft.capacity_rows.items()):
+        pool = draft.pools[pool_place]
+        if pool.most is None or any(source.is_committed for source in pool.sources):
+            continue
+        gangs = (
+            {
+                column: pool.taken(next(w.num_gpus for w in draft.request.jobs[j].options if w.gpu == pool.gpu))
+                for (j, p, s), column in draft.runs.items()
+                if p == pool_place and s == slot
+            }
+            if slot == 0 or draft.request.horizon.num_slots <= 50
+            else {}
+        )
+        most = float(pool.most[slot])
+        for k in (1, 2, 3):
+            large = {column: gang for column, gang in gangs.items() if gang > most / (k + 1)}
+            if len(large) > k and most % min(large.values()) != 0:
+                terms = [(column, 1.0) for column in large]
+                if draft.last_slot is not None and slot == horizon.num_slots - 1:
+                    draft.model.row([*terms, (draft.last_slot, -float(k))], upper=0.0)
+                else:
+                    draft.model.row(terms, upper=k * float(horizon.slot_hours[slot]))
+
+
+def _add_quotas(draft: Draft) -> None:
+    horizon = draft.request.horizon
+    for number, quota in enumerate(draft.request.limits.quotas):
+        for slot in range(horizon.num_slots):
+            hours = float(horizon.slot_hours[slot])
+            terms: list[tuple[int, float]] = []
+            for pool in draft.pools:
+                for place, source in enumerate(pool.sources):
+                    if not quota.covers(source.first):
+                        continue
+                    column = draft.used.get((pool.place, place, slot))
+                    if source.is_committed:
+                        terms.extend(_committed_terms(draft, pool, place, slot))
+                    elif column is not None:
+                        terms.append((column, 1.0))
+            if terms:
+                draft.quota_rows[number, slot] = draft.model.row(terms, upper=quota.num_gpus * hours)
+
+
+def _add_power(draft: Draft) -> None:
+    cap = draft.request.limits.power_cap_kw
+    if cap is None:
+        return
+    horizon = draft.request.horizon
+    for slot in range(horizon.num_slots):
+        terms = [
+            (column, draft.pools[pool].sources[place].first.kw)
+            for (pool, place, at), column in draft.used.items()
+            if at == slot and draft.pools[pool].sources[place].first.kind in (Kind.OWNED, Kind.PURCHASE)
+        ]
+        terms = [(column, kw) for column, kw in terms if kw > 0]
+        if terms:
+            draft.power_rows[slot] = draft.model.row(terms, upper=cap * float(horizon.slot_hours[slot]))
+
+
+def _add_budgets(draft: Draft) -> None:
+    horizon = draft.request.horizon
+    for number, budget in enumerate(draft.request.limits.budgets):
+        inside = horizon.overlap(budget.from_hours, budget.until_hours) / horizon.slot_hours
+        terms = [
+            (column, money * float(inside[slot]))
+            for column, spent in draft.spends.items()
+            for slot, money in spent
+            if inside[slot] > 0
+        ]
+        if terms:
+            draft.budget_rows[number] = draft.model.row(terms, upper=budget.amount)
