@@ -12,11 +12,15 @@ import click
 from planner import units
 from planner.cli.edge import Edge, json_option, now, pass_edge
 from planner.errors import InvalidInput
-from planner.services.fx import convert_amount, import_rates, list_rates
+from planner.services.fx import RatesImport, convert_amount, import_rate_file, list_rates
+from planner.services.held_rates import approve_rates, list_held_rates, refuse_rates
 from planner.services.price_books import add_price_book, list_price_books, withdraw_price_book
+from planner.services.price_sources import set_price_source
 from planner.services.requests import parse, without_blanks
 from planner.services.requests.fx import ConversionRequest, RateQuery
+from planner.services.requests.imports import PriceSourceRequest
 from planner.services.requests.price_books import PriceBookRequest
+from planner.worker.rates import get_rate_feed, import_network_rates
 
 
 @click.group()
@@ -27,21 +31,75 @@ def rates() -> None:
 @rates.command("import", epilog="Example: planner rates import eurofxref-hist.csv --source ecb.europa.eu")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--source", default="", help="Who states them; needed for a table with a column a currency.")
+@click.option("--allow-large-changes", is_flag=True, help="Let changes of more than a fifth pass; else they wait.")
 @json_option
 @pass_edge
-def import_command(edge: Edge, file: Path, source: str) -> None:
-    """Append the rates of a CSV file; what is known already is not stored again."""
+def import_command(edge: Edge, file: Path, source: str, allow_large_changes: bool) -> None:
+    """Append the rates of a CSV file or of the European Central Bank's XML; what is known is not stored again."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines, edge.session() as session:
-            found = import_rates(session, lines, now(), source)
-    except (OSError, UnicodeDecodeError) as error:
+        with file.open("rb") as stream, edge.session() as session:
+            found = import_rate_file(session, stream, now(), source, allow_large_changes=allow_large_changes)
+    except OSError as error:
         raise InvalidInput.of("file", f"{file} cannot be read: {error}") from None
+    _print_import(edge, found)
+
+
+@rates.command("fetch", epilog="Example: planner rates fetch ecb-rates")
+@click.argument("source", default="ecb-rates")
+@click.option("--allow-large-changes", is_flag=True, help="Let changes of more than a fifth pass; else they wait.")
+@json_option
+@pass_edge
+def fetch_command(edge: Edge, source: str, allow_large_changes: bool) -> None:
+    """Bring the rates of a source on the network in, now."""
+    found = import_network_rates(edge.sessions, get_rate_feed(source), now(), allow_large_changes=allow_large_changes)
+    _print_import(edge, found)
+
+
+@rates.command(
+    "refresh", epilog='Example: planner rates refresh ecb-rates --cron "30 16 * * 1-5" --timezone Europe/Berlin'
+)
+@click.argument("source", default="ecb-rates")
+@click.option("--cron", help="When to read it again, as 30 16 * * 1-5 (default: every day at six).")
+@click.option("--timezone", help="The zone of that clock (default UTC).")
+@click.option("--off", is_flag=True, help="Do not read it by itself any more.")
+@json_option
+@pass_edge
+def refresh_command(edge: Edge, /, source: str, off: bool, **options: Any) -> None:
+    """Let the worker read a source again by a rule; rates that jump wait for you."""
+    request = parse(PriceSourceRequest, without_blanks(options) | {"enabled": not off})
+    with edge.session() as session:
+        view = set_price_source(session, get_rate_feed(source).name, request, now())
     if edge.as_json:
-        edge.print_json(found)
+        edge.print_json(view)
+    else:
+        edge.console.print(f"{source} is read {view.in_words}." if view.enabled else f"{source} is read no more.")
+
+
+@rates.command("held", epilog="Example: planner rates held --approve 3 --approve 4")
+@click.option("--approve", multiple=True, type=int, help="Let the rate of this number count from now on.")
+@click.option("--refuse", multiple=True, type=int, help="The rate of this number is wrong.")
+@json_option
+@pass_edge
+def held_command(edge: Edge, approve: tuple[int, ...], refuse: tuple[int, ...]) -> None:
+    """List the rates that are far from what was known and wait for you, and decide on them."""
+    moment = now()
+    with edge.session() as session:
+        if approve:
+            approve_rates(session, moment, approve, "command line")
+        if refuse:
+            refuse_rates(session, moment, refuse, "command line")
+        waiting = list_held_rates(session, waiting=True)
+    if edge.as_json:
+        edge.print_json({"waiting": waiting})
         return
-    edge.console.print(f"{found.num_added:,} rates added, {found.num_known:,} known, {found.num_refused:,} refused.")
-    for refused in found.refused[:10]:
-        edge.console.print(f"  refused  line {refused.line}: {refused.reason}")
+    for held in waiting:
+        rate, before = held.rate, units.plain_decimal(held.compared_with)
+        edge.console.print(
+            f"{held.id}  {rate.rate_date}  1 {rate.base} = {units.plain_decimal(rate.rate)} {rate.quote}, "
+            f"{held.change} against {before} of {held.compared_date}  ({rate.source})"
+        )
+    if not waiting:
+        edge.console.print("No rate waits.")
 
 
 @rates.command("list", epilog="Example: planner rates list --base EUR --limit 5")
@@ -86,6 +144,18 @@ def convert_command(edge: Edge, /, **options: Any) -> None:
     rate = "" if found.rate is None else f" at {units.plain_decimal(found.rate)} of {found.rate_date} ({found.source})"
     original, amount = units.plain_decimal(found.original), units.plain_decimal(found.amount)
     edge.console.print(f"{original} {found.original_currency} = {amount} {found.currency}{rate}")
+
+
+def _print_import(edge: Edge, found: RatesImport) -> None:
+    if edge.as_json:
+        edge.print_json(found)
+        return
+    edge.console.print(
+        f"{found.num_added:,} rates added, {found.num_known:,} known, {found.num_refused:,} refused, "
+        f"{found.num_held:,} held: more than a fifth from what was known."
+    )
+    for refused in found.refused[:10]:
+        edge.console.print(f"  refused  line {refused.line}: {refused.reason}")
 
 
 @click.group()

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from io import TextIOWrapper
+from typing import BinaryIO
 
 from planner.errors import InvalidInput
 from planner.offers.currency import MAX_AGE, Conversion, Rate, RefusedRate, convert, read_rates
 from planner.offers.rate_guard import RateGuard
+from planner.readers.ecb_rates import read_ecb_rates
 from planner.services.requests.fx import RateQuery, RateRequest
 from planner.store import fx as store
 from planner.store import offers as offer_store
@@ -18,6 +21,7 @@ from planner.store.engine import Session
 from planner.units import plain_decimal
 
 NUM_LISTED = 1000
+_FIRST_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,28 @@ def import_rates(
     Lines that cannot be used are listed and stop no others. Safe to repeat.
     """
     return keep_rates(session, read_rates(lines, source), now, allow_large_changes=allow_large_changes)
+
+
+def import_rate_file(
+    session: Session, stream: BinaryIO, now: datetime, source: str = "", *, allow_large_changes: bool = False
+) -> RatesImport:
+    """Append the rates of a file: CSV in either form, or the XML of the European Central Bank, told by its first sign.
+
+    The stream can be read twice. Raises InvalidInput, and nothing is to be kept, where it is neither or breaks off.
+    """
+    start = stream.read(_FIRST_BYTES)
+    stream.seek(0)
+    if not start:
+        raise InvalidInput.of("file", "is empty")
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return keep_rates(session, read_ecb_rates(stream), now, allow_large_changes=allow_large_changes)
+    lines = TextIOWrapper(stream, "utf-8-sig", newline="")
+    try:
+        return import_rates(session, lines, now, source, allow_large_changes=allow_large_changes)
+    except UnicodeDecodeError:
+        raise InvalidInput.of("file", "is neither CSV in UTF-8 nor XML") from None
+    finally:
+        lines.detach()
 
 
 def list_rates(session: Session, query: RateQuery) -> list[RateView]:

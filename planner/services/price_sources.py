@@ -159,8 +159,8 @@ def claim_due_sources(session: Session, now: datetime) -> list[PriceSourceView]:
     return claimed
 
 
-def record_refresh(session: Session, name: str, import_id: str, num_rows: int, now: datetime) -> None:
-    """Keep that the source was read and its prices were brought in."""
+def record_refresh(session: Session, name: str, import_id: str | None, num_rows: int, now: datetime) -> None:
+    """Keep that the source was read and brought in; `import_id` is that of its prices, None for exchange rates."""
     row = store.get_price_source(session, name, lock=True)
     if row is not None:
         row.last_success_at = now

@@ -19,11 +19,13 @@ import structlog
 from planner.errors import InvalidInput, PlannerError
 from planner.feeds.fetch import FetchSettings
 from planner.feeds.plans import Feed, get_feed
+from planner.feeds.rates import RATE_FEEDS, RateFeed, get_rate_feed
 from planner.services.importing import ImportPreview
 from planner.services.incoming import Incoming, Wish, bring_in, recognise
 from planner.services.price_imports import AppliedImport
 from planner.services.price_sources import PriceSourceView, claim_due_sources, record_failure, record_refresh
 from planner.store.engine import DatabaseError, Sessions
+from planner.worker.rates import refresh_rates
 
 __all__ = ["Refreshing", "fetch_settings", "get_feed", "import_file", "import_network", "refresh_due_sources"]
 
@@ -61,12 +63,16 @@ def refresh_due_sources(
     now: datetime,
     settings: FetchSettings | None = None,
     find: Callable[[str], Feed] = get_feed,
+    find_rates: Callable[[str], RateFeed] = get_rate_feed,
 ) -> list[str]:
     """Read the sources that are due, each by itself: one that fails says so and leaves the others. Their names."""
     with sessions.begin() as session:
         due = claim_due_sources(session, now)
     for source in due:
-        _refresh(sessions, source, now, settings, find)
+        if source.name in RATE_FEEDS:
+            refresh_rates(sessions, source, now, settings, find_rates)
+        else:
+            _refresh(sessions, source, now, settings, find)
     return [source.name for source in due]
 
 
