@@ -100,6 +100,38 @@ def drift(newest: History, earlier: Sequence[History]) -> Drift:
     return Drift(change, is_real, benches, changed, len(alike))
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A run against the device's usual.
+
+    `change` 0.05 is five per cent slower than the median of the runs that share its benches and conditions, None where
+    there is no other such run. `changed` are the conditions that differ from those of the run before.
+    """
+
+    at: datetime
+    change: float | None
+    num_benches: int
+    changed: Mapping[str, tuple[Any, Any]]
+
+
+def levels(runs: Sequence[History]) -> tuple[Level, ...]:
+    """Each run of a device against its usual, oldest first: what a chart over time shows."""
+    ordered = sorted(runs, key=lambda run: run.at)
+    return tuple(_level(run, ordered, before) for run, before in zip(ordered, [None, *ordered], strict=False))
+
+
+def _level(run: History, all_runs: Sequence[History], before: History | None) -> Level:
+    alike = [other for other in all_runs if not what_differs(other.conditions, run.conditions)]
+    changes = []
+    for key, seconds in run.seconds.items():
+        same = [other.seconds[key] for other in alike if key in other.seconds]
+        if len(same) > 1:
+            changes.append(math.log(seconds / statistics.median(same)))
+    change = math.expm1(statistics.median(changes)) if changes else None
+    changed = {} if before is None else what_differs(before.conditions, run.conditions)
+    return Level(run.at, change, len(changes), changed)
+
+
 def _bench_drift(key: tuple[str, int], newest: History, alike: Sequence[History]) -> BenchDrift | None:
     """ln(seconds ÷ usual seconds) as a share, and the robust standard deviation of the earlier runs."""
     before = [math.log(run.seconds[key]) for run in alike if key in run.seconds]

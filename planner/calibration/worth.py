@@ -36,6 +36,7 @@ class Part:
     share: float
     width: float
     dtype: Dtype | None = None  # None: any format tells
+    left: float = MEASURED_WIDTH  # how far it is known once measured, where the benches leave more open than usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +62,28 @@ class Worth:
         )
 
 
-def worths(parts: Sequence[Part], benches: Collection[Bench], start_seconds: float = 4.0) -> tuple[Worth, ...]:
+def worths(
+    parts: Sequence[Part],
+    benches: Collection[Bench],
+    start_seconds: float = 4.0,
+    *,
+    are_whole: bool = True,
+    needed: Collection[Operation] = (),
+) -> tuple[Worth, ...]:
     """The kinds of measurement that narrow the answer, most narrowing per minute first.
 
     `benches` are those the device can run (a suite's list). A part that is known better than measuring would make it
-    is left alone. Raises ValueError for shares that are not those of a whole.
+    is left alone. `needed` are operations without which nothing can be drawn from the others: they are measured along.
+    Raises ValueError for shares that are not those of a whole; with `are_whole` False the parts are reasons for doubt,
+    each with the share of the answer that it reaches, and need not add up.
     """
-    if not math.isclose(sum(part.share for part in parts), 1.0, abs_tol=0.01):
+    if are_whole and not math.isclose(sum(part.share for part in parts), 1.0, abs_tol=0.01):
         raise ValueError(f"the shares of the parts must add up to 1, not {sum(part.share for part in parts):.3f}")
     before = width_of(parts)
-    found = [worth for kind in TELLS if (worth := _worth(kind, parts, benches, before, start_seconds)) is not None]
+    along = [bench for bench in benches if bench.operation in needed]
+    found = [
+        worth for kind in TELLS if (worth := _worth(kind, parts, benches, before, start_seconds, along)) is not None
+    ]
     return tuple(sorted(found, key=lambda worth: (-worth.narrowing / worth.minutes, worth.kind)))
 
 
@@ -80,9 +93,14 @@ def width_of(parts: Sequence[Part]) -> float:
 
 
 def _worth(
-    kind: str, parts: Sequence[Part], benches: Collection[Bench], before: float, start_seconds: float
+    kind: str,
+    parts: Sequence[Part],
+    benches: Collection[Bench],
+    before: float,
+    start_seconds: float,
+    along: Sequence[Bench] = (),
 ) -> Worth | None:
-    wanted = [part for part in parts if part.kind == kind and part.width > MEASURED_WIDTH]
+    wanted = [part for part in parts if part.kind == kind and part.width > part.left]
     formats = {part.dtype for part in wanted}
     telling = tuple(
         bench for bench in benches if bench.operation in TELLS[kind] and (None in formats or bench.dtype in formats)
@@ -92,11 +110,12 @@ def _worth(
     measured = {bench.dtype for bench in telling}
     after = width_of(
         [
-            Part(part.kind, part.share, MEASURED_WIDTH, part.dtype)
+            Part(part.kind, part.share, part.left, part.dtype, part.left)
             if part in wanted and (part.dtype is None or part.dtype in measured)
             else part
             for part in parts
         ]
     )
-    seconds = start_seconds + sum(bench.expected_seconds for bench in telling)
-    return Worth(kind, telling, before, after, seconds / 60)
+    run = (*telling, *(bench for bench in along if bench not in telling))
+    seconds = start_seconds + sum(bench.expected_seconds for bench in run)
+    return Worth(kind, run, before, after, seconds / 60)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from planner.calibration.conditions import what_differs
 from planner.calibration.fit import FIT_FORM, Fit, fit_samples
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import BenchFailure, Sample
+from planner.calibration.suites import CUSTOM
 from planner.calibration.verdict import why_restless
 from planner.hardware.catalogue import load_catalogue, unlisted_gpu
 from planner.hardware.gpu import Gpu, GpuKind
@@ -64,9 +66,23 @@ def deserves_fit(session: Session, run: RunRow, outcomes: Mapping[int, Sample | 
 
 
 def append_fit(session: Session, run: RunRow, code_version: str, now: datetime) -> None:
+    """Draw a fit from the run; one of a custom suite measures a part, so it adds to what the newest fit was drawn from.
+
+    It does not where the conditions differ: a run under another driver or limit is of another machine.
+    """
     device = device_row(session, run.device_id)
-    fit = _fit(session, device, [run.id])
-    store.add_fit(session, device.id, device.gpu_key, [run.id], fit.to_document(), code_version, now)
+    run_ids = [*_added_to(session, run), run.id]
+    fit = _fit(session, device, run_ids)
+    store.add_fit(session, device.id, device.gpu_key, run_ids, fit.to_document(), code_version, now)
+
+
+def _added_to(session: Session, run: RunRow) -> list[str]:
+    if not run.suite.startswith(CUSTOM):
+        return []
+    newest = store.fits_of(session, run.device_id, 1)
+    earlier = [] if not newest else [run_store.get_run(session, run_id) for run_id in newest[0].run_ids]
+    found = [one for one in earlier if one is not None]
+    return [] if any(what_differs(one.conditions, run.conditions) for one in found) else [one.id for one in found]
 
 
 def _fit(session: Session, device: DeviceRow, run_ids: Sequence[str]) -> Fit:

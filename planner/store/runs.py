@@ -200,6 +200,17 @@ def samples_of(session: Session, run_ids: Iterable[str]) -> list[StoredSample]:
     return [StoredSample(row.position, _outcome(row)) for row in rows]
 
 
+def samples_by_run(session: Session, run_ids: Iterable[str]) -> dict[str, list[Sample]]:
+    """The samples of those runs by run id, in their order; failures are left out."""
+    found: dict[str, list[Sample]] = {run_id: [] for run_id in run_ids}
+    query = select(SampleRow).where(SampleRow.run_id.in_(list(found)), SampleRow.error_class.is_(None))
+    for row in session.execute(query.order_by(SampleRow.run_id, SampleRow.position)).scalars():
+        outcome = _outcome(row)
+        if isinstance(outcome, Sample):
+            found[row.run_id].append(outcome)
+    return found
+
+
 def readings_of(session: Session, run_id: str) -> list[TelemetryRow]:
     """The run's telemetry in time order."""
     query = select(TelemetryRow).where(TelemetryRow.run_id == run_id).order_by(TelemetryRow.seconds_in)

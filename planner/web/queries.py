@@ -95,6 +95,12 @@ class NewCalibrationQuery(Request):
     suite: Key | None = None
 
 
+class CpuGpuQuery(Request):
+    """Which ready job to put on the measured devices."""
+
+    preset: Annotated[str, Field(max_length=100)] = "pretrain-tiny"
+
+
 class ImportQuery(ImportRequest):
     """How a file that is the body of a request is brought in; its name may help to tell what it is."""
 

@@ -1,0 +1,196 @@
+"""What a measurement is worth to an estimate: which benches would narrow it most, for how many minutes of a device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from planner.calibration.fit import block_shape
+from planner.calibration.sample import Bench, Operation
+from planner.calibration.suites import Suite, custom_suite, get_suite, total_expected_seconds
+from planner.calibration.theory import bench_architecture
+from planner.calibration.worth import MEASURED_WIDTH, TELLS, Part, width_of, worths
+from planner.estimates.estimate import Option
+from planner.estimates.profile import OTHER_SHAPE
+from planner.hardware.gpu import Dtype
+from planner.inventory.device import DeviceState
+from planner.jobs.architecture import Transformer
+from planner.jobs.job import Job, TrainingJob
+from planner.quantity import Cause, Quantity
+from planner.services.devices import device_row
+from planner.services.estimates import get_estimate
+from planner.services.suites import benches_for
+from planner.store.engine import Session
+from planner.store.tables import DeviceRow
+
+# What can be measured away, by how the cause of a range ends: the kinds of bench that tell about it.
+OPERATIONS = {"training": Operation.TRAIN_STEP, "prefill": Operation.PREFILL, "decode": Operation.DECODE}
+PHASES = {"prefill": "prefill", "decode": "decode", "train_step": "training"}
+LEAST_NARROWING = 0.05  # of the range's width; less is not worth a run
+NEEDED = frozenset({Operation.MATMUL, Operation.COPY})  # without them no efficiency can be drawn from anything else
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A run worth making: its suite's name says what it measures; widths are log half-widths of the estimate."""
+
+    device_id: str
+    device_name: str
+    suite: str
+    kind: str
+    num_benches: int
+    minutes: float
+    width_before: float
+    width_after: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateWorth:
+    """What would narrow an estimate, most per minute first; `stays` are causes that no bench here takes away."""
+
+    estimate_id: str
+    measurements: tuple[Measurement, ...]
+    stays: tuple[Cause, ...]
+    reason: str  # why there is nothing to measure; empty where there is
+
+
+def estimate_worth(session: Session, estimate_id: str) -> EstimateWorth:
+    """The measurements that would narrow the estimate's options on attached devices. Raises NotFound."""
+    view = get_estimate(session, estimate_id)
+    phases = ("train_step",) if isinstance(view.job, TrainingJob) else ("prefill", "decode")
+    found: list[Measurement] = []
+    stays: tuple[Cause, ...] = ()
+    attached = [option for option in view.answer.options if option.placement.device_id is not None]
+    can_help = False
+    for option in attached:
+        if option.placement.num_gpus != 1:
+            continue
+        device = device_row(session, option.placement.device_id or "")
+        listed = benches_for(device, get_suite("standard")) if device.state == DeviceState.OK else ()
+        parts, rest = _parts(option, phases, view.job, listed)
+        stays, can_help = stays or rest, can_help or bool(parts)
+        found += _measurements(_Place(device, listed, option.fit_id is not None), [*parts, *_unmoved(rest)], view.job)
+    found.sort(key=lambda one: (one.width_after - one.width_before) / one.minutes)
+    return EstimateWorth(estimate_id, tuple(found), stays, _reason(found, attached, can_help))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A device, the benches it can run, and whether it has a fit that a part can be added to."""
+
+    device: DeviceRow
+    benches: tuple[Bench, ...]
+    has_fit: bool
+
+    @property
+    def needed(self) -> frozenset[Operation]:
+        return frozenset() if self.has_fit else NEEDED
+
+    def suite_of(self, operations: frozenset[Operation], dtype: Dtype) -> tuple[Suite, tuple[Bench, ...]]:
+        """The custom suite that measures them in that format, with what is needed beside."""
+        wanted = (operations & {bench.operation for bench in self.benches}) | self.needed
+        suite = custom_suite(wanted, {dtype} if self.has_fit else {dtype, Dtype.FP32})
+        return suite, benches_for(self.device, suite)
+
+
+def _reason(found: Sequence[Measurement], attached: Sequence[Option], can_help: bool) -> str:
+    if found:
+        return ""
+    if not attached:
+        return "no attached device can do this job, so there is nothing to measure it on"
+    if can_help:
+        return "the suite's benches are too unlike this job: what they would leave open is as wide as this range"
+    return "what widens this estimate is no lack of measurements: repeating them would not narrow it"
+
+
+def _quantity(option: Option) -> Quantity:
+    return option.seconds if option.seconds is not None else option.tokens_per_second
+
+
+def _parts(
+    option: Option, phases: Sequence[str], job: Job, benches: Sequence[Bench]
+) -> tuple[list[Part], tuple[Cause, ...]]:
+    """The causes of the range that measuring would reduce, as parts, and those that it would not."""
+    reached: list[tuple[Cause, list[str]]] = []
+    rest: list[Cause] = []
+    for cause in _quantity(option).causes:
+        kinds = _kinds(cause.name, phases)
+        if kinds:
+            reached.append((cause, kinds))
+        else:
+            rest.append(cause)
+    whole = sum(cause.spread for cause, _ in reached) if len(phases) > 1 else 0.0
+    parts = []
+    for cause, kinds in reached:
+        share = cause.spread / whole if whole else 1.0  # the phases' widths are alike, so their parts tell their shares
+        width = cause.spread / share / len(kinds) ** 0.5
+        parts += [Part(kind, share, width, job.dtype, _left(kind, job, benches)) for kind in kinds]
+    return parts, tuple(rest)
+
+
+def _left(kind: str, job: Job, benches: Sequence[Bench]) -> float:
+    """The log half-width that a fit leaves a phase with: more where the job's blocks are none of the benches'."""
+    operation = OPERATIONS.get(kind)
+    if operation is None or not isinstance(job.architecture, Transformer):
+        return MEASURED_WIDTH
+    own = block_shape(job.architecture)
+    same = (bench for bench in benches if bench.operation is operation)
+    if any(block_shape(bench_architecture(bench)) == own for bench in same):
+        return MEASURED_WIDTH
+    return math.hypot(MEASURED_WIDTH, OTHER_SHAPE[operation])
+
+
+def _kinds(name: str, phases: Sequence[str]) -> list[str]:
+    """Which kinds of bench speak of a cause, by its name; none where measuring does not help."""
+    own = [phase for phase in phases if name.startswith((f"{phase}: ", f"{phase} not measured"))]
+    reached = [PHASES[phase] for phase in own or phases]
+    if name.endswith("products not measured"):
+        return ["products"]
+    if name.endswith(("not measured", "only one sample", "published efficiency", "another card of the same model")):
+        return reached
+    return []
+
+
+def _unmoved(causes: Sequence[Cause]) -> list[Part]:
+    return [Part("rest", 1.0, cause.spread) for cause in causes]
+
+
+def _measurements(place: _Place, parts: Sequence[Part], job: Job) -> list[Measurement]:
+    """A run for each kind of bench that narrows the estimate, and one of all of them where there are several."""
+    single = [
+        _measurement(place, worth.kind, TELLS[worth.kind], worth.width_before, worth.width_after, job.dtype)
+        for worth in worths(parts, place.benches, are_whole=False, needed=place.needed)
+        if worth.narrowing >= LEAST_NARROWING
+    ]
+    if len(single) < 2:
+        return single
+    gone = sum(one.width_before**2 - one.width_after**2 for one in single)
+    before = width_of(parts)
+    kinds = [one.kind for one in single]
+    operations = frozenset[Operation]().union(*(TELLS[kind] for kind in kinds))
+    after = max(0.0, before**2 - gone) ** 0.5
+    return [*single, _measurement(place, " and ".join(kinds), operations, before, after, job.dtype)]
+
+
+def _measurement(
+    place: _Place, kind: str, operations: frozenset[Operation], before: float, after: float, dtype: Dtype
+) -> Measurement:
+    suite, benches = place.suite_of(operations, dtype)
+    minutes = total_expected_seconds(benches) / 60
+    return Measurement(
+        device_id=place.device.id,
+        device_name=place.device.name,
+        suite=suite.name,
+        kind=kind,
+        num_benches=len(benches),
+        minutes=minutes,
+        width_before=before,
+        width_after=after,
+        sentence=_sentence(kind, minutes, before, after),
+    )
+
+
+def _sentence(kind: str, minutes: float, before: float, after: float) -> str:
+    return f"Measuring {kind} takes about {minutes:.1f} minutes and narrows ±{before:.0%} to ±{after:.0%}."
