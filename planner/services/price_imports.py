@@ -208,9 +208,11 @@ def refuse_rows(
     return len(chosen)
 
 
-def list_imports(session: Session, limit: int = 50, after: str | None = None) -> list[ImportView]:
-    """The newest first; `after` is the id of the last one already seen."""
-    rows = store.newest_imports(session, limit, after)
+def list_imports(
+    session: Session, limit: int = 50, after: str | None = None, source: str | None = None
+) -> list[ImportView]:
+    """The newest first, of one source where it is named; `after` is the id of the last one already seen."""
+    rows = store.newest_imports(session, limit, after, source)
     ids = [row.id for row in rows]
     rolled_back, waiting = store.rolled_back_by(session, ids), store.num_waiting(session, ids)
     return [_view(row, rolled_back.get(row.id), waiting.get(row.id, 0)) for row in rows]

@@ -211,9 +211,11 @@ def get_import(session: Session, import_id: str) -> PriceImportRow | None:
     return session.get(PriceImportRow, import_id)
 
 
-def newest_imports(session: Session, limit: int, after: str | None) -> list[PriceImportRow]:
-    """The newest first; `after` leaves out that one and all newer ones."""
+def newest_imports(session: Session, limit: int, after: str | None, source: str | None = None) -> list[PriceImportRow]:
+    """The newest first, of one source where it is named; `after` leaves out that one and all newer ones."""
     query = select(PriceImportRow)
+    if source is not None:
+        query = query.where(PriceImportRow.source == source)
     if after is not None:
         query = query.where(PriceImportRow.id < after)
     return list(session.scalars(query.order_by(PriceImportRow.id.desc()).limit(limit)))

@@ -51,6 +51,8 @@ def pages_of(world: World) -> dict[str, str]:
         f"/prices/{world.offer}": "Every price it had",
         "/imports": "unknown to the catalogue",
         "/gpu-names": "Map a name",
+        "/price-sources": "skypilot-aws",
+        "/price-sources/azure": "When it is read again",
         "/calibrations": "NVIDIA H100 80GB HBM3",
         "/calibrations?state=succeeded": "succeeded",
         f"/calibrations/new?device_id={world.gpu_id}&suite=quick": "Stops at the latest after",

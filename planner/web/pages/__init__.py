@@ -20,6 +20,7 @@ from planner.web.pages import (
     home,
     imports,
     ledger,
+    price_sources,
     prices,
     schedules,
 )
@@ -30,6 +31,7 @@ MODULES = (
     devices,
     hardware,
     prices,
+    price_sources,
     imports,
     gpu_names,
     assets,
