@@ -1,4 +1,4 @@
-"""Make a plan: a first one with a bound within seconds, then better ones until gap, time or the user ends the search."""
+"""Make a plan: a first one with a bound within seconds, then better ones until gap, time or the user ends it."""
 
 from __future__ import annotations
 
