@@ -76,6 +76,22 @@ def check(job: Job) -> None:
         raise InvalidInput(problems)
 
 
+def profiles(job: Job, placements: Sequence[Placement], fits: Fits) -> tuple[tuple[Hashable, Profile | Lack], ...]:
+    """Per placement what its GPUs reach, or why that is not known; equal keys mean equal GPUs, measured alike."""
+    by_model = _newest_by_model(fits)
+    known: dict[Hashable, Profile | Lack] = {}
+    found = []
+    for placement in placements:
+        chosen = _fit_for(placement, fits, by_model)
+        memory = placement.gpu.memory_bytes and placement.gpu.memory_bytes.value
+        fit = None if chosen is None else (chosen[0], chosen[2])
+        key = placement.gpu.key, memory, placement.device_memory_bytes, fit
+        if key not in known:
+            known[key] = _profile(job, placement, chosen)
+        found.append((key, known[key]))
+    return tuple(found)
+
+
 def work_out(
     job: Job, placement: Placement, chosen: tuple[str, Fit, bool] | None, usable: float | None = None
 ) -> Outcome | Lack:

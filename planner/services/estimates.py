@@ -107,18 +107,7 @@ def make_estimate(
     as_of = request.as_of or now
     catalogue = load_catalogue()
     fits = newest_fits(session)
-    priced = find_prices(session, PriceFilter(), as_of, now, limit=None)
-    _check_filters(request, catalogue, priced)
-    placements = [
-        *_attached(list_devices(session), catalogue, request, owned_hours(session)),
-        *_planned(planned_offers(session), catalogue, request),
-        *(_offer_placement(item, catalogue, request.nodes) for item in priced if _passes(item, request)),
-        *(
-            _offer_placement(item, catalogue)
-            for item in (each.priced for each in negotiated_offers(session, priced, as_of, now, roles))
-            if _passes(item, request)
-        ),
-    ]
+    placements = find_placements(session, request, now, roles)
     answered = answer(job, placements, fits, request.goal, request.resilience(), request.site())
     found = apply_limits(answered, request.limits())
     price_ids = {option.placement.price_id for option in found.options if option.placement.price_id is not None}
@@ -142,6 +131,26 @@ def make_estimate(
         track_records=records_to_document(records),
     )
     return _view(row)
+
+
+def find_placements(
+    session: Session, request: EstimateRequest, now: datetime, roles: Set[str] = NO_ROLES
+) -> list[Placement]:
+    """Attached devices, planned purchases and offers that pass the filters. Raises InvalidInput for one of nothing."""
+    as_of = request.as_of or now
+    catalogue = load_catalogue()
+    priced = find_prices(session, PriceFilter(), as_of, now, limit=None)
+    _check_filters(request, catalogue, priced)
+    return [
+        *_attached(list_devices(session), catalogue, request, owned_hours(session)),
+        *_planned(planned_offers(session), catalogue, request),
+        *(_offer_placement(item, catalogue, request.nodes) for item in priced if _passes(item, request)),
+        *(
+            _offer_placement(item, catalogue)
+            for item in (each.priced for each in negotiated_offers(session, priced, as_of, now, roles))
+            if _passes(item, request)
+        ),
+    ]
 
 
 def get_estimate(session: Session, estimate_id: str) -> EstimateView:
