@@ -34,6 +34,7 @@ from planner.worker.discover import discover_here
 from planner.worker.entries import Clockwork, new_scheduler
 from planner.worker.identity import Identity
 from planner.worker.leader import Leadership
+from planner.worker.plans import PlanSolver
 from planner.worker.prices import Refreshing
 
 log = structlog.get_logger()
@@ -60,11 +61,14 @@ def run_worker(
             return
         clockwork = Clockwork(new_scheduler(), sessions, Leadership(identity, term))
         refreshing = Refreshing(sessions)
+        plans = PlanSolver(sessions, identity)
         clockwork.start()
         refreshing.start()
+        plans.start()
         try:
             _work_until(stop, clockwork, Calibrator(sessions, identity, stop, term, measure))
         finally:
+            plans.stop()
             refreshing.stop()
             clockwork.stop()
             engine.dispose()

@@ -1,0 +1,306 @@
+"""Capacity plans: asked, solved by a worker in the background, compared as scenarios, and decided on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from planner.errors import Conflict, InvalidInput, NotFound
+from planner.plans.request import PlanRequest
+from planner.plans.solution import Outcome, Plan
+from planner.services.documents import document
+from planner.services.plan_questions import build_request
+from planner.services.requests import parse
+from planner.services.requests.plans import PlanQuestion, ScenarioRequest, StageRequest
+from planner.store import leases
+from planner.store import plans as store
+from planner.store.engine import Session
+from planner.store.leases import Lease
+from planner.store.plans import ListedPlan, StoredPlan, StoredStage
+
+MOST_WAITING = 20
+# Which step may follow which: a draft is handed in, approved or sent back, then locked; a locked one only withdrawn.
+NEXT: Mapping[str, tuple[str, ...]] = {
+    "draft": ("submitted", "withdrawn"),
+    "submitted": ("approved", "draft", "withdrawn"),
+    "approved": ("locked", "draft", "withdrawn"),
+    "locked": ("withdrawn",),
+    "withdrawn": (),
+}
+END_STATES: Mapping[Outcome, str] = {
+    Outcome.OPTIMAL: "solved",
+    Outcome.FEASIBLE: "solved",
+    Outcome.INFEASIBLE: "infeasible",
+    Outcome.STOPPED: "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchProgress:
+    """How far the search is: the least cost found, the bound below which none can be, and the gap between them."""
+
+    cost: float | None
+    bound: float | None
+    gap: float | None
+    seconds: float
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """A plan in a line."""
+
+    id: str
+    name: str
+    parent_id: str | None
+    root_id: str
+    created_at: datetime
+    state: str
+    reason: str
+    stage: str
+    progress: SearchProgress | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """A plan with the question, what it was made from, how far the search is and what was found."""
+
+    id: str
+    name: str
+    parent_id: str | None
+    root_id: str
+    created_at: datetime
+    asked: Mapping[str, Any]
+    request: PlanRequest
+    sources: Mapping[str, Any]
+    gap: float
+    time_limit: float
+    state: str
+    reason: str
+    stage: str
+    next_stages: tuple[str, ...]
+    progress: SearchProgress | None
+    plan: Plan | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+    code_version: str
+    stages: tuple[StoredStage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedPlan:
+    """A plan that a worker solves: its input, its limits and the lease it is held by."""
+
+    id: str
+    request: PlanRequest
+    gap: float
+    seconds: float
+    lease: Lease
+
+
+def ask_plan(
+    session: Session, question: PlanQuestion, now: datetime, code_version: str, actor: str = "api"
+) -> PlanView:
+    """Store the question with the program's input as it is now; a worker solves it. Raises InvalidInput, Conflict."""
+    return _ask(session, question, None, now, code_version, actor)
+
+
+def ask_scenario(
+    session: Session, parent_id: str, changes: ScenarioRequest, now: datetime, code_version: str, actor: str = "api"
+) -> PlanView:
+    """The parent's question with some fields replaced, as a plan of its own in the same family.
+
+    Prices are those of now, unless the question names a day.
+    """
+    parent = _get(session, parent_id)
+    asked = {**parent.asked, **document(changes.model_dump(exclude_none=True, exclude_defaults=True))}
+    if "request" in asked and {"jobs", "services", "supply"} & changes.model_fields_set:
+        raise InvalidInput.of("jobs", "the parent was asked as a whole request; give the changed request as a new plan")
+    return _ask(session, parse(PlanQuestion, asked), parent, now, code_version, actor)
+
+
+def get_plan(session: Session, plan_id: str) -> PlanView:
+    """The plan; raises NotFound."""
+    return _view(session, _get(session, plan_id))
+
+
+def list_plans(
+    session: Session, limit: int = 50, after: str | None = None, root_id: str | None = None
+) -> list[PlanSummary]:
+    """The newest first; `root_id`: one plan with its scenarios."""
+    return [_summary(row) for row in store.newest(session, limit, after, root_id)]
+
+
+def cancel_plan(session: Session, plan_id: str, now: datetime) -> PlanView:
+    """End the search with the best plan so far. Raises Conflict where it has ended."""
+    found = _get(session, plan_id)
+    if not store.ask_to_cancel(session, plan_id, now):
+        raise Conflict(f"the search for this plan has ended already: {found.state}")
+    if found.state == "queued":
+        store.change(session, plan_id, state="cancelled", reason="cancelled before it began", finished_at=now)
+    return get_plan(session, plan_id)
+
+
+def move_plan(session: Session, plan_id: str, request: StageRequest, now: datetime) -> PlanView:
+    """A step of the decision. Raises Conflict for one that does not follow, or of a plan without an answer."""
+    found = _get(session, plan_id)
+    allowed = NEXT[found.stage]
+    if request.stage not in allowed:
+        raise Conflict(f"a plan that is {found.stage} can become {' or '.join(allowed) or 'nothing else'}")
+    if request.stage in ("submitted", "approved", "locked") and found.result is None:
+        raise Conflict(f"there is nothing to decide on yet: the search is {found.state}")
+    store.add_stage(session, plan_id, now, request.stage, request.actor or "unnamed", request.note)
+    return get_plan(session, plan_id)
+
+
+# What a worker does
+
+
+def claim_plan(session: Session, worker_id: str, boot_id: str, term: timedelta, now: datetime) -> ClaimedPlan | None:
+    """The oldest plan that waits or was left behind, under a lease of its own; None where there is none."""
+    plan_id = store.next_to_solve(session, now)
+    if plan_id is None:
+        return None
+    lease = leases.claim(session, _lease_name(plan_id), worker_id, boot_id, term)
+    if lease is None:
+        return None
+    found = _get(session, plan_id)
+    if found.state not in store.WAITING:  # somebody ended it between the two looks
+        leases.release(session, lease)
+        return None
+    store.change(session, plan_id, state="solving", worker_id=worker_id, started_at=found.started_at or now)
+    request = PlanRequest.from_document(found.request)
+    return ClaimedPlan(plan_id, request, found.gap, found.seconds, lease)
+
+
+def note_search(
+    session: Session, claim: ClaimedPlan, progress: SearchProgress | None, term: timedelta
+) -> tuple[Lease | None, bool]:
+    """Keep the lease and tell how far the search is: the renewed lease (None: it is lost), and whether to stop."""
+    lease = leases.renew(session, claim.lease, term)
+    if lease is None:
+        return None, True
+    if progress is not None:
+        store.change(session, claim.id, progress=document(progress))
+    return lease, _get(session, claim.id).cancel_requested_at is not None
+
+
+def finish_search(session: Session, claim: ClaimedPlan, plan: Plan | None, reason: str, now: datetime) -> bool:
+    """Store what was found; False, and nothing stored, where the lease is somebody else's by now."""
+    if leases.renew(session, claim.lease, timedelta(seconds=30)) is None:
+        return False
+    found = _get(session, claim.id)
+    state = "failed" if plan is None else END_STATES[plan.outcome]
+    if found.cancel_requested_at is not None and state in ("solved", "failed"):
+        state, reason = "cancelled", reason or "cancelled: the best plan so far is kept"
+    if plan is not None and not reason:
+        reason = _reason(plan)
+    progress = found.progress
+    if plan is not None and plan.is_found:
+        progress = document(SearchProgress(plan.cost, plan.bound, plan.gap, plan.seconds, "ended"))
+    store.change(
+        session,
+        claim.id,
+        state=state,
+        reason=reason,
+        progress=progress,
+        result=None if plan is None else plan.to_document(),
+        finished_at=now,
+    )
+    leases.release(session, claim.lease)
+    return True
+
+
+def _reason(plan: Plan) -> str:
+    if plan.clash is not None:
+        return plan.clash.reason
+    if plan.outcome is Outcome.INFEASIBLE:
+        return "no plan meets all demands within what may be used"
+    if plan.outcome is Outcome.STOPPED:
+        return "the time was over before a first plan was found"
+    return ""
+
+
+def _ask(
+    session: Session,
+    question: PlanQuestion,
+    parent: StoredPlan | None,
+    now: datetime,
+    code_version: str,
+    actor: str,
+) -> PlanView:
+    if store.num_waiting(session) >= MOST_WAITING:
+        raise Conflict(f"{MOST_WAITING} plans wait to be solved already; cancel one or wait")
+    built = build_request(session, question, now)
+    row = store.add(
+        session,
+        name=question.name,
+        parent=parent,
+        created_at=now,
+        asked=document(question.model_dump(exclude_defaults=True)),
+        request=built.request.to_document(),
+        sources=built.sources(),
+        gap=question.gap,
+        seconds=question.time_limit,
+        code_version=code_version,
+        actor=actor,
+    )
+    return _view(session, row)
+
+
+def _get(session: Session, plan_id: str) -> StoredPlan:
+    found = store.get(session, plan_id)
+    if found is None:
+        raise NotFound(f"there is no plan {plan_id!r}")
+    return found
+
+
+def _lease_name(plan_id: str) -> str:
+    return f"plan:{plan_id}"
+
+
+def _summary(row: ListedPlan) -> PlanSummary:
+    return PlanSummary(
+        row.id,
+        row.name,
+        row.parent_id,
+        row.root_id,
+        row.created_at,
+        row.state,
+        row.reason,
+        row.stage,
+        _progress(row.progress),
+    )
+
+
+def _progress(stored: Mapping[str, Any] | None) -> SearchProgress | None:
+    return None if stored is None else SearchProgress(**stored)
+
+
+def _view(session: Session, row: StoredPlan) -> PlanView:
+    return PlanView(
+        id=row.id,
+        name=row.name,
+        parent_id=row.parent_id,
+        root_id=row.root_id,
+        created_at=row.created_at,
+        asked=row.asked,
+        request=PlanRequest.from_document(row.request),
+        sources=row.sources,
+        gap=row.gap,
+        time_limit=row.seconds,
+        state=row.state,
+        reason=row.reason,
+        stage=row.stage,
+        next_stages=NEXT[row.stage],
+        progress=_progress(row.progress),
+        plan=None if row.result is None else Plan.from_document(row.result),
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        cancel_requested_at=row.cancel_requested_at,
+        code_version=row.code_version,
+        stages=tuple(store.stages(session, row.id)),
+    )

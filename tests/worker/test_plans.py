@@ -1,0 +1,96 @@
+"""The worker solves plans in a process of its own: to the end, to a wish to stop, and through a process that dies."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from planner.services.plans import PlanView, ask_plan, cancel_plan, get_plan
+from planner.services.requests import parse
+from planner.services.requests.plans import PlanQuestion
+from planner.store.engine import Engine, session_factory
+from planner.worker.identity import Identity
+from planner.worker.plans import PlanSolver
+
+SUPPLY = {"name": "rent", "gpu": "H100", "kind": "on_demand", "price_per_hour": 2.5, "gpus_per_instance": 8}
+JOB = {"name": "train", "options": [{"gpu": "H100", "num_gpus": 8, "time": "6 h"}]}
+
+
+def question(**fields: Any) -> PlanQuestion:
+    values = {"jobs": [JOB], "span": "1 day", "supply": {"offers": False, "own": False, "extra": [SUPPLY]}}
+    return parse(PlanQuestion, {**values, **fields})
+
+
+def kept(engine: Engine, now: datetime, **fields: Any) -> str:
+    with session_factory(engine).begin() as session:
+        return ask_plan(session, question(**fields), now, "test").id
+
+
+def read(engine: Engine, plan_id: str) -> PlanView:
+    with session_factory(engine).begin() as session:
+        return get_plan(session, plan_id)
+
+
+def solver(engine: Engine, *command: str) -> PlanSolver:
+    return PlanSolver(session_factory(engine), Identity.here(), *([command] if command else []))
+
+
+def test_a_plan_is_solved_and_stored(engine: Engine, now: datetime) -> None:
+    plan_id = kept(engine, now)
+    assert solver(engine).solve_next()
+    view = read(engine, plan_id)
+    assert (view.state, view.reason) == ("solved", "")
+    assert view.plan is not None
+    assert view.plan.cost == pytest.approx(8 * 6 * 2.5)
+    assert view.progress is not None
+    assert view.progress.cost == view.plan.cost
+    assert not solver(engine).solve_next(), "nothing waits any more"
+
+
+def test_a_process_that_dies_fails_the_plan_with_its_last_words(engine: Engine, now: datetime) -> None:
+    plan_id = kept(engine, now)
+    script = "import sys; sys.stdin.readline(); print('no line of ours'); sys.exit('the disk is full')"
+    assert solver(engine, sys.executable, "-c", script).solve_next()
+    view = read(engine, plan_id)
+    assert (view.state, view.plan) == ("failed", None)
+    assert "status 1: the disk is full" in view.reason
+
+
+def test_a_wish_to_stop_reaches_the_process_within_two_seconds(engine: Engine, now: datetime) -> None:
+    plan_id = kept(engine, now)
+    script = (
+        "import sys, json; sys.stdin.readline(); "
+        "print(json.dumps({'cost': 9.0, 'bound': 3.0, 'seconds': 1.0, 'stage': 'first plan'}), flush=True); "
+        "assert sys.stdin.readline() == 'stop\\n'; print(json.dumps({'error': 'stopped as asked'}), flush=True)"
+    )
+    thread = threading.Thread(target=solver(engine, sys.executable, "-c", script).solve_next)
+    thread.start()
+    until = time.monotonic() + 30
+    while read(engine, plan_id).progress is None and time.monotonic() < until:
+        time.sleep(0.1)
+    begun = time.monotonic()
+    with session_factory(engine).begin() as session:
+        cancel_plan(session, plan_id, now)
+    thread.join(30)
+    assert not thread.is_alive()
+    assert time.monotonic() - begun < 4, "two seconds, and as long again for a busy machine"
+    view = read(engine, plan_id)
+    assert (view.state, view.reason) == ("cancelled", "stopped as asked")
+    assert view.progress is not None
+    assert view.progress.gap == pytest.approx(2 / 3)
+
+
+def test_the_thread_takes_what_comes_and_ends(engine: Engine, now: datetime) -> None:
+    working = solver(engine)
+    working.start()
+    plan_id = kept(engine, now)
+    until = time.monotonic() + 30
+    while read(engine, plan_id).state in ("queued", "solving") and time.monotonic() < until:
+        time.sleep(0.1)
+    working.stop()
+    assert read(engine, plan_id).state == "solved"
