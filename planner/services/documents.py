@@ -30,7 +30,9 @@ def document(value: Any) -> Any:
         return {field.name: document(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key.value if isinstance(key, Enum) else key): document(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return sorted(document(item) for item in value)
+    if isinstance(value, list | tuple):
         return [document(item) for item in value]
     raise TypeError(f"{type(value).__name__} has no JSON form")
 

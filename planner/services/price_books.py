@@ -66,6 +66,11 @@ def list_price_books(session: Session, known_at: datetime, roles: Set[str] = NO_
     return [book for book in store.books(session, known_at) if book.is_open_to(roles)]
 
 
+def num_hidden_books(session: Session, known_at: datetime, roles: Set[str] = NO_ROLES) -> int:
+    """How many books there are that somebody with these roles may not see."""
+    return sum(not book.is_open_to(roles) for book in store.books(session, known_at))
+
+
 def get_price_book(session: Session, book_id: str, known_at: datetime, roles: Set[str] = NO_ROLES) -> Book:
     """The book of that id; raises NotFound, also where the roles may not see it."""
     for book in store.books(session, known_at, book_id):

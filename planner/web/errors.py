@@ -20,6 +20,7 @@ GUIDE = "/api#"
 TITLES = {
     "invalid-input": "The request cannot be used as it stands",
     "not-found": "There is nothing here",
+    "missing-rate": "No exchange rate is known",
     "conflict": "The change clashes with what is there now",
     "unavailable": "Not available at the moment",
     "database-out-of-date": "The database has another schema",

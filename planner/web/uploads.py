@@ -20,7 +20,11 @@ MOST_BYTES = 2**30  # as sent; AWS's list of one region has about 0.5 GB, and gz
 MOST_WAITING = 8
 TAKES_FILES = frozenset({"pages.preview_import_file", "api.import_prices"})
 TAKES_TABLES = frozenset(
-    {"pages.upload_ledger_table", "pages.enter_actual_page", "api.upload_table", "api.enter_step_log"}
+    {
+        *("pages.upload_ledger_table", "pages.enter_actual_page", "api.upload_table", "api.enter_step_log"),
+        *("pages.upload_rates", "api.import_fx_rates", "pages.add_price_book_by_file"),
+        *("api.record_fx_rates", "api.add_one_price_book"),
+    }
 )
 MOST_TABLE_BYTES = 64 * 2**20
 _CHUNK = 256 * 1024

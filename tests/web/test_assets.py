@@ -215,7 +215,7 @@ class TestPages:
         assert "70.5 % use" in text
         assert 'class="mark mark-cross"' in text
         assert 'class="line line-own"' in text
-        offers = set(re.findall(r'href="/prices/(\d+)"', text))
+        offers = set(re.findall(r'href="/prices/offers/(\d+)"', text))
         assert offers == {
             str(line["rent"]["offer_id"]) for line in cost(client, asset["id"])["rents"] if line["rent"]["offer_id"]
         }

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from planner.offers.offer import OfferKind
 from planner.services.requests.assets import Share
-from planner.services.requests.base import Key, Money, Name, Request, field_problem
+from planner.services.requests.base import Key, Moment, Money, Name, Request, field_problem
 from planner.services.requests.fx import Code
 
 
@@ -43,18 +42,25 @@ class PriceBookRequest(Request):
 
     name: Name
     source: Annotated[str, Field(min_length=1, max_length=300)]
-    valid_from: AwareDatetime
-    valid_until: AwareDatetime | None = None
+    valid_from: Moment
+    valid_until: Moment | None = None
     roles: Annotated[tuple[Key, ...], Field(max_length=50)] = ()
     terms: Annotated[tuple[TermRequest, ...], Field(min_length=1, max_length=5000)]
-
-    @field_validator("valid_from", "valid_until", mode="after")
-    @classmethod
-    def _in_utc(cls, value: datetime | None) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
 
     @model_validator(mode="after")
     def _in_order(self) -> PriceBookRequest:
         if self.valid_until is not None and self.valid_until <= self.valid_from:
             raise field_problem("valid_until", "must be later than valid_from")
         return self
+
+
+class RolesQuery(Request):
+    """Which books: those that `role` may see, as far as was known at `known_at`, that hold at `valid_at`."""
+
+    role: Key | None = None
+    known_at: Moment | None = None
+    valid_at: Moment | None = None
+
+    @property
+    def roles(self) -> frozenset[str]:
+        return frozenset() if self.role is None else frozenset({self.role})

@@ -7,12 +7,15 @@ from functools import cache
 
 from flask import Blueprint, Flask, Response, request
 
-from planner.web.api import actuals, assets, imports, outcomes, price_sources
+from planner.web.api import actuals, assets, fx_rates, imports, outcomes, price_books, price_sources
 from planner.web.api.openapi import openapi_document
 from planner.web.api.resources import api
 
 PREFIX = "/api/v1"
-MODULES = (imports, actuals, assets, outcomes, price_sources)  # beside `resources`: each puts its operations on `api`
+MODULES = (  # beside `resources`: each puts its operations on `api`
+    *(imports, price_sources, actuals, outcomes),
+    *(assets, fx_rates, price_books),
+)
 
 
 def attach(app: Flask) -> None:

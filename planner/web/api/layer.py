@@ -139,11 +139,17 @@ def json_body() -> dict[str, Any]:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     try:
-        value = json.loads(
-            request.get_data().decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_refuse_constant
-        )
-    except (ValueError, RecursionError) as error:
+        return json_object(request.get_data())
+    except ValueError as error:
         raise BadRequest(f"The body is not JSON: {error}.") from None
+
+
+def json_object(content: bytes) -> dict[str, Any]:
+    """The JSON object that these bytes are. Raises ValueError for what is not JSON, InvalidInput for no object."""
+    try:
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
         raise InvalidInput.of("request", "must be a JSON object")
     if problems := _unreadable(value):
