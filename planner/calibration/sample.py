@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from planner.hardware.gpu import Dtype
 
-ERROR_CLASSES = ("oom", "oom-host", "unsupported", "invalid-result", "timed-out", "crashed", "error")
+ERROR_CLASSES = ("oom", "oom-host", "unsupported", "invalid-result", "timed-out", "crashed", "error", "left-out")
 
 
 class Operation(StrEnum):

@@ -195,6 +195,11 @@ def _custom_of(name: str) -> Suite:
         raise NotFound(f"there is no suite {name!r}: {error}; operations: {', '.join(Operation)}") from None
 
 
+def bench_of(backend: Backend, operation: Operation, dtype: Dtype, parameters: Mapping[str, int]) -> Bench:
+    """A bench of one's own shape, with the time it takes on a typical device of the kind. Raises ValueError."""
+    return _bench(backend, operation, dtype, dict(parameters))
+
+
 def collective_benches(backend: Backend, num_devices: int) -> tuple[Bench, ...]:
     """What several devices of one node tell each other, by size: nothing for a single one."""
     if num_devices < 2:

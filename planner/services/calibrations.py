@@ -9,11 +9,13 @@ from datetime import datetime
 from ulid import ULID
 
 from planner import units
+from planner.calibration.chosen import OwnSuite
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import WORDS, Bench, Operation
 from planner.calibration.suites import Suite, total_expected_seconds
 from planner.errors import Conflict, NotFound
 from planner.inventory.device import DeviceState
+from planner.services.aftermath import make_way
 from planner.services.claims import mark_lost
 from planner.services.devices import device_row
 from planner.services.runs import RunView, run_view
@@ -41,7 +43,7 @@ class CalibrationPlan:
 def plan_calibration(session: Session, device_id: str, suite_name: str) -> CalibrationPlan:
     """What measuring this device with that suite would do. Raises NotFound or InvalidInput."""
     device = device_row(session, device_id)
-    suite = chosen_suite(suite_name)
+    suite = chosen_suite(session, suite_name)
     benches = benches_for(device, suite)
     expected = total_expected_seconds(benches)
     return CalibrationPlan(
@@ -64,26 +66,30 @@ def request_run(
     *,
     code_version: str,
     actor: str = "user",
+    is_check: bool = False,
 ) -> RunView:
     """Queue a run. Raises Conflict while the device has one under way, or is not fit for work.
 
-    A run whose worker is gone is ended first: it must not keep the device from work where no worker looks after it.
+    A run whose worker is gone is ended first: it must not keep the device from work where no worker looks after it. A
+    check may be asked for in quarantine; if it succeeds the device is let out. A run that only waits to be tried again
+    gives way.
     """
     device = device_row(session, device_id)
-    suite = chosen_suite(suite_name)
-    if device.state != DeviceState.OK:
+    suite = chosen_suite(session, suite_name)
+    if device.state != DeviceState.OK and not (is_check and device.state == DeviceState.QUARANTINED):
         raise Conflict(f"{device.name} is {device.state}: {device.state_reason}")
     mark_lost(session, now, actor)
     device_store.take_turns(session, device_id)
-    under_way = store.active_run(session, device_id)
+    under_way = make_way(session, device_id, now, actor)
     if under_way is not None:
         raise Conflict(f"{device.name} has a calibration under way ({under_way.id}, {under_way.state})")
     run = new_run_row(device, suite, now, code_version)
-    store.add_run(session, run, now, actor, "asked for")
+    run.is_check = is_check
+    store.add_run(session, run, now, actor, "asked for, as a check" if is_check else "asked for")
     return run_view(run, device)
 
 
-def new_run_row(device: DeviceRow, suite: Suite, now: datetime, code_version: str) -> RunRow:
+def new_run_row(device: DeviceRow, suite: Suite | OwnSuite, now: datetime, code_version: str) -> RunRow:
     """A queued run of this device, not yet stored."""
     return RunRow(
         id=str(ULID.from_datetime(now)),
@@ -98,6 +104,8 @@ def new_run_row(device: DeviceRow, suite: Suite, now: datetime, code_version: st
         num_done=0,
         conditions={},
         code_version=code_version,
+        attempt=1,
+        is_check=False,
     )
 
 

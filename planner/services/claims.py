@@ -12,13 +12,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from planner.calibration.aftermath import LEFT_OUT
 from planner.calibration.run_states import RunState
-from planner.calibration.sample import Bench, BenchFailure, Sample
-from planner.calibration.suites import get_suite, is_suite
+from planner.calibration.sample import Bench, BenchFailure, Sample, sample_to_document
 from planner.inventory.device import Backend, DeviceState
+from planner.services.aftermath import AT_LOSS, follow_up, why_held, why_left_out
 from planner.services.devices import device_row
 from planner.services.fits import WATTS, append_fit, deserves_fit
-from planner.services.suites import benches_for
+from planner.services.limits import why_to_wait
+from planner.services.suites import benches_for, find_suite
+from planner.store import aftermath as ends
 from planner.store import leases
 from planner.store import runs as store
 from planner.store.engine import Session
@@ -45,6 +48,7 @@ class ClaimedRun:
     benches: tuple[Bench, ...]
     time_limit_seconds: float
     lease: leases.Lease
+    left_out: tuple[BenchFailure, ...] = ()  # benches of the suite that are not measured on this device any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,9 @@ def claim_run(
     if store.num_held_runs(session, node_id):
         return None
     for run, device in queued:
-        if run_id is not None and run.id != run_id:
+        if (run_id is not None and run.id != run_id) or why_to_wait(session, run, now):
             continue
-        obstacle = _obstacle(run, device)
+        obstacle = _obstacle(session, run, device)
         if obstacle:
             run.error = obstacle
             store.move(session, run, RunState.CANCELLED, now, worker_id, obstacle)
@@ -126,19 +130,31 @@ def finish_run(
     error: str,
     now: datetime,
     code_version: str,
+    *,
+    quarantine: str = "",
+    wait_seconds: float | None = None,
 ) -> bool:
-    """Store what the run gave, its final state and, if it succeeded, a new fit; with an old fence, nothing of it.
+    """Store what the run gave, its final state and, if it succeeded, a new fit; then what follows from it.
 
-    `readings` are those not noted yet; `power_watts` holds the mean power by bench key, where it was read. Returns
-    False where another claim has come since or the run was given up: what a zombie measured is not taken. To say it
-    twice, because the answer to the first commit was lost, is True twice and stores once.
+    `readings` are those not noted yet; `power_watts` holds the mean power by bench key, where it was read;
+    `quarantine` and `wait_seconds` are what the verdict asks for. Returns False where another claim has come since or
+    the run was given up: what a zombie measured is kept as evidence and used for nothing. To say it twice, because the
+    answer to the first commit was lost, is True twice and stores once.
     """
     run = _held(session, claim)
     if run is None:
-        return _is_stored(session, claim, state)
+        if _is_stored(session, claim, state):
+            return True
+        _keep_late(session, claim, state, outcomes, conditions, error, now)
+        return False
+    device = device_row(session, run.device_id)
+    held = why_held(session, device, outcomes) if state is RunState.SUCCEEDED else ""
+    if held:
+        state, error = RunState.SUSPECT, held
+    outcomes = dict(outcomes) | dict(enumerate(claim.left_out, len(claim.benches)))
     store.add_samples(session, run.id, claim.lease.fence, _with_power(outcomes, power_watts), now)
     store.add_readings(session, run.id, readings)
-    run.num_done = len(outcomes)
+    run.num_done = len(outcomes) - len(claim.left_out)
     run.current_bench = None
     run.conditions = dict(conditions)
     run.error = error or None
@@ -147,18 +163,22 @@ def finish_run(
     leases.release(session, claim.lease)
     if deserves_fit(session, run, outcomes):
         append_fit(session, run, code_version, now)
+    follow_up(session, run, device, now, claim.lease.holder, quarantine, wait_seconds)
     return True
 
 
 def mark_lost(session: Session, now: datetime, actor: str) -> list[str]:
-    """End the runs whose worker died or fell silent and free their devices; returns their ids."""
+    """End the runs whose worker died or fell silent, free their devices and queue another try; returns their ids."""
     lost = store.abandoned_runs(session)
     for run, lease, reason in lost:
         run.error = reason
+        if run.current_bench is not None:
+            run.conditions = {**run.conditions, AT_LOSS: run.current_bench}
         run.current_bench = None
         store.move(session, run, RunState.LOST, now, actor, reason)
         if lease.fence == run.fence:
             leases.revoke(session, lease.name, lease.fence)
+        follow_up(session, run, device_row(session, run.device_id), now, actor)
     return [run.id for run, _, _ in lost]
 
 
@@ -167,18 +187,26 @@ def held_until(session: Session, device_id: str) -> datetime | None:
     return leases.end_of(session, store.lease_name(device_row(session, device_id).uuid))
 
 
-def _obstacle(run: RunRow, device: DeviceRow) -> str:
-    if device.state != DeviceState.OK:
+def _obstacle(session: Session, run: RunRow, device: DeviceRow) -> str:
+    if device.state != DeviceState.OK and not (run.is_check and device.state == DeviceState.QUARANTINED):
         return f"the device is {device.state}: {device.state_reason}"
-    if not is_suite(run.suite):
+    suite = find_suite(session, run.suite, run.suite_version)
+    if suite is None:
         return f"there is no suite {run.suite!r} any more"
+    benches = benches_for(device, suite)
+    if benches and len(why_left_out(session, device.id, benches, run.code_version)) == len(benches):
+        return "each bench of the suite ended its measuring process again and again on this device"
     return ""
 
 
 def _claimed(session: Session, run: RunRow, device: DeviceRow, lease: leases.Lease, now: datetime) -> ClaimedRun:
     """The run as taken: with the suite of the code that measures, which may be newer than the code that asked."""
-    suite = get_suite(run.suite)
-    benches = benches_for(device, suite)
+    suite = find_suite(session, run.suite, run.suite_version)
+    if suite is None:
+        raise AssertionError(f"the suite {run.suite!r} was there a moment ago")
+    reasons = why_left_out(session, device.id, benches_for(device, suite), run.code_version)
+    benches = tuple(bench for bench in benches_for(device, suite) if bench.key not in reasons)
+    left_out = [bench for bench in benches_for(device, suite) if bench.key in reasons]
     run.worker_id, run.fence = lease.holder, lease.fence
     run.suite_version, run.num_benches, run.time_limit_seconds = suite.version, len(benches), suite.time_limit_seconds
     store.move(session, run, RunState.CLAIMED, now, lease.holder)
@@ -190,6 +218,7 @@ def _claimed(session: Session, run: RunRow, device: DeviceRow, lease: leases.Lea
         benches=benches,
         time_limit_seconds=run.time_limit_seconds,
         lease=lease,
+        left_out=tuple(BenchFailure(bench, LEFT_OUT, reasons[bench.key]) for bench in left_out),
     )
 
 
@@ -216,10 +245,30 @@ def _held(session: Session, claim: ClaimedRun) -> RunRow | None:
 
 
 def _is_stored(session: Session, claim: ClaimedRun, state: RunState) -> bool:
+    """Whether this was stored already; a run that would have succeeded may be held for review."""
     run = store.get_run(session, claim.run_id)
-    return (
-        run is not None
-        and run.fence == claim.lease.fence
-        and run.state == state
-        and store.was_ended_by(session, run, state, claim.lease.holder)
-    )
+    if run is None or run.fence != claim.lease.fence:
+        return False
+    states = {state, RunState.SUSPECT} if state is RunState.SUCCEEDED else {state}
+    ended = RunState(run.state)
+    return ended in states and store.was_ended_by(session, run, ended, claim.lease.holder)
+
+
+def _keep_late(
+    session: Session,
+    claim: ClaimedRun,
+    state: RunState,
+    outcomes: Mapping[int, Sample | BenchFailure],
+    conditions: Mapping[str, Any],
+    error: str,
+    now: datetime,
+) -> None:
+    told = [
+        {"bench": outcome.bench.key, "sample": sample_to_document(outcome)}
+        if isinstance(outcome, Sample)
+        else {"bench": outcome.bench.key, "error_class": outcome.error_class, "error": outcome.message}
+        for _, outcome in sorted(outcomes.items())
+    ]
+    document = {"outcomes": told, "conditions": dict(conditions)}
+    lease = claim.lease
+    ends.add_late_result(session, claim.run_id, lease.fence, lease.holder, state, error, document, now)

@@ -11,6 +11,7 @@ from planner.calibration.run_states import RunState
 from planner.calibration.sample import BenchFailure, Sample
 from planner.errors import NotFound
 from planner.services.devices import device_row
+from planner.store import aftermath as ends
 from planner.store import runs as store
 from planner.store.engine import Session
 from planner.store.tables import DeviceRow, RunRow
@@ -24,6 +25,28 @@ class Transition:
     state: RunState
     actor: str
     fence: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LateResult:
+    """What came after the claim it was measured under had ended: evidence, used for nothing."""
+
+    received_at: datetime
+    fence: int
+    worker_id: str
+    state: RunState
+    reason: str
+    num_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A person's word on a suspect run."""
+
+    at: datetime
+    accepted: bool
+    actor: str
     reason: str
 
 
@@ -65,6 +88,11 @@ class RunView:
     error: str | None
     worker_id: str | None
     code_version: str
+    attempt: int
+    retry_of: str | None  # the run that this one tries again
+    not_before: datetime | None  # it waits until then
+    retry_until: datetime | None  # a busy device is waited for until then
+    is_check: bool  # whether it may let its device out of quarantine
 
     @property
     def is_final(self) -> bool:
@@ -80,13 +108,25 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class RunDetail(RunView):
-    """A run with its samples and failures (in the suite's order), telemetry, conditions and history."""
+    """A run with its samples and failures (in the suite's order), telemetry, conditions and history.
+
+    `late` is what workers had measured whose claim did not count any more; `review` what a person decided of a suspect
+    run; `retried_by` the run that tries it again.
+    """
 
     samples: tuple[Sample, ...]
     failures: tuple[BenchFailure, ...]
     telemetry: tuple[TelemetryPoint, ...]
     conditions: Mapping[str, Any]
     transitions: tuple[Transition, ...]
+    late: tuple[LateResult, ...]
+    review: Review | None
+    retried_by: str | None
+
+    @property
+    def may_be_reviewed(self) -> bool:
+        """Whether a person may decide that it counts, or that it does not."""
+        return self.state is RunState.SUSPECT and self.review is None and bool(self.samples)
 
 
 def list_runs(
@@ -120,7 +160,25 @@ def get_run(session: Session, run_id: str) -> RunDetail:
             Transition(row.at, RunState(row.state), row.actor, row.fence, row.reason)
             for row in store.transitions(session, run_id)
         ),
+        late=tuple(
+            LateResult(
+                row.received_at,
+                row.fence,
+                row.worker_id,
+                RunState(row.state),
+                row.reason,
+                sum("sample" in outcome for outcome in row.document.get("outcomes", ())),
+            )
+            for row in ends.late_results_of(session, run_id)
+        ),
+        review=_review(session, run_id),
+        retried_by=store.retry_of(session, run_id),
     )
+
+
+def _review(session: Session, run_id: str) -> Review | None:
+    row = ends.review_of(session, run_id)
+    return None if row is None else Review(row.at, row.accepted, row.actor, row.reason)
 
 
 def run_view(run: RunRow, device: DeviceRow) -> RunView:
@@ -145,4 +203,9 @@ def run_view(run: RunRow, device: DeviceRow) -> RunView:
         error=run.error,
         worker_id=run.worker_id,
         code_version=run.code_version,
+        attempt=run.attempt,
+        retry_of=run.retry_of,
+        not_before=run.not_before,
+        retry_until=run.retry_until,
+        is_check=run.is_check,
     )

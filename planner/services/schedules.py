@@ -9,12 +9,13 @@ from ulid import ULID
 
 from planner.calibration.due import MOST_MISSED, Rule
 from planner.calibration.run_states import RunState
-from planner.calibration.suites import get_suite, is_suite
 from planner.errors import FieldProblem, InvalidInput, NotFound
 from planner.inventory.device import DeviceState
+from planner.services.aftermath import make_way
 from planner.services.calibrations import new_run_row
 from planner.services.requests import ScheduleRequest
 from planner.services.runs import RunView, run_view
+from planner.services.suites import chosen_suite, find_suite
 from planner.store import devices as device_store
 from planner.store import runs as run_store
 from planner.store import schedules as store
@@ -125,7 +126,7 @@ def list_schedules(session: Session, now: datetime) -> list[ScheduleView]:
     """All schedules by name."""
     names = {device.id: device.name for device, _ in device_store.all_devices(session)}
     runs = store.last_runs(session)
-    return [_view(row, names, runs.get(row.id), now) for row in store.schedules(session)]
+    return [_view(session, row, names, runs.get(row.id), now) for row in store.schedules(session)]
 
 
 def get_schedule(session: Session, schedule_id: str, now: datetime) -> ScheduleView:
@@ -137,7 +138,7 @@ def get_schedule(session: Session, schedule_id: str, now: datetime) -> ScheduleV
 def due_times(session: Session, now: datetime) -> dict[str, datetime | None]:
     """The next due time (UTC) of every enabled schedule, by its id; None for one that cannot be followed any more."""
     return {
-        row.id: None if _problem(row) else next(Rule(row.cron, row.timezone).after(now), None)
+        row.id: None if _problem(session, row) else next(Rule(row.cron, row.timezone).after(now), None)
         for row in store.schedules(session, enabled_only=True)
     }
 
@@ -149,7 +150,7 @@ def fall_due(session: Session, schedule_id: str, now: datetime, code_version: st
     schedule, due time and device. A device that has a run under way, or does not work, gets a run that ended so.
     """
     row = store.get_schedule(session, schedule_id, lock=True)
-    if row is None or not row.enabled or _problem(row):
+    if row is None or not row.enabled or _problem(session, row):
         return []
     before = store.last_due(session, schedule_id)
     since = row.updated_at if before is None else max(before, row.updated_at)
@@ -173,8 +174,8 @@ def _queue(
     actor: str,
 ) -> RunView:
     device_store.take_turns(session, device.id)
-    under_way = run_store.active_run(session, device.id)
-    run = new_run_row(device, get_suite(schedule.suite), now, code_version)
+    under_way = make_way(session, device.id, now, actor)
+    run = new_run_row(device, chosen_suite(session, schedule.suite), now, code_version)
     run.schedule_id, run.due_at, run.num_missed = schedule.id, due_at, num_missed
     missed = f"; {_count(num_missed)} due before it were missed" if num_missed else ""
     run_store.add_run(session, run, now, actor, f"due by schedule {schedule.name!r}{missed}")
@@ -211,9 +212,9 @@ def _checked(session: Session, request: ScheduleRequest, own_id: str | None) -> 
     except InvalidInput as error:
         problems.extend(error.problems)
     try:
-        get_suite(request.suite)
-    except NotFound as error:
-        problems.append(FieldProblem("suite", str(error)))
+        chosen_suite(session, request.suite)
+    except InvalidInput as error:
+        problems.extend(error.problems)
     if request.device_id is not None and device_store.get_device(session, request.device_id) is None:
         problems.append(FieldProblem("device_id", f"there is no device {request.device_id!r}"))
     if any(row.name == request.name and row.id != own_id for row in store.schedules(session)):
@@ -230,17 +231,19 @@ def _row(session: Session, schedule_id: str, *, lock: bool = False) -> ScheduleR
     return row
 
 
-def _problem(row: ScheduleRow) -> str:
+def _problem(session: Session, row: ScheduleRow) -> str:
     """Why a kept schedule cannot be followed any more: zones and suites come and go; empty while it can."""
     try:
         Rule.read(row.cron, row.timezone)
     except InvalidInput as error:
         return str(error)
-    return "" if is_suite(row.suite) else f"there is no suite {row.suite!r} any more"
+    return "" if find_suite(session, row.suite) else f"there is no suite {row.suite!r} any more"
 
 
-def _view(row: ScheduleRow, device_names: dict[str, str], run: RunRow | None, now: datetime) -> ScheduleView:
-    rule, problem = Rule(row.cron, row.timezone), _problem(row)
+def _view(
+    session: Session, row: ScheduleRow, device_names: dict[str, str], run: RunRow | None, now: datetime
+) -> ScheduleView:
+    rule, problem = Rule(row.cron, row.timezone), _problem(session, row)
     return ScheduleView(
         id=row.id,
         name=row.name,

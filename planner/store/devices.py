@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from ulid import ULID
 
 from planner.inventory.device import DeviceState, SeenDevice, SeenNode
-from planner.store.tables import DeviceRow, FitRow, NodeRow
+from planner.store.tables import DeviceRow, DeviceTransitionRow, FitRow, NodeRow
 
 
 def upsert_node(session: Session, node: SeenNode, now: datetime) -> NodeRow:
@@ -96,6 +96,12 @@ def get_device(session: Session, device_id: str) -> tuple[DeviceRow, NodeRow] | 
 def take_turns(session: Session, device_id: str) -> None:
     """Lock the device until the transaction ends, so that of two who would queue a run for it one sees the other's."""
     session.execute(select(DeviceRow.id).where(DeviceRow.id == device_id).with_for_update(key_share=True))
+
+
+def transitions_of(session: Session, device_id: str) -> list[DeviceTransitionRow]:
+    """The device's steps into quarantine and out of it, newest first."""
+    query = select(DeviceTransitionRow).where(DeviceTransitionRow.device_id == device_id)
+    return list(session.execute(query.order_by(DeviceTransitionRow.id.desc())).scalars())
 
 
 def newest_fit_rows(session: Session) -> list[FitRow]:

@@ -72,6 +72,11 @@ def get_run(session: Session, run_id: str, *, lock: bool = False) -> RunRow | No
     return session.execute(query).scalar_one_or_none()
 
 
+def retry_of(session: Session, run_id: str) -> str | None:
+    """The id of the run that tries that one again."""
+    return session.execute(select(RunRow.id).where(RunRow.retry_of == run_id)).scalar_one_or_none()
+
+
 def active_run(session: Session, device_id: str) -> RunRow | None:
     """The device's queued, claimed or running run."""
     query = select(RunRow).where(RunRow.device_id == device_id, RunRow.state.in_(ACTIVE))

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from planner.store.tables import RunRow, ScheduleRow
+from planner.store.tables import PauseRow, RunRow, ScheduleRow
 
 
 def schedules(session: Session, *, enabled_only: bool = False) -> list[ScheduleRow]:
@@ -36,3 +36,8 @@ def last_runs(session: Session) -> dict[str, RunRow]:
     newest = select(func.max(RunRow.id)).where(RunRow.schedule_id.is_not(None)).group_by(RunRow.schedule_id)
     rows = session.execute(select(RunRow).where(RunRow.id.in_(newest))).scalars()
     return {row.schedule_id: row for row in rows if row.schedule_id is not None}
+
+
+def newest_pause(session: Session) -> PauseRow | None:
+    """The last time that all schedules were paused or resumed, None where they never were."""
+    return session.execute(select(PauseRow).order_by(PauseRow.id.desc()).limit(1)).scalar_one_or_none()

@@ -13,7 +13,7 @@ import structlog
 
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Sample
-from planner.calibration.verdict import Trust, why_restless
+from planner.calibration.verdict import Incident, Trust, why_restless
 from planner.errors import Conflict
 from planner.gpu.events import (
     BUSY,
@@ -32,6 +32,7 @@ from planner.gpu.events import (
     Visited,
 )
 from planner.gpu.runner import measure
+from planner.services.aftermath import XIDS
 from planner.services.claims import ClaimedRun, begin_run, claim_run, finish_run, held_until, note_progress
 from planner.services.devices import node_id_of
 from planner.store.engine import OperationalError, Sessions, database_now
@@ -139,11 +140,17 @@ def _begin(sessions: Sessions, claim: ClaimedRun, term: timedelta) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to: its final state, why (empty where it succeeded), and what was found around it."""
+    """What a run came to: its final state, why (empty where it succeeded), and what was found around it.
+
+    `quarantine` and `wait_seconds` are what the verdict asks for: why the device is to be kept from work, and when it
+    is worth trying again.
+    """
 
     state: RunState
     reason: str
     conditions: dict[str, object]
+    quarantine: str = ""
+    wait_seconds: float | None = None
 
 
 @dataclass
@@ -156,6 +163,7 @@ class Record:
     readings: list[Reading] = field(default_factory=list)
     watts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     current: int | None = None
+    xids: list[int] = field(default_factory=list)
     visited: dict[int, float] = field(default_factory=dict)  # the share of a bench's visits that were made
 
     def enter(self, event: Event) -> None:
@@ -169,6 +177,8 @@ class Record:
                 self.outcomes[position] = sample
             case Failed(position, failure):
                 self.outcomes[position] = failure
+            case Incident(kind="xid", code=int(code)):
+                self.xids.append(code)
             case Reading():
                 self._read(event)
         if not isinstance(event, Reading):
@@ -185,7 +195,10 @@ class Record:
     def outcome(self, result: ChildResult, stop_reason: str, has_lease: bool) -> Outcome:
         """What the child's end means for the run."""
         conditions = {**result.conditions, "seconds": result.seconds}
-        return Outcome(*self._verdict(result, stop_reason, has_lease), conditions)
+        if self.xids:
+            conditions[XIDS] = self.xids
+        state, reason = self._verdict(result, stop_reason, has_lease)
+        return Outcome(state, reason, conditions, result.verdict.quarantine, result.verdict.retry_seconds)
 
     def _verdict(self, result: ChildResult, stop_reason: str, has_lease: bool) -> tuple[RunState, str]:
         if result.outcome == CANCELLED:
@@ -270,4 +283,6 @@ def _store(sessions: Sessions, claim: ClaimedRun, record: Record, outcome: Outco
             outcome.reason,
             database_now(session),
             code_version(),
+            quarantine=outcome.quarantine,
+            wait_seconds=outcome.wait_seconds,
         )

@@ -385,7 +385,12 @@ def test_what_a_zombie_measured_is_not_taken_once_another_claim_has_come(session
     assert not begin_run(session, zombie, LATER)
     assert note_progress(session, zombie, 5, None, TERM, readings(0.5)).lease is None
     assert not finished(session, zombie)
-    assert get_run(session, zombie.run_id) == before
+    after = get_run(session, zombie.run_id)
+    assert replace(after, late=()) == before
+    (late,) = after.late  # kept as evidence, once
+    assert (late.fence, late.worker_id, late.state, late.num_samples) == (1, "worker-1", RunState.SUCCEEDED, 6)
+    assert not finished(session, zombie)
+    assert get_run(session, zombie.run_id).late == (late,)
     assert counts(session) == {"samples": 0, "telemetry": 0, "fits": 0}
     assert finished(session, claim)
     assert get_run(session, claim.run_id).state is RunState.SUCCEEDED

@@ -77,6 +77,10 @@ class Here:
 
         return wait_for(there, f"run {run_id} to be {' or '.join(states)}; the worker said:\n{self.words()}")
 
+    def retry_of(self, run_id: str) -> str:
+        """The run that tries that one again."""
+        return wait_for(lambda: self.look(run_id).retried_by, f"run {run_id} to be tried again")
+
     def start(self, term_seconds: float = 3.0, child: str = "child") -> subprocess.Popen[bytes]:
         """A worker process; its child waits for the file `go` in the folder `child`."""
         (self.folder / child).mkdir(exist_ok=True)

@@ -104,7 +104,7 @@ def test_in_an_outage_longer_than_the_lease_the_child_is_ended_before_the_lease_
         assert time.monotonic() - began < 4
     assert here.reaches(run_id, "lost").state is RunState.LOST
     here.go()
-    again = here.queue()
+    again = here.retry_of(run_id)
     assert here.reaches(again, "succeeded").transitions[1].fence == 2
 
 

@@ -92,7 +92,7 @@ def test_after_sigkill_the_child_dies_the_run_is_lost_and_the_next_worker_carrie
     assert run.error == "its worker let the lease run out"
     assert run.samples == ()
     assert run.failures == ()
-    again = here.queue()
+    again = here.retry_of(run_id)
     here.go("next")
     ended = here.reaches(again, "succeeded")
     assert ended.transitions[1].fence == 2

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,14 @@ def test_a_frozen_worker_that_wakes_after_its_lease_ran_out_stores_nothing(here:
     here.go("frozen")
     here.start(child="next")
     assert here.reaches(run_id, "lost").error == "its worker let the lease run out"
-    again = here.queue()
+    again = here.retry_of(run_id)
     next_child = here.child_pid("next")
     before = here.look(run_id)
     frozen.send_signal(signal.SIGCONT)
     wait_for(lambda: "calibration.not_taken" in here.words(), "the zombie to be refused")
-    assert here.look(run_id) == before
+    after = here.look(run_id)
+    assert replace(after, late=()) == before
+    assert [late.fence for late in after.late] == [1], "what it measured is kept as evidence"
     assert before.samples == ()
     assert is_alive(next_child), "and the other worker's child goes on"
     here.go("next")

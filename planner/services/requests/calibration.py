@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from planner.services.requests.base import Key, Name, Request
+from planner.services.requests.base import Key, Name, Request, duration
 
 
 class CalibrationRequest(Request):
@@ -14,6 +14,15 @@ class CalibrationRequest(Request):
 
     device_id: Key
     suite: Key = "quick"
+
+
+class SuiteRequest(Request):
+    """A suite of one's own: benches by their keys, such as matmul/bf16/k=1024,m=1024,n=1024. Kept as a new version."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$")]
+    benches: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=300)], ...], Field(max_length=200)]
+    title: Annotated[str, Field(max_length=200)] = ""
+    time_limit_seconds: Annotated[float, *duration(10, 3600)] = 600.0
 
 
 class ScheduleRequest(Request):
