@@ -79,6 +79,16 @@ def days_old(days: int) -> str:
     return "today" if days == 0 else "1 day" if days == 1 else f"{days:,} days"
 
 
+FRESH_DAYS, OLD_DAYS = 30, 180  # price lists of the large clouds move monthly at most; half a year is another market
+
+
+def freshness(days: int) -> tuple[str, str]:
+    """How old a stated price is, as a tone and as a word: up to 30 days fresh, from 180 on old."""
+    if days <= FRESH_DAYS:
+        return "good", "fresh"
+    return ("quiet", "ageing") if days < OLD_DAYS else ("warn", "old")
+
+
 def watts(value: float) -> str:
     """ "350 W", "1.2 kW"."""
     return f"{value / 1000:,.3g} kW" if value >= 10_000 else f"{value:,.0f} W" if value >= 100 else f"{value:.3g} W"
@@ -174,6 +184,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "day": day,
     "ago": ago,
     "days_old": days_old,
+    "freshness": freshness,
     "seconds": units.format_seconds,
     "bytes": units.format_bytes,
     "count": units.format_count,

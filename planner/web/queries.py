@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal, TypeVar
 
 from flask import request
@@ -148,6 +149,16 @@ def read_query(model: type[Model]) -> tuple[Model | None, Form]:
     form = Form({name: list(several) for name, several in request.args.lists()})
     try:
         return parse(model, without_blanks(query_values())), form
+    except InvalidInput as error:
+        form.problems = list(error.problems)
+        return None, form
+
+
+def read_repeated(model: type[Model], lists: Collection[str]) -> tuple[Model | None, Form]:
+    """The same for an address that may give the fields of `lists` several times, as ticked boxes do."""
+    form = Form({name: list(several) for name, several in request.args.lists()})
+    try:
+        return parse(model, form.given(model, lists)), form
     except InvalidInput as error:
         form.problems = list(error.problems)
         return None, form

@@ -48,7 +48,11 @@ def pages_of(world: World) -> dict[str, str]:
         "/hardware?text=h100": "H100-80GB-SXM",
         "/hardware/H100-80GB-SXM": "Memory bandwidth",
         "/prices?gpu=H100-80GB-SXM&kind=on_demand": "p5.48xlarge",
-        f"/prices/{world.offer}": "Every price it had",
+        f"/prices/offers/{world.offer}": "Every price it had",
+        f"/prices/offers/{world.offer}?as_of=2026-11-21T09:00Z&known_at=2026-11-21T09:00Z": "What held when",
+        "/prices/gpus/H100-80GB-SXM": "When it changed",
+        "/prices/gpus/H100-80GB-SXM?kind=spot": "When it changed",
+        f"/prices/compare?offer={world.offer}&offer={world.offer + 1}": "Why the cheapest is cheaper",
         "/imports": "unknown to the catalogue",
         "/gpu-names": "Map a name",
         "/price-sources": "skypilot-aws",
@@ -114,7 +118,7 @@ def test_the_filter_form_keeps_what_was_asked(client: FlaskClient) -> None:
 
 def test_next_page_of_prices_goes_on_where_this_one_ended(client: FlaskClient) -> None:
     def offers(text: str) -> list[str]:
-        return re.findall(r'href="/prices/(\d+)"', text)
+        return re.findall(r'href="/prices/offers/(\d+)"', text)
 
     first = client.get("/prices?limit=20").text
     onward = re.search(r'href="(/prices\?[^"]*after=[^"]*)"', first)
@@ -138,7 +142,7 @@ def test_next_page_of_prices_goes_on_where_this_one_ended(client: FlaskClient) -
         ("/prices?colour=red", "colour"),
         ("/prices?gpu=A100&gpu=H100", "gpu"),
         ("/prices?text=a%00b", "text"),
-        ("/prices/1?as_of=never", "as_of"),
+        ("/prices/offers/1?as_of=never", "as_of"),
         ("/hardware?vendor=Acme", "vendor"),
         ("/hardware?kind=tpu", "kind"),
         ("/calibrations?state=bored", "state"),
@@ -160,8 +164,8 @@ def test_an_address_that_cannot_be_used_names_the_field(address: str, field: str
     [
         "/devices/nobody",
         "/hardware/H1000",
-        "/prices/999999",
-        "/prices/99999999999999999999999",
+        "/prices/offers/999999",
+        "/prices/offers/99999999999999999999999",
         "/calibrations/nobody",
         "/calibrations/nobody/progress",
         "/imports/nobody",

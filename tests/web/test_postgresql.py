@@ -24,5 +24,5 @@ def test_every_page_and_a_write_work_on_postgresql(postgres_url: str, tmp_path: 
         assert (answer.status_code, word in answer.text) == (200, True), page
     assert client.post("/api/v1/estimates", json={"preset": "serve-small"}).status_code == 201
     assert client.get("/api/v1/prices?text=a%00b").status_code == 422
-    assert client.get("/prices/9223372036854775807").status_code == 404
+    assert client.get("/prices/offers/9223372036854775807").status_code == 404
     app.extensions["planner"].engine.dispose()

@@ -24,3 +24,32 @@ class PriceQuery(Request):
     after: Annotated[str, Field(max_length=500)] | None = None
     as_of: Moment | None = None
     known_at: Moment | None = None
+
+
+class MarketQuery(Request):
+    """Which offers of a GPU are taken together: of one kind and, left out, the currency that most are priced in."""
+
+    kind: OfferKind = OfferKind.ON_DEMAND
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    as_of: Moment | None = None
+    known_at: Moment | None = None
+
+
+class CompareListQuery(Request):
+    """Which offers are put side by side, by their ids with commas between."""
+
+    offers: Annotated[str, Field(pattern="^[0-9]{1,18}(,[0-9]{1,18}){0,49}$")]
+    as_of: Moment | None = None
+    known_at: Moment | None = None
+
+    @property
+    def offer_ids(self) -> tuple[int, ...]:
+        return tuple(map(int, self.offers.split(",")))
+
+
+class CompareQuery(Request):
+    """Which offers are put side by side, by their ids, and at which moments."""
+
+    offer: Annotated[tuple[Annotated[int, *whole(1, 2**63 - 1)], ...], Field(max_length=50)] = ()
+    as_of: Moment | None = None
+    known_at: Moment | None = None

@@ -7,13 +7,13 @@ from functools import cache
 
 from flask import Blueprint, Flask, Response, request
 
-from planner.web.api import actuals, assets, fx_rates, imports, outcomes, price_books, price_sources
+from planner.web.api import actuals, assets, fx_rates, imports, market, outcomes, price_books, price_sources
 from planner.web.api.openapi import openapi_document
 from planner.web.api.resources import api
 
 PREFIX = "/api/v1"
 MODULES = (  # beside `resources`: each puts its operations on `api`
-    *(imports, price_sources, actuals, outcomes),
+    *(imports, price_sources, market, actuals, outcomes),
     *(assets, fx_rates, price_books),
 )
 

@@ -1,4 +1,4 @@
-"""Prices: what GPU time costs, filtered and sorted, each with its age; and the history of one offer."""
+"""Prices: what GPU time costs, filtered and sorted, each with its age and what measured work costs by it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from typing import Any
 
 from flask import render_template, url_for
 
+from planner.services.market import MOST_COMPARED, effective_rates, prices_of_work
 from planner.services.offers import (
     PriceFacets,
     find_prices,
-    get_offer,
     next_after,
     price_book_age,
     price_facets,
-    price_history,
 )
 from planner.services.requests import PriceQuery
 from planner.web.database import now, session
 from planner.web.forms import Form
 from planner.web.pages.blueprint import pages
-from planner.web.queries import MomentQuery, price_filter, read_query
+from planner.web.queries import price_filter, read_query
 
 _PAGING = frozenset({"limit", "after"})
 ORDERS = (
@@ -45,6 +44,8 @@ def prices_page() -> tuple[str, int]:
     page = render_template(
         "prices/list.html",
         prices=found,
+        work=prices_of_work(found, effective_rates(session())) if found else {},
+        most_compared=MOST_COMPARED,
         form=form,
         query=query or PriceQuery(),
         facets=facet_choices(price_facets(session())),
@@ -55,17 +56,6 @@ def prices_page() -> tuple[str, int]:
         csv_url=_csv_url(form),
         sort_url=lambda order: _with(form, order=order, after=None),
     )
-    return page, 422 if query is None else 200
-
-
-@pages.get("/prices/<int(max=9223372036854775807):offer_id>")
-def offer_page(offer_id: int) -> tuple[str, int]:
-    """One offer and every price that it had."""
-    query, form = read_query(MomentQuery)
-    known_at = (query and query.known_at) or now()
-    offer = get_offer(session(), offer_id, (query and query.as_of) or now(), known_at)
-    history = price_history(session(), offer_id, known_at)
-    page = render_template("prices/show.html", item=offer, history=history, form=form, known_at=known_at)
     return page, 422 if query is None else 200
 
 
