@@ -26,7 +26,6 @@ DAILY = {"cron": "30 16 * * 1-5", "timezone": "Europe/Berlin"}  # the bank publi
 FEEDS = {
     "ecb-rates": "European Central Bank, the last working day",
     "ecb-rates-90d": "European Central Bank, 90 days",
-    "ecb-rates-history": "European Central Bank, all since 1999",
 }
 
 

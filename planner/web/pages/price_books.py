@@ -23,7 +23,8 @@ from planner.web.queries import read_query
 
 EXAMPLE = """{
   "name": "Enterprise agreement", "source": "contract 4711",
-  "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2027-01-01T00:00:00Z",
+  "valid_from": "2026-01-01T00:00:00Z",
+  "valid_until": "2027-01-01T00:00:00Z",
   "roles": ["finance"],
   "terms": [
     {"provider": "aws", "discount": "15 %"},
