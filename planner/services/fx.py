@@ -129,7 +129,7 @@ def converter(session: Session, target: str, on: date, known_at: datetime) -> Co
 
 def rates_on(session: Session, on: date, known_at: datetime) -> list[Rate]:
     """The rate of each pair that counts on that day as far as was known then: the last one, at most a week old."""
-    newest = {}
+    newest: dict[tuple[str, str], Rate] = {}
     for rate in store.rates_between(session, on - MAX_AGE, on, known_at):
         earlier = newest.get((rate.base, rate.quote))
         if earlier is None or rate.rate_date >= earlier.rate_date:

@@ -16,6 +16,8 @@ from planner.services.fx import RatesImport, import_rate_file
 from planner.services.price_sources import PriceSourceView, record_failure, record_refresh
 from planner.store.engine import Sessions
 
+__all__ = ["get_rate_feed", "import_network_rates", "refresh_rates"]
+
 log = structlog.get_logger()
 
 _CHUNK = 1 << 20

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from planner.offers.assumptions import DEFAULTS
@@ -303,3 +304,15 @@ class TestPages:
         assert client.get("/assets/nobody/edit").status_code == 404
         assert send("/assets/nobody", self.FORM, page="/assets/new").status_code == 404
         assert send("/assets/nobody/archive", page="/assets/new").status_code == 404
+
+    @pytest.mark.parametrize("page", ["/assets", "/assets/new", "/assets/preview", "/fx-rates", "/price-books"])
+    def test_the_pages_work_on_an_empty_database(self, page: str, empty_app: Flask) -> None:
+        assert empty_app.test_client().get(page).status_code == 200
+
+    def test_an_estimate_on_a_planned_purchase_leads_to_the_assets(self, client: FlaskClient) -> None:
+        enter(client, gpu_key="H100-80GB-SXM", utilisation="0.6", num_gpus=64, name="Rack of 64")
+        asked = {"preset": "serve-small", "offer_kinds": ["owned"]}
+        made = client.post("/api/v1/estimates", json=asked)
+        text = client.get(f"/estimates/{json.loads(made.data)['id']}").text
+        assert "Rack of 64, planned" in text
+        assert 'href="/assets"' in text

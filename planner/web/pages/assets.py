@@ -310,7 +310,8 @@ def _ranges(report: AssetReport, form: Form) -> list[dict[str, Any]]:
 
 def _history(asset_id: str) -> list[dict[str, Any]]:
     """Every revision, newest first, with what it changed of the one before."""
-    rows, before = [], {}
+    rows: list[dict[str, Any]] = []
+    before: dict[str, Any] = {}
     for version, recorded_at, given in asset_history(session(), asset_id):
         names = [name for name in {**before, **given} if before.get(name) != given.get(name)]
         changes = [(name, before.get(name), given.get(name)) for name in names] if version > 1 else []

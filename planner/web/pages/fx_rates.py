@@ -42,8 +42,9 @@ def upload_rates() -> Response | tuple[str, int]:
     form = Form.sent()
     try:
         asked = parse(RateFileQuery, form.given(RateFileQuery))
-        file = BytesIO(_sent_file())
-        found = import_rate_file(session(), file, now(), asked.source, allow_large_changes=asked.allow_large_changes)
+        found = import_rate_file(
+            session(), _sent_file(), now(), asked.source, allow_large_changes=asked.allow_large_changes
+        )
     except InvalidInput as error:
         form.problems = list(error.problems)
         return _page(RateQuery(), form, 422)
@@ -84,21 +85,21 @@ def _decide(*, approving: bool) -> Response | tuple[str, int]:
         decide = approve_rates if approving else refuse_rates
         number = decide(session(), now(), asked.chosen, ACTOR)
     except (InvalidInput, Conflict) as error:
-        is_input = isinstance(error, InvalidInput)
-        form.problems = list(error.problems) if is_input else [FieldProblem("rows", str(error))]
+        named = error.problems if isinstance(error, InvalidInput) else [FieldProblem("rows", str(error))]
+        form.problems = list(named)
         return _page(RateQuery(), form, error.status)
     done = "approved and count from now on" if approving else "refused; the same ones are refused from now on"
     flash(f"Rates {done}: {number:,}.", "good")
     return redirect(url_for("pages.fx_rates_page"), 303)
 
 
-def _sent_file() -> bytes:
+def _sent_file() -> BytesIO:
     sent = request.files.getlist("file")
     if unknown := [name for name in request.files if name != "file"]:
         raise InvalidInput.of(unknown[0], "is not a field of this form")
     if len(sent) != 1 or not sent[0].filename:
         raise InvalidInput.of("file", "choose one file")
-    return sent[0].read()
+    return BytesIO(sent[0].read())
 
 
 def _say(found: RatesImport) -> None:
