@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from planner import units
 from planner.estimates.interruptions import RESTART_SECONDS, SPOT_INTERRUPTIONS_PER_HOUR, SPOT_WAIT_SECONDS
-from planner.offers.offer import OfferKind
+from planner.offers.offer import UNSTATED_REGION, OfferKind
 from planner.offers.ownership import wall_hour_cost
 from planner.plans.supply import HOURS_PER_YEAR, Kind, SpotTimes, Supply
 from planner.services.assets import AssetView, list_assets
@@ -211,7 +211,8 @@ def _add_offer(found: Gathered, ask: SupplyAsk, item: PricedOffer, per_gpu: floa
     offer = item.offer
     kind = {OfferKind.SPOT: Kind.SPOT}.get(offer.kind, Kind.RESERVED if offer.kind in TERMS else Kind.ON_DEMAND)
     words = offer.kind.value.replace("_", " ") + (f", {offer.upfront.value} upfront" if offer.upfront else "")
-    name = _unique(found, f"{offer.provider} {offer.instance_type} {offer.zone or offer.region}, {words}")
+    place = "" if offer.region == UNSTATED_REGION else f" {offer.zone or offer.region}"
+    name = _unique(found, f"{offer.provider} {offer.instance_type}{place}, {words}")
     quantity, assumed = ask.quantity, []
     if offer.quota_gpus is not None:
         quantity = int(offer.quota_gpus) if quantity is None else min(quantity, int(offer.quota_gpus))

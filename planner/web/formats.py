@@ -30,6 +30,9 @@ STATE_WORDS = {
     "timed_out": "timed out",
 }
 STATE_TONES = {
+    "solved": "good",
+    "solving": "live",
+    "infeasible": "warn",
     "succeeded": "good",
     "ok": "good",
     "suspect": "warn",
@@ -200,6 +203,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "low_mid_high": low_mid_high,
     "words": words,
     "capitalize_first": lambda text: text[:1].upper() + text[1:],
+    "zip_words": lambda values: [(value, words(value)) for value in values],
     "in_unit": lambda value, unit: in_unit(unit)(value),
     "tone": tone,
     "quantity_name": quantity_name,

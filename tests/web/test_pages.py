@@ -66,6 +66,8 @@ def pages_of(world: World) -> dict[str, str]:
         "/estimates": "Fine-tune SmolLM-135M",
         f"/estimates/{world.training}": "Memory of each GPU",
         "/ledger": "Nothing is entered yet",
+        "/plans": "No plan has been asked for yet",
+        "/plans/new": "Span and goal",
         f"/estimates/{world.training}/actual": "Or a log of its steps",
         f"/estimates/{world.service}": "Tokens written per second",
         f"/estimates/{world.nothing_fits}": "Nothing fits",

@@ -7,13 +7,24 @@ from functools import cache
 
 from flask import Blueprint, Flask, Response, request
 
-from planner.web.api import actuals, assets, fx_rates, imports, market, outcomes, price_books, price_sources
+from planner.web.api import (
+    actuals,
+    assets,
+    fx_rates,
+    imports,
+    market,
+    outcomes,
+    plans,
+    price_books,
+    price_sources,
+    sizing,
+)
 from planner.web.api.openapi import openapi_document
 from planner.web.api.resources import api
 
 PREFIX = "/api/v1"
 MODULES = (  # beside `resources`: each puts its operations on `api`
-    *(imports, price_sources, market, actuals, outcomes),
+    *(imports, price_sources, market, actuals, outcomes, sizing, plans),
     *(assets, fx_rates, price_books),
 )
 

@@ -22,16 +22,20 @@ from planner.web.pages import (
     imports,
     ledger,
     market,
+    outcomes,
+    plans,
     price_books,
     price_sources,
     prices,
     schedules,
+    sizing,
 )
 from planner.web.pages.blueprint import pages
 
 MODULES = (
     home,
     devices,
+    outcomes,
     hardware,
     prices,
     market,
@@ -43,7 +47,9 @@ MODULES = (
     price_books,
     calibrations,
     estimates,
+    sizing,
     ledger,
+    plans,
     schedules,
     api_guide,
 )

@@ -1,0 +1,139 @@
+"""The API of capacity plans: asked, followed while they are solved, cloned as scenarios, compared, decided on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from flask import url_for
+
+from planner.services.plan_comparison import ComparedPlan, compare_family
+from planner.services.plans import (
+    PlanSummary,
+    PlanView,
+    SearchProgress,
+    ask_plan,
+    ask_scenario,
+    cancel_plan,
+    get_plan,
+    list_plans,
+    move_plan,
+)
+from planner.services.requests.plans import PlanQuestion, ScenarioRequest, StageRequest
+from planner.store.plans import StoredStage
+from planner.version import code_version
+from planner.web.api.resources import api
+from planner.web.database import now, session
+from planner.web.queries import ListQuery
+
+
+@dataclass(frozen=True, slots=True)
+class PlanList:
+    plans: list[PlanSummary]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAnswer:
+    """A plan. `request` is the program's input and `plan` what was found, null until there is something."""
+
+    id: str
+    name: str
+    parent_id: str | None
+    root_id: str
+    created_at: datetime
+    asked: Mapping[str, Any]
+    request: Mapping[str, Any]
+    sources: Mapping[str, Any]
+    gap: float
+    time_limit: float
+    state: str
+    reason: str
+    stage: str
+    next_stages: tuple[str, ...]
+    progress: SearchProgress | None
+    plan: Mapping[str, Any] | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+    code_version: str
+    stages: tuple[StoredStage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    plans: list[ComparedPlan]
+
+
+@api.get("/plans", tag="plans", answers=PlanList, query=ListQuery)
+def list_all_plans(query: ListQuery) -> PlanList:
+    """Capacity plans, newest first."""
+    found = list_plans(session(), query.limit, query.after)
+    return PlanList(found, found[-1].id if len(found) == query.limit else None)
+
+
+@api.post("/plans", tag="plans", answers=PlanAnswer, body=PlanQuestion, status=202, problems=(404, 409), location=True)
+def create_plan(body: PlanQuestion) -> tuple[PlanAnswer, str]:
+    """Ask for a plan; a worker solves it in the background, and the plan's own address tells how far it is.
+
+    Demands come from stored estimates or by hand, supply from what is owned, planned and on offer; or give a whole
+    `request` in the program's own form.
+    """
+    made = ask_plan(session(), body, now(), code_version())
+    return _answer(made), url_for("api.get_one_plan", plan_id=made.id)
+
+
+@api.get("/plans/<plan_id>", tag="plans", answers=PlanAnswer)
+def get_one_plan(plan_id: str) -> PlanAnswer:
+    """A plan: its question, what it was made from, how far the search is, and what was found."""
+    return _answer(get_plan(session(), plan_id))
+
+
+@api.post("/plans/<plan_id>/cancel", tag="plans", answers=PlanAnswer, status=202, problems=(409,))
+def cancel_one_plan(plan_id: str) -> PlanAnswer:
+    """End the search; the best plan so far is kept."""
+    return _answer(cancel_plan(session(), plan_id, now()))
+
+
+@api.get("/plans/<plan_id>/scenarios", tag="plans", answers=PlanList)
+def list_scenarios(plan_id: str) -> PlanList:
+    """The plan's whole family: the first plan and every scenario cloned from it, newest first."""
+    root = get_plan(session(), plan_id).root_id
+    return PlanList(list_plans(session(), 200, root_id=root), None)
+
+
+@api.post(
+    "/plans/<plan_id>/scenarios",
+    tag="plans",
+    answers=PlanAnswer,
+    body=ScenarioRequest,
+    status=202,
+    problems=(404, 409),
+    location=True,
+)
+def create_scenario(plan_id: str, body: ScenarioRequest) -> tuple[PlanAnswer, str]:
+    """Ask the plan's question again with some fields replaced, under a name of its own."""
+    made = ask_scenario(session(), plan_id, body, now(), code_version())
+    return _answer(made), url_for("api.get_one_plan", plan_id=made.id)
+
+
+@api.get("/plans/<plan_id>/compare", tag="plans", answers=Comparison)
+def compare_plans(plan_id: str) -> Comparison:
+    """The plan's family side by side: cost, bound, what is committed to, and the difference to the first plan."""
+    return Comparison(list(compare_family(session(), plan_id)))
+
+
+@api.post("/plans/<plan_id>/stages", tag="plans", answers=PlanAnswer, body=StageRequest, problems=(409,))
+def decide_on_plan(plan_id: str, body: StageRequest) -> PlanAnswer:
+    """A step of the decision: draft, submitted, approved, locked, withdrawn."""
+    return _answer(move_plan(session(), plan_id, body, now()))
+
+
+def _answer(view: PlanView) -> PlanAnswer:
+    same = {
+        field.name: getattr(view, field.name) for field in fields(PlanView) if field.name not in ("request", "plan")
+    }
+    plan = None if view.plan is None else view.plan.to_document()
+    return PlanAnswer(**same, request=view.request.to_document(), plan=plan)

@@ -1,0 +1,141 @@
+"""Plans by page and API: asked, followed, found, cloned, compared, decided on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from planner.plans.plan import plan
+from planner.services.plans import claim_plan, finish_search
+from planner.store.engine import database_now, session_factory
+from tests.web.conftest import Send
+from tests.web.world import World
+
+API = "/api/v1/plans"
+RENT = {
+    "name": "rent",
+    "gpu": "H100",
+    "kind": "on_demand",
+    "price_per_hour": 2.5,
+    "gpus_per_instance": 8,
+    "num_gpus": 16,
+}
+JOB = {"name": "train", "options": [{"gpu": "H100", "num_gpus": 8, "time": "6 h"}]}
+QUESTION = {"name": "week", "jobs": [JOB], "span": "1 day", "supply": {"offers": False, "own": False, "extra": [RENT]}}
+
+
+def ask(client: FlaskClient, **changes: Any) -> dict[str, Any]:
+    answer = client.post(API, json={**QUESTION, **changes})
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def solve(app: Flask) -> None:
+    """What the worker does, in this process."""
+    with session_factory(app.extensions["planner"].engine).begin() as session:
+        claim = claim_plan(session, "w", "b", timedelta(minutes=1), database_now(session))
+        assert claim is not None
+        assert finish_search(session, claim, plan(claim.request, seconds=10), "", database_now(session))
+
+
+def test_a_plan_is_asked_solved_and_read(client: FlaskClient, app: Flask) -> None:
+    made = ask(client)
+    assert (made["state"], made["plan"]) == ("queued", None)
+    assert "Waiting for a worker" in client.get(f"/plans/{made['id']}").text
+    assert client.get(f"/plans/{made['id']}/progress").status_code == 200
+    solve(app)
+    found = client.get(f"{API}/{made['id']}").json
+    assert (found["state"], found["plan"]["cost"]) == ("solved", pytest.approx(120))
+    assert client.get(f"/plans/{made['id']}/progress").headers["HX-Refresh"] == "true"
+    page = client.get(f"/plans/{made['id']}").text
+    for word in ("Timetable", "$120.00", "Where it is tight", "Spent as time goes on", "entered by hand"):
+        assert word in page, word
+    brief = client.get(f"/plans/{made['id']}/brief").text
+    assert brief.index("<h2>Findings</h2>") < brief.index("<h2>Assumptions</h2>")
+    assert "week" in client.get("/plans").text
+
+
+def test_what_cannot_be_done_says_so(client: FlaskClient, app: Flask) -> None:
+    made = ask(client, jobs=[{**JOB, "deadline": "2 h"}])
+    solve(app)
+    found = client.get(f"{API}/{made['id']}").json
+    assert found["state"] == "infeasible"
+    assert found["reason"] in client.get(f"/plans/{made['id']}").text.replace("&#39;", "'")
+
+
+def test_scenarios_are_compared(client: FlaskClient, app: Flask) -> None:
+    first = ask(client)
+    solve(app)
+    dear = {"supply": {**QUESTION["supply"], "extra": [{**RENT, "price_per_hour": 5.0}]}}
+    second = client.post(f"{API}/{first['id']}/scenarios", json={"name": "dearer", **dear}).json
+    solve(app)
+    rows = client.get(f"{API}/{second['id']}/compare").json["plans"]
+    assert [row["name"] for row in rows] == ["week", "dearer"]
+    assert rows[1]["against_first"] == pytest.approx(120)
+    assert "+$120.00" in client.get(f"/plans/{first['id']}/compare").text
+    assert len(client.get(f"{API}/{first['id']}/scenarios").json["plans"]) == 2
+
+
+def test_a_search_is_cancelled_once(client: FlaskClient) -> None:
+    made = ask(client)
+    assert client.post(f"{API}/{made['id']}/cancel").json["state"] == "cancelled"
+    assert client.post(f"{API}/{made['id']}/cancel").status_code == 409
+
+
+def test_the_decision_is_taken_by_page(client: FlaskClient, app: Flask, send: Send) -> None:
+    made = ask(client)
+    address = f"/plans/{made['id']}"
+    assert client.post(f"{API}/{made['id']}/stages", json={"stage": "submitted"}).status_code == 409
+    solve(app)
+    assert (
+        send(f"{address}/stage", {"stage": "submitted", "actor": "Ada", "note": "please"}, page=address).status_code
+        == 303
+    )
+    page = client.get(address).text
+    assert "by Ada" in page
+    assert "please" in page
+    assert client.get(f"{API}/{made['id']}").json["stage"] == "submitted"
+
+
+def test_the_form_asks_from_a_stored_estimate(client: FlaskClient, world: World, send: Send) -> None:
+    fields = {
+        "name": "by form",
+        "span": "2 days",
+        "gap": "1 %",
+        "offers": "true",
+        "job1_estimate": world.training,
+        "job1_deadline": "40 h",
+        "job1_divisible": "true",
+        "service1_estimate": world.service,
+        "service1_high": "500",
+    }
+    answer = send("/plans", fields, page="/plans/new")
+    assert answer.status_code == 303, answer.text
+    found = client.get(f"/api/v1{answer.headers['Location']}").json
+    assert found["gap"] == 0.01
+    assert found["sources"]["demands"][0]["estimate_id"] == world.training
+    assert found["request"]["services"][0]["demand"] == [500.0] * 48
+    scenario = send(
+        f"/plans/{found['id']}/scenario", {"name": "less", "kinds": "on_demand"}, page=f"/plans/{found['id']}"
+    )
+    assert scenario.status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({}, "fault-job1_estimate"),
+        ({"job1_estimate": "nothing"}, "fault-job1_estimate"),
+        ({"whole": "{"}, "fault-whole"),
+        ({"span": "soon", "job1_estimate": "x"}, "fault-span"),
+    ],
+)
+def test_a_form_that_cannot_be_used_comes_back(send: Send, changes: dict[str, str], fault: str) -> None:
+    answer = send("/plans", {"name": "p", "offers": "true", **changes}, page="/plans/new")
+    assert answer.status_code == 422
+    assert fault in answer.text
