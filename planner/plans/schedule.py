@@ -1,0 +1,237 @@
+"""Divisible jobs on GPUs that are there, to the minute: the plan is made anew as its timetable unfolds.
+
+The program's hours are a bound; a timetable of gangs cannot always keep to them. So the timetable is written a stretch
+at a time, and what is left is planned again from there: what came out late moves to where there is room.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from planner.plans.demand import Job, Work
+from planner.plans.horizon import Horizon
+from planner.plans.linear import ShouldStop
+from planner.plans.plan import plan
+from planner.plans.program.build import coarse
+from planner.plans.program.pools import gpus_by_slot
+from planner.plans.request import NO_LIMITS, Goal, PlanRequest
+from planner.plans.solution import Plan
+from planner.plans.supply import Kind, Supply
+from planner.plans.timetable import Stretch, Task, open_shop
+
+CHECKPOINTS = 48  # times that the rest is planned anew, at most
+MOST_STEPS = 20 * CHECKPOINTS
+SHORTEST_HOURS = 1e-3
+MORE_TIME = 4  # horizons that a late timetable may take
+LATE = 1e-6  # of the work of a job: less than this is done
+TIGHTER = (1.0, 0.998, 0.995, 0.99, 0.98, 0.97, 0.95)  # shares of the deadline aimed at until it is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A timetable that keeps within the GPUs at every moment, what it costs, when it ends; and no plan does better than
+    the bounds."""
+
+    stretches: tuple[Stretch, ...]
+    cost: float
+    finish_hours: float
+    cost_bound: float
+    finish_bound_hours: float | None
+    late: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoSchedule:
+    """Why there is none."""
+
+    reason: str
+    plan: Plan | None = None
+
+
+def schedule(request: PlanRequest, should_stop: ShouldStop | None = None) -> Schedule | NoSchedule:
+    """The timetable of divisible jobs on owned, on-demand or spot GPUs: of least cost within the deadlines, or soonest.
+
+    Where the timetable would end after a deadline, it is written again for one a little earlier.
+    """
+    reason = _not_for(request)
+    if reason:
+        return NoSchedule(reason)
+    bound = plan(request, gap=0.0, should_stop=should_stop)
+    if bound.cost is None:
+        return NoSchedule("no plan meets all deadlines", bound)
+    best: Schedule | None = None
+    for share in TIGHTER:
+        aimed = _aimed(request, share)
+        found = _unfold(aimed, request, bound)
+        if found is not None and (best is None or _order(found) < _order(best)):
+            best = found
+        if (best is not None and not best.late) or (should_stop is not None and should_stop()):
+            break
+    return best if best is not None else NoSchedule("no timetable was found that ends", bound)
+
+
+def _order(found: Schedule) -> tuple[int, float, float]:
+    return len(found.late), found.finish_hours if found.finish_bound_hours is not None else 0.0, found.cost
+
+
+def _not_for(request: PlanRequest) -> str:
+    if request.services or not all(job.is_divisible and job.copies == 1 and not job.after for job in request.jobs):
+        return "only divisible jobs that wait for nobody have a timetable to the minute"
+    if any(supply.kind in (Kind.RESERVED, Kind.PURCHASE) for supply in request.supplies):
+        return "commitments are decided by the plan first"
+    if request.limits != NO_LIMITS:
+        return "limits over the whole plan are kept by the slot only"
+    if len({supply.gpu for supply in request.supplies}) != len(request.supplies):
+        return "each kind of GPU must come from one supply"
+    return ""
+
+
+def _aimed(request: PlanRequest, share: float) -> PlanRequest:
+    jobs = tuple(
+        job if job.deadline_hours is None else replace(job, deadline_hours=_earlier(job, share)) for job in request.jobs
+    )
+    end = request.horizon.hours
+    if all(job.deadline_hours is None for job in jobs) and request.goal is Goal.COST:
+        jobs = tuple(replace(job, deadline_hours=_earlier(replace(job, deadline_hours=end), share)) for job in jobs)
+    return replace(request, jobs=jobs)
+
+
+def _earlier(job: Job, share: float) -> float:
+    return job.release_hours + ((job.deadline_hours or 0.0) - job.release_hours) * share
+
+
+def _unfold(aimed: PlanRequest, request: PlanRequest, bound: Plan) -> Schedule | None:
+    """The timetable stretch by stretch; None where the rest cannot be planned any more."""
+    done = dict.fromkeys((job.name for job in request.jobs), 0.0)
+    shares = {supply.gpu: supply.work_share for supply in request.supplies}
+    hours = {(job.name, work.gpu): work.hours for job in request.jobs for work in job.options}
+    stretches: list[Stretch] = []
+    now, goal = 0.0, request.goal
+    for number in range(MOST_STEPS):
+        rest = _rest(aimed, done, now, goal)
+        if rest is None:
+            return _written(request, stretches, bound)
+        found = plan(rest, gap=0.0)
+        if found.cost is None and goal is Goal.COST:
+            goal = Goal.TIME  # late already: end as soon as can be
+            continue
+        if found.cost is None:
+            return None
+        step = max(_length(found) / max(CHECKPOINTS - number, 1), SHORTEST_HOURS)
+        part, reached = _first_stretches(found, rest, step)
+        for each in part:
+            ran = each.until_hours - each.from_hours
+            done[each.demand] += ran * shares[each.gpu] / hours[each.demand, each.gpu]
+            stretches.append(replace(each, from_hours=now + each.from_hours, until_hours=now + each.until_hours))
+        now += reached
+    return None
+
+
+def _length(found: Plan) -> float:
+    return max((item.until_hours for item in found.assignments), default=found.edges[-1])
+
+
+def _rest(request: PlanRequest, done: dict[str, float], now: float, goal: Goal) -> PlanRequest | None:
+    """What is left to do, from this moment on; None: nothing."""
+    jobs = []
+    for job in request.jobs:
+        left = 1.0 - done[job.name]
+        if left <= LATE:
+            continue
+        options = tuple(Work(work.gpu, work.num_gpus, work.hours * left) for work in job.options)
+        release = max(job.release_hours - now, 0.0)
+        due = None if job.deadline_hours is None or goal is Goal.TIME else job.deadline_hours - now
+        due = due if due is None else max(due, release + LATE)
+        jobs.append(replace(job, options=options, release_hours=release, deadline_hours=due))
+    if not jobs:
+        return None
+    length = request.horizon.hours - now if goal is Goal.COST else request.horizon.hours * MORE_TIME
+    supplies = tuple(_later(supply, now) for supply in request.supplies)
+    horizon = Horizon((0.0, max(length, SHORTEST_HOURS)))
+    return replace(coarse(replace(request, horizon=horizon, jobs=tuple(jobs), supplies=supplies)), goal=goal)
+
+
+def _later(supply: Supply, now: float) -> Supply:
+    """A supply as it is on offer from a later moment on."""
+    outages = tuple(
+        replace(each, from_hours=max(each.from_hours - now, 0.0), until_hours=each.until_hours - now)
+        for each in supply.outages
+        if each.until_hours > now
+    )
+    until = None if supply.until_hours is None else max(supply.until_hours - now, 0.0)
+    return replace(supply, from_hours=max(supply.from_hours - now, 0.0), until_hours=until, outages=outages)
+
+
+def _first_stretches(found: Plan, rest: PlanRequest, step: float) -> tuple[list[Stretch], float]:
+    """The timetable up to about `step` hours and how far it goes: slot by slot, until one does not keep to its end."""
+    stretches: list[Stretch] = []
+    for start, end in pairwise(found.edges):
+        if start >= step:
+            return stretches, start
+        tasks = [
+            Task(item.demand, item.gpu, item.num_gpus, item.hours)
+            for item in found.assignments
+            if item.from_hours == start
+        ]
+        if not tasks:
+            continue
+        room = {supply.gpu: _gpus_at_once(supply, rest.horizon, start, end) for supply in rest.supplies}
+        written = open_shop(tasks, room, end - start)
+        last = start + max(each.until_hours for each in written)
+        cut = end if last > end + LATE else max(end, last)
+        if start == 0 and end > step:
+            cut = step
+        stretches.extend(
+            replace(each, from_hours=start + each.from_hours, until_hours=min(start + each.until_hours, cut))
+            for each in written
+            if start + each.from_hours < cut - LATE * LATE
+        )
+        if cut == step or last > end + LATE:
+            return stretches, cut
+    return stretches, found.edges[-1]
+
+
+def _gpus_at_once(supply: Supply, horizon: Horizon, start: float, end: float) -> float:
+    there = gpus_by_slot(supply, horizon)
+    return math.inf if there is None else float(there[horizon.slot_of((start + end) / 2)])
+
+
+def _written(request: PlanRequest, stretches: list[Stretch], bound: Plan) -> Schedule:
+    prices = {supply.gpu: supply.running_per_hour for supply in request.supplies}
+    cost = math.fsum(prices[s.gpu] * s.num_gpus * (s.until_hours - s.from_hours) for s in stretches)
+    ends: dict[str, float] = {}
+    for each in stretches:
+        ends[each.demand] = max(ends.get(each.demand, 0.0), each.until_hours)
+    late = tuple(job.name for job in request.jobs if ends[job.name] > _due(job, request) * (1 + LATE))
+    return Schedule(
+        stretches=joined(stretches),
+        cost=cost,
+        finish_hours=max(ends.values()),
+        cost_bound=bound.bound or 0.0,
+        finish_bound_hours=bound.finish_bound_hours,
+        late=late,
+    )
+
+
+def _due(job: Job, request: PlanRequest) -> float:
+    if job.deadline_hours is not None:
+        return job.deadline_hours
+    return request.horizon.hours
+
+
+def joined(stretches: list[Stretch]) -> tuple[Stretch, ...]:
+    """Stretches of one job on one kind of GPU that follow each other as one, by time."""
+    found: list[Stretch] = []
+    last: dict[str, Stretch] = {}
+    for each in sorted(stretches, key=lambda item: item.from_hours):
+        before = last.get(each.demand)
+        if before is not None and before.gpu == each.gpu and abs(each.from_hours - before.until_hours) <= 1e-9:
+            last[each.demand] = replace(before, until_hours=each.until_hours)
+            continue
+        if before is not None:
+            found.append(before)
+        last[each.demand] = each
+    found.extend(last.values())
+    return tuple(sorted(found, key=lambda item: (item.from_hours, item.demand)))
