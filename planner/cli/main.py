@@ -17,6 +17,7 @@ from planner.cli.money import books, rates
 from planner.cli.prices import prices
 from planner.cli.run import run
 from planner.cli.serve import db, serve, worker
+from planner.cli.size import size
 from planner.cli.validate import validate_command
 from planner.errors import FieldProblem, InvalidInput, PlannerError
 
@@ -40,7 +41,7 @@ def planner(context: click.Context) -> None:
 
 for command in (run, serve, worker, calibrate, estimate, validate_command, prices, devices, db):
     planner.add_command(command)
-for command in (actuals, assets, books, rates):
+for command in (actuals, assets, books, rates, size):
     planner.add_command(command)
 
 

@@ -74,12 +74,21 @@ def alone(requests: Requests, table: StepTable, policy: EnginePolicy) -> Served:
     return simulate(apart, table, policy)
 
 
-def below_floor(level: ServiceLevel, least: Latencies) -> str | None:
-    """Why the level cannot be kept by any number of GPUs, naming the floor; None: it can."""
+@dataclass(frozen=True, slots=True)
+class TooTight:
+    """Why no number of GPUs keeps a level, naming the floor, and how many times the floor is above the level."""
+
+    reason: str
+    ratio: float
+
+
+def below_floor(level: ServiceLevel, least: Latencies) -> TooTight | None:
+    """Why the level cannot be kept by any number of GPUs; None: it can."""
+    rows = level.compared(least)
     found = [
         f"a {what} of {units.format_seconds(limit)} is below the floor: "
         f"with a replica to themselves p{level.percentile} of these requests is {units.format_seconds(have)}"
-        for what, have, limit in level.compared(least)
+        for what, have, limit in rows
         if have > limit
     ]
-    return "; ".join(found) or None
+    return TooTight("; ".join(found), max(have / limit for _, have, limit in rows)) if found else None

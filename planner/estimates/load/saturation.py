@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from planner.estimates.load.demand import Demand
 from planner.estimates.load.engine import EnginePolicy
-from planner.estimates.load.step_table import FIRST_BATCHES, StepTable
+from planner.estimates.load.latencies import Latencies, of_seconds
+from planner.estimates.load.step_table import CONTEXTS, FIRST_BATCHES, StepTable
 
 Array = NDArray[np.float64]
 
@@ -56,6 +57,20 @@ def fullest(table: StepTable, demand: Demand, policy: EnginePolicy, token_limit:
         if best is None or rate > best.requests_per_second:
             best = Fullest(batch, rate, token_seconds)
     return best
+
+
+def least_waits(table: StepTable, demand: Demand, policy: EnginePolicy) -> Latencies:
+    """What the sample's requests wait with a replica to themselves, by formula: the passes of the prompt, then a step
+    per further token (fewer with speculation) at the mean length of the cache. Prefixes are computed anew."""
+    requests = demand.sample()
+    first = _prompt_seconds(table, requests.prompt_tokens.astype(float), policy)
+    steps = np.ceil((requests.output_tokens - 1) / policy.tokens_per_step)
+    context = requests.prompt_tokens + 0.5 * np.maximum(steps - 1.0, 0.0) * policy.tokens_per_step
+    step = np.interp(context, CONTEXTS, [table.decode(1, seen) for seen in CONTEXTS]) * policy.speculation_cost
+    whole = first + steps * step
+    each = np.full(first.size, np.nan)
+    np.divide(whole - first, requests.output_tokens - 1, out=each, where=requests.output_tokens > 1)
+    return of_seconds([(first, whole, each)])
 
 
 def _prompt_seconds(table: StepTable, prompts: Array, policy: EnginePolicy) -> Array:

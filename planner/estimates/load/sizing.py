@@ -17,7 +17,7 @@ from planner.estimates.load.engine import EnginePolicy, Served, simulate
 from planner.estimates.load.latencies import Latencies, latencies
 from planner.estimates.load.level import ServiceLevel, below_floor, floor
 from planner.estimates.load.replicas import running_at_a_time
-from planner.estimates.load.saturation import fullest
+from planner.estimates.load.saturation import fullest, least_waits
 from planner.estimates.load.step_table import StepTable
 
 MAX_REPLICAS = 100_000
@@ -112,12 +112,14 @@ class Sized:
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """Why a way cannot serve, or could not win; `least_gpus` is the formula's figure where there is one."""
+    """Why a way cannot serve, or could not win; `least_gpus` and `least_cost` are the formula's figures where there are
+    any, `too_tight` how many times its floor is above the level, where that is why."""
 
     way: Way
     reason: str
     least_gpus: int | None = None
     least_cost: float | None = None
+    too_tight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +135,18 @@ def size(ways: Sequence[Way], demand: Demand, terms: Terms, policy: EnginePolicy
     """Every way's GPUs for the demand, cheapest first."""
     others: list[Unfit] = []
     waiting: list[tuple[tuple[float, ...], int, Way, int]] = []
+    known_least: dict[int, int | Unfit] = {}
     for place, way in enumerate(ways):
-        least = _least_replicas(way, demand, terms, policy)
-        if isinstance(least, str):
-            others.append(Unfit(way, least))
+        if id(way.table) not in known_least:
+            known_least[id(way.table)] = _least_replicas(way, demand, terms, policy)
+        least = known_least[id(way.table)]
+        if isinstance(least, Unfit):
+            others.append(replace(least, way=way))
         else:
             waiting.append((_worth(way, (least + terms.spare) * way.gpus_per_replica), place, way, least))
     waiting.sort(key=lambda each: each[:2])
     options: list[Sized] = []
-    simulated: dict[int, Sized | str] = {}
+    simulated: dict[int, Sized | Unfit] = {}
     best: tuple[float, ...] | None = None
     for worth, _, way, least in waiting:
         known = simulated.get(id(way.table))
@@ -151,8 +156,8 @@ def size(ways: Sequence[Way], demand: Demand, terms: Terms, policy: EnginePolicy
             continue
         if known is None:
             known = simulated[id(way.table)] = _replicas(way, demand, terms, policy, least)
-        if isinstance(known, str):
-            others.append(Unfit(way, known))
+        if isinstance(known, Unfit):
+            others.append(replace(known, way=way))
             continue
         option = replace(known, way=way)
         if way.max_units is not None and way.units_for(option.num_gpus) > way.max_units:
@@ -167,29 +172,31 @@ def size(ways: Sequence[Way], demand: Demand, terms: Terms, policy: EnginePolicy
 def size_one(way: Way, demand: Demand, terms: Terms, policy: EnginePolicy) -> Sized | Unfit:
     """One way by itself, simulated."""
     least = _least_replicas(way, demand, terms, policy)
-    found = least if isinstance(least, str) else _replicas(way, demand, terms, policy, least)
-    return Unfit(way, found) if isinstance(found, str) else found
+    return least if isinstance(least, Unfit) else _replicas(way, demand, terms, policy, least)
 
 
-def _least_replicas(way: Way, demand: Demand, terms: Terms, policy: EnginePolicy) -> int | str:
+def _least_replicas(way: Way, demand: Demand, terms: Terms, policy: EnginePolicy) -> int | Unfit:
     """The formula's fewest replicas, or why the way cannot serve at all."""
     longest = demand.longest
     if longest + policy.tokens_per_step > way.table.capacity:
-        return (
-            f"the longest request has {longest:,} tokens and the cache of a replica holds "
-            f"{max(0.0, way.table.capacity):,.0f}"
-        )
+        held = max(0.0, way.table.capacity)
+        return Unfit(way, f"the longest request has {longest:,} tokens and the cache of a replica holds {held:,.0f}")
+    has_prefixes = policy.reuses_prefixes and demand.reusable_share > 0
+    slow = None if has_prefixes else below_floor(terms.level, least_waits(way.table, demand, policy))
     most = fullest(way.table, demand, policy, terms.level.per_token_seconds)
+    if slow is not None:
+        return Unfit(way, slow.reason, too_tight=slow.ratio)
     if most is None:
-        return "even one request at a time decodes slower than the level allows"
+        return Unfit(way, "even one request at a time decodes slower than the level allows on average")
     return max(1, math.ceil(demand.rate / (most.requests_per_second * (1.0 - terms.headroom)) * (1.0 - 1e-9)))
 
 
-def _replicas(way: Way, demand: Demand, terms: Terms, policy: EnginePolicy, least: int) -> Sized | str:
+def _replicas(way: Way, demand: Demand, terms: Terms, policy: EnginePolicy, least: int) -> Sized | Unfit:
     """The fewest replicas that keep the level as simulated, from the formula's figure up; or why none do."""
-    slow = below_floor(terms.level, floor(demand.sample(), way.table, policy))
-    if slow is not None:
-        return slow
+    if policy.reuses_prefixes and demand.reusable_share > 0:
+        slow = below_floor(terms.level, floor(demand.sample(), way.table, policy))
+        if slow is not None:
+            return Unfit(way, slow.reason, too_tight=slow.ratio)
     tried: dict[int, Sized] = {}
 
     def keeps(number: int) -> bool:
@@ -201,7 +208,7 @@ def _replicas(way: Way, demand: Demand, terms: Terms, policy: EnginePolicy, leas
         low, high = high, high * 2 if high < 4 else math.ceil(high * 1.25)
         if high > MAX_REPLICAS:
             missed = terms.level.missed(tried[low].found)
-            return f"{low:,} replicas do not keep the level: {'; '.join(missed)}"
+            return Unfit(way, f"{low:,} replicas do not keep the level: {'; '.join(missed)}")
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if keeps(middle) else (middle, high)

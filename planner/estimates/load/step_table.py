@@ -7,7 +7,7 @@ changes, so little is lost; in the number of prompt tokens the points lie a thir
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -57,6 +57,16 @@ class StepTable:
     def max_tokens(self) -> float:
         """The most prompt tokens of one pass."""
         return self.prompt_points[-1]
+
+    def scaled(self, factor: float) -> StepTable:
+        """A replica whose every step takes so many times as long."""
+        return replace(
+            self,
+            decode_lines=tuple(
+                tuple((fixed * factor, per_token * factor) for fixed, per_token in lines) for lines in self.decode_lines
+            ),
+            prompt_seconds=tuple(tuple(value * factor for value in row) for row in self.prompt_seconds),
+        )
 
     def decode_line(self, batch: int, kv_tokens: float) -> tuple[float, float]:
         """(seconds at no cache, seconds per token of cache) of the segment in which the cache's length lies."""

@@ -19,7 +19,7 @@ from planner.estimates.load.engine import EnginePolicy, simulate
 from planner.estimates.load.latencies import latencies
 from planner.estimates.load.level import ServiceLevel, below_floor, floor
 from planner.estimates.load.replicas import Apart, serve, serve_apart
-from planner.estimates.load.saturation import fullest
+from planner.estimates.load.saturation import fullest, least_waits
 from planner.estimates.load.sizing import Sized, Terms, Unfit, Way, size, size_one
 from tests.estimates.load.engines import linear_table
 from tests.estimates.load.test_engine import at_once
@@ -97,6 +97,15 @@ def test_level_below_the_floor_is_refused_and_the_floor_is_named() -> None:
     assert below_floor(ServiceLevel(95, first_token_seconds=least.first_token.p95 * 1.001), least) is None
 
 
+@pytest.mark.parametrize("speculation", [1.0, 2.5])
+def test_floor_by_formula_is_the_simulated_one(speculation: float) -> None:
+    policy = EnginePolicy(batch_tokens=1_024, tokens_per_step=speculation, speculation_cost=1.2)
+    simulated = floor(demand(1.0).sample(), TABLE, policy)
+    formula = least_waits(TABLE, demand(1.0), policy)
+    for name in ("first_token", "per_token", "whole"):
+        assert getattr(formula, name).p95 == pytest.approx(getattr(simulated, name).p95, rel=0.01)
+
+
 def test_no_load_needs_one_replica_and_shows_the_single_requests_latency() -> None:
     found = sized(way(), demand(1e-6), Terms(ServiceLevel()), POLICY)
     assert found.replicas == 1
@@ -142,7 +151,7 @@ def test_every_losing_way_says_what_it_lost_on() -> None:
     assert why["best"] == ""
     assert why["dear"].endswith("is the least: 10% more")
     assert "even at its best" in why["far too dear"]
-    assert "slower than the level" in why["slow"]
+    assert "a time per output token of 30 ms is below the floor" in why["slow"]
     assert "holds 1,000" in why["small"]
     assert why["unpriced"] == "its price is not known"
     assert "2 can be had" not in why["few"]

@@ -1,0 +1,170 @@
+"""What can be asked of a sizing: a model, the requests that come, the level they shall meet, and where it may run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from planner.errors import InvalidInput
+from planner.estimates.load.arrivals import Sizes
+from planner.estimates.load.demand import Demand, RandomDemand, TraceDemand
+from planner.estimates.load.engine import EnginePolicy
+from planner.estimates.load.latencies import PERCENTILES
+from planner.estimates.load.level import ServiceLevel
+from planner.estimates.load.requests import Requests
+from planner.estimates.load.sizing import Terms
+from planner.estimates.load.traces import read_trace
+from planner.hardware.gpu import Dtype
+from planner.jobs.huggingface import MAX_CHARACTERS
+from planner.jobs.job import InferenceJob
+from planner.offers.offer import OfferKind
+from planner.services.requests.base import (
+    Key,
+    Keys,
+    Moment,
+    Money,
+    Name,
+    Request,
+    count,
+    duration,
+    field_problem,
+    whole,
+)
+from planner.services.requests.estimate import EstimateRequest
+
+MAX_TRACE_CHARACTERS = 64 * 2**20
+PASSED_ON = (
+    "name",
+    "architecture",
+    "config",
+    "dtype",
+    "kv_dtype",
+    "gpus",
+    "providers",
+    "regions",
+    "offer_kinds",
+    "as_of",
+)
+ENGINE = {
+    "max_sequences": "max_sequences",
+    "batch_tokens": "batch_tokens",
+    "chunked": "is_chunked",
+    "tokens_per_step": "tokens_per_step",
+    "speculation_cost": "speculation_cost",
+    "prefix_caching": "reuses_prefixes",
+}
+
+
+class SizingRequest(Request):
+    """Ask how many GPUs serve a model's requests at a service level.
+
+    Requests are random, of `prompt_tokens` and `output_tokens` at `rate` per second with gaps of `variation` (1:
+    Poisson), or those of a `trace` (the text of Azure's CSV, Mooncake's JSONL, or columns arrival_seconds,
+    prompt_tokens, output_tokens), stretched to `rate` where that is given. `duty` is the mean rate ÷ the busiest.
+    The level: `percentile` percent of requests wait at most `first_token`, `per_token` and `end_to_end` (left out: any).
+    API prices are per million tokens.
+    """
+
+    name: Name | None = None
+    architecture: Key | None = None
+    config: Annotated[str, Field(min_length=2, max_length=MAX_CHARACTERS)] | None = None
+    dtype: Dtype | None = None
+    kv_dtype: Dtype | None = None
+
+    prompt_tokens: Annotated[int, *whole(1, 10_000_000)] | None = None
+    output_tokens: Annotated[int, *whole(1, 10_000_000)] | None = None
+    rate: Annotated[float, *count(1e-6, 1e6)] | None = None
+    variation: Annotated[float, *count(0, 50)] = 1.0
+    duty: Annotated[float, *count(1e-3, 1)] = 1.0
+    trace: Annotated[str, Field(min_length=1, max_length=MAX_TRACE_CHARACTERS)] | None = None
+
+    percentile: Annotated[int, *whole(50, 99)] = 95
+    first_token: Annotated[float, *duration(1e-5, 1e5)] | None = None
+    per_token: Annotated[float, *duration(1e-6, 1e4)] | None = None
+    end_to_end: Annotated[float, *duration(1e-5, 1e6)] | None = None
+    spare: Annotated[int, *whole(0, 1_000)] = 0
+    headroom: Annotated[float, *count(0, 0.95)] = 0.0
+
+    tensor_parallel: Annotated[int, *whole(1, 1_000)] | None = None
+    max_sequences: Annotated[int, *whole(1, 4_096)] | None = None
+    batch_tokens: Annotated[int, *whole(16, 1_000_000)] | None = None
+    chunked: bool | None = None
+    prefix_caching: bool | None = None
+    tokens_per_step: Annotated[float, *count(1, 100)] | None = None
+    speculation_cost: Annotated[float, *count(1, 100)] | None = None
+
+    api_input_price: Money | None = None
+    api_output_price: Money | None = None
+
+    gpus: Keys = ()
+    providers: Keys = ()
+    regions: Keys = ()
+    offer_kinds: Annotated[tuple[OfferKind, ...], Field(max_length=10)] = ()
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
+    as_of: Moment | None = None
+
+    @model_validator(mode="after")
+    def _whole_question(self) -> SizingRequest:
+        if self.architecture is None and self.config is None:
+            raise field_problem("architecture", "is needed: name one, or give a config")
+        if self.percentile not in PERCENTILES:
+            raise field_problem("percentile", "must be 50, 95 or 99")
+        if (self.api_input_price is None) != (self.api_output_price is None):
+            raise field_problem("api_output_price", "give the prices of input and of output, or neither")
+        sizes = {"prompt_tokens": self.prompt_tokens, "output_tokens": self.output_tokens, "rate": self.rate}
+        if self.trace is None:
+            lacking = [name for name, value in sizes.items() if value is None]
+            if lacking:
+                raise field_problem(lacking[0], "is needed where there is no trace")
+        else:
+            given = [name for name in ("prompt_tokens", "output_tokens") if sizes[name] is not None]
+            if given:
+                raise field_problem(given[0], "does not go with a trace, which has its own sizes")
+            if self.variation != 1.0:
+                raise field_problem("variation", "does not go with a trace, which has its own gaps")
+        return self
+
+    def demand(self) -> Demand:
+        """The requests that come. Raises InvalidInput for a trace that cannot be read or has no rate."""
+        if self.trace is None:
+            sizes = Sizes.fixed(self.prompt_tokens or 1, self.output_tokens or 1)
+            return RandomDemand(self.rate or 1.0, sizes, self.variation, self.duty)
+        found = read_trace(self.trace)
+        if found.rate is None:
+            raise InvalidInput.of("trace", "needs at least two requests at different moments")
+        return TraceDemand(found if self.rate is None else found.scaled_to(self.rate))
+
+    def estimate(self, demand: Demand) -> EstimateRequest:
+        """The same model and the same filters as a question for the estimator, with the longest request.
+
+        Raises InvalidInput where it is longer than the model's context.
+        """
+        prompt, output = _longest(demand)
+        given: dict[str, Any] = {name: getattr(self, name) for name in PASSED_ON}
+        return EstimateRequest(kind="inference", prompt_tokens=prompt, output_tokens=output, **given)
+
+    def job(self, demand: Demand) -> InferenceJob:
+        """The model as a job. Raises InvalidInput, by the field, for what cannot be served."""
+        job = self.estimate(demand).job()
+        if not isinstance(job, InferenceJob):
+            raise InvalidInput.of("architecture", "is not one that generates tokens")
+        return job
+
+    def terms(self) -> Terms:
+        """The level, the spare replicas and the head-room."""
+        return Terms(
+            ServiceLevel(self.percentile, self.first_token, self.per_token, self.end_to_end), self.spare, self.headroom
+        )
+
+    def policy(self) -> EnginePolicy:
+        """How the engine batches: as asked, else the defaults."""
+        given = {name: getattr(self, field) for field, name in ENGINE.items() if getattr(self, field) is not None}
+        return EnginePolicy(**given)
+
+
+def _longest(demand: Demand) -> tuple[int, int]:
+    """Prompt and answer of the request with the most tokens."""
+    requests: Requests = demand.requests if isinstance(demand, TraceDemand) else demand.sample()
+    place = int((requests.prompt_tokens + requests.output_tokens).argmax())
+    return int(requests.prompt_tokens[place]), int(requests.output_tokens[place])
