@@ -81,7 +81,7 @@ def timetable(request: PlanRequest, plan: Plan) -> Timetable | None:
     if not plan.assignments:
         return None
     end = plan.edges[-1]
-    names = [demand.name for demand in (*request.jobs, *request.services)]
+    names = [*(job.name for job in request.jobs), *(service.name for service in request.services)]
     gpus = sorted({assignment.gpu for assignment in plan.assignments})
     rows, bars, y = [], [], float(TOP)
     for name in names:

@@ -8,12 +8,15 @@ from datetime import timedelta
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Sample
 from planner.calibration.theory import bench_theory
+from planner.plans.plan import plan
 from planner.services.calibrations import request_run
 from planner.services.claims import ClaimedRun, begin_run, claim_run, finish_run, note_progress
 from planner.services.devices import get_device, record_discovery
 from planner.services.estimates import make_estimate
 from planner.services.offers import sync_price_book
-from planner.services.requests import EstimateRequest, ScheduleRequest
+from planner.services.plans import ask_plan, claim_plan, finish_search
+from planner.services.requests import EstimateRequest, ScheduleRequest, parse
+from planner.services.requests.plans import PlanQuestion
 from planner.services.runs import TelemetryPoint
 from planner.services.schedules import create_schedule
 from planner.store.engine import Session
@@ -37,6 +40,7 @@ class World:
     nothing_fits: str
     schedule: str
     offer: int
+    plan: str  # one that was found
 
 
 def build(session: Session) -> World:
@@ -69,7 +73,25 @@ def build(session: Session) -> World:
         nothing_fits=estimates[2],
         schedule=schedule.id,
         offer=1,
+        plan=solved_plan(session),
     )
+
+
+def solved_plan(session: Session) -> str:
+    """A plan of one job and one service, by hand, as its worker stored it."""
+    rent = {"name": "rent", "gpu": "H100", "kind": "on_demand", "price_per_hour": 2.5, "num_gpus": 16}
+    reserve = {"name": "reserve", "gpu": "H100", "kind": "reserved", "price_per_hour": 1.2, "term_hours": 24}
+    job = {"name": "train", "options": [{"gpu": "H100", "num_gpus": 4, "time": "6 h"}], "deadline": "20 h"}
+    chat = {"name": "chat", "replicas": [{"gpu": "H100", "num_gpus": 1, "rate": 10}], "demand": {"low": 5, "high": 30}}
+    supply = {"offers": False, "own": False, "extra": [rent, reserve]}
+    question = parse(
+        PlanQuestion, {"name": "One day", "span": "1 day", "jobs": [job], "services": [chat], "supply": supply}
+    )
+    asked = ask_plan(session, question, NOW, CODE)
+    claim = claim_plan(session, "worker", "boot", TERM, NOW)
+    assert claim is not None
+    assert finish_search(session, claim, plan(claim.request, seconds=20), "", NOW)
+    return asked.id
 
 
 def measured_run(session: Session, device_id: str) -> str:
