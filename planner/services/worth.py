@@ -27,6 +27,13 @@ from planner.store.tables import DeviceRow
 # What can be measured away, by how the cause of a range ends: the kinds of bench that tell about it.
 OPERATIONS = {"training": Operation.TRAIN_STEP, "prefill": Operation.PREFILL, "decode": Operation.DECODE}
 PHASES = {"prefill": "prefill", "decode": "decode", "train_step": "training"}
+MEASURED_AWAY = (
+    "not measured",
+    "only one sample",
+    "published efficiency",
+    "published runs of this kind",
+    "another card of the same model",
+)
 LEAST_NARROWING = 0.05  # of the range's width; less is not worth a run
 NEEDED = frozenset({Operation.MATMUL, Operation.COPY})  # without them no efficiency can be drawn from anything else
 
@@ -89,9 +96,10 @@ class _Place:
         return frozenset() if self.has_fit else NEEDED
 
     def suite_of(self, operations: frozenset[Operation], dtype: Dtype) -> tuple[Suite, tuple[Bench, ...]]:
-        """The custom suite that measures them in that format, with what is needed beside."""
-        wanted = (operations & {bench.operation for bench in self.benches}) | self.needed
-        suite = custom_suite(wanted, {dtype} if self.has_fit else {dtype, Dtype.FP32})
+        """The custom suite that measures them in that format; the quick one where there is no fit to add to."""
+        suite = get_suite("quick")
+        if self.has_fit:
+            suite = custom_suite(operations & {bench.operation for bench in self.benches}, {dtype})
         return suite, benches_for(self.device, suite)
 
 
@@ -148,9 +156,7 @@ def _kinds(name: str, phases: Sequence[str]) -> list[str]:
     reached = [PHASES[phase] for phase in own or phases]
     if name.endswith("products not measured"):
         return ["products"]
-    if name.endswith(("not measured", "only one sample", "published efficiency", "another card of the same model")):
-        return reached
-    return []
+    return reached if name.endswith(MEASURED_AWAY) else []
 
 
 def _unmoved(causes: Sequence[Cause]) -> list[Part]:
@@ -158,7 +164,10 @@ def _unmoved(causes: Sequence[Cause]) -> list[Part]:
 
 
 def _measurements(place: _Place, parts: Sequence[Part], job: Job) -> list[Measurement]:
-    """A run for each kind of bench that narrows the estimate, and one of all of them where there are several."""
+    """A run for each kind of bench that narrows the estimate, and one of all of them where there are several.
+
+    Without a fit a part alone gives none: then it is all of them, by the quick suite.
+    """
     single = [
         _measurement(place, worth.kind, TELLS[worth.kind], worth.width_before, worth.width_after, job.dtype)
         for worth in worths(parts, place.benches, are_whole=False, needed=place.needed)
@@ -168,10 +177,10 @@ def _measurements(place: _Place, parts: Sequence[Part], job: Job) -> list[Measur
         return single
     gone = sum(one.width_before**2 - one.width_after**2 for one in single)
     before = width_of(parts)
-    kinds = [one.kind for one in single]
-    operations = frozenset[Operation]().union(*(TELLS[kind] for kind in kinds))
+    operations = frozenset[Operation]().union(*(TELLS[one.kind] for one in single))
     after = max(0.0, before**2 - gone) ** 0.5
-    return [*single, _measurement(place, " and ".join(kinds), operations, before, after, job.dtype)]
+    together = _measurement(place, " and ".join(one.kind for one in single), operations, before, after, job.dtype)
+    return [*single, together] if place.has_fit else [together]
 
 
 def _measurement(

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from planner.calibration.suites import SUITES
 from planner.errors import Conflict, InvalidInput, NotFound
 from planner.services.calibrations import cancel_run, plan_calibration, request_run
-from planner.services.devices import list_devices
+from planner.services.devices import get_device, list_devices
 from planner.services.requests import CalibrationRequest, parse
 from planner.services.runs import get_run, list_runs
 from planner.version import code_version
@@ -16,6 +16,7 @@ from planner.web.database import now, session
 from planner.web.forms import Form
 from planner.web.pages.blueprint import pages
 from planner.web.queries import NewCalibrationQuery, RunsQuery, read_query
+from planner.web.run_charts import traces
 
 
 @pages.get("/calibrations")
@@ -63,14 +64,16 @@ def create_calibration() -> Response | tuple[str, int]:
 @pages.get("/calibrations/<run_id>")
 def calibration_page(run_id: str) -> str:
     """One run: progress while it runs, then samples, failures, telemetry and its history."""
-    return render_template("calibrations/show.html", run=get_run(session(), run_id))
+    run = get_run(session(), run_id)
+    device = get_device(session(), run.device_id)
+    return render_template("calibrations/show.html", run=run, device=device, traces=traces(run))
 
 
 @pages.get("/calibrations/<run_id>/progress")
 def calibration_progress(run_id: str) -> Response:
     """The moving part of a run's page; once the run has ended it asks for the whole page."""
     run = get_run(session(), run_id)
-    response = make_response(render_template("calibrations/_progress.html", run=run))
+    response = make_response(render_template("calibrations/_progress.html", run=run, traces=traces(run)))
     if run.is_final and request.headers.get("HX-Request") == "true":
         response.headers["HX-Refresh"] = "true"
     return response
