@@ -18,14 +18,14 @@ from planner.store.engine import Session, Sessions, engine_of, make_engine, sess
 
 __all__ = ["Added", "Copy", "Session", "copied", "is_needed"]
 
-_TABLES = ("offers", "prices", "price_imports", "price_import_log", "gpu_aliases")
-_APPENDED = ("offers", "price_imports", "prices", "price_import_log")  # in the order in which they refer to each other
+_TABLES = ("offers", "prices", "price_imports", "price_import_rows", "gpu_aliases")
+_APPENDED = ("offers", "price_imports", "prices", "price_import_rows")  # in the order in which they refer to each other
 _CHUNK = 5_000
 # what tells whether anybody wrote: rows are only added, save that offers are described anew and held rows decided
 _FINGERPRINT = (
     "SELECT (SELECT max(id) FROM {0}offers), (SELECT max(id) FROM {0}prices), (SELECT count(*) FROM {0}price_imports),"
-    " (SELECT max(id) FROM {0}price_import_log), (SELECT max(id) FROM {0}gpu_aliases),"
-    " (SELECT count(*) FROM {0}price_import_log WHERE decision IS NOT NULL),"
+    " (SELECT max(id) FROM {0}price_import_rows), (SELECT max(id) FROM {0}gpu_aliases),"
+    " (SELECT count(*) FROM {0}price_import_rows WHERE decision IS NOT NULL),"
     " (SELECT total(num_gpus) FROM {0}offers), (SELECT count(gpu_key) FROM {0}offers),"
     " (SELECT total(vcpus) + total(memory_bytes) FROM {0}offers), (SELECT total(is_available) FROM {0}offers)"
 )
@@ -65,7 +65,7 @@ class Added:
         if table == "price_imports":
             found = copy.execute(f"SELECT {names} FROM price_imports WHERE id = ?", (import_id,))  # noqa: S608
         else:
-            last = self.fingerprint[("offers", "prices", "", "price_import_log").index(table)] or 0
+            last = self.fingerprint[("offers", "prices", "", "price_import_rows").index(table)] or 0
             found = copy.execute(f"SELECT {names} FROM {table} WHERE id > ? ORDER BY id", (last,))  # noqa: S608
         while rows := found.fetchmany(_CHUNK):
             yield rows
