@@ -18,6 +18,8 @@ from planner.inventory.device import DeviceState
 from planner.services.aftermath import make_way
 from planner.services.claims import mark_lost
 from planner.services.devices import device_row
+from planner.services.limits import Cost, cost_of
+from planner.services.owned_offers import owned_hours
 from planner.services.runs import RunView, run_view
 from planner.services.suites import benches_for, chosen_suite
 from planner.store import devices as device_store
@@ -38,6 +40,8 @@ class CalibrationPlan:
     expected_seconds: float
     time_limit_seconds: float
     sentence: str
+    expected_cost: Cost
+    most_cost: Cost  # where it is stopped at its time limit
 
 
 def plan_calibration(session: Session, device_id: str, suite_name: str) -> CalibrationPlan:
@@ -46,6 +50,7 @@ def plan_calibration(session: Session, device_id: str, suite_name: str) -> Calib
     suite = chosen_suite(session, suite_name)
     benches = benches_for(device, suite)
     expected = total_expected_seconds(benches)
+    hour = owned_hours(session).get(device.id)
     return CalibrationPlan(
         device_id=device.id,
         suite=suite.name,
@@ -55,6 +60,8 @@ def plan_calibration(session: Session, device_id: str, suite_name: str) -> Calib
         expected_seconds=expected,
         time_limit_seconds=suite.time_limit_seconds,
         sentence=_plan_sentence(benches),
+        expected_cost=cost_of(device, expected, hour),
+        most_cost=cost_of(device, suite.time_limit_seconds, hour),
     )
 
 

@@ -36,6 +36,7 @@ class DeviceView:
     first_seen_at: datetime
     last_seen_at: datetime
     missing_since: datetime | None
+    label: str | None  # a person's word for it
     node_id: str
     node_machine_id: str
     hostname: str
@@ -80,6 +81,14 @@ def get_device(session: Session, device_id: str) -> DeviceView:
     raise NotFound(f"there is no device {device_id!r}")
 
 
+def set_label(session: Session, device_id: str, label: str | None) -> DeviceView:
+    """Give the device a word of one's own, for the filters of schedules; raises NotFound."""
+    device_row(session, device_id)
+    store.set_label(session, device_id, label)
+    session.expire_all()
+    return get_device(session, device_id)
+
+
 def device_row(session: Session, device_id: str) -> DeviceRow:
     """The stored row of that device, for services that write; raises NotFound."""
     found = store.get_device(session, device_id)
@@ -108,6 +117,7 @@ def _view(device: DeviceRow, node: NodeRow, fit: FitRow | None, run: RunRow | No
         first_seen_at=device.first_seen_at,
         last_seen_at=device.last_seen_at,
         missing_since=device.missing_since,
+        label=device.label,
         node_id=node.id,
         node_machine_id=node.machine_id,
         hostname=node.hostname,

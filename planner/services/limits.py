@@ -1,12 +1,40 @@
-"""What keeps a queued run waiting, and what a schedule may spend: pauses, windows, budgets."""
+"""What keeps a queued run waiting, and what a schedule may spend in a day: pauses, windows, budgets."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
+from planner.calibration.run_states import RunState
+from planner.calibration.suites import total_expected_seconds
+from planner.calibration.window import Window, day_start
+from planner.services.devices import device_row
+from planner.services.owned_offers import OwnedHour, owned_hours
+from planner.services.suites import benches_for, find_suite
 from planner.store import schedules as store
 from planner.store.engine import Session
-from planner.store.tables import PauseRow, RunRow
+from planner.store.tables import DeviceRow, PauseRow, RunRow, ScheduleRow
+
+_HOUR = Decimal(3600)
+_CENT = Decimal("0.0001")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What so much measuring costs; `amount` None is unknown, for the reason."""
+
+    amount: Decimal | None
+    currency: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a schedule's runs of one day took so far, those under way counted as expected."""
+
+    minutes: float
+    cost: Cost
 
 
 def why_to_wait(session: Session, run: RunRow, now: datetime) -> str:
@@ -18,9 +46,91 @@ def why_to_wait(session: Session, run: RunRow, now: datetime) -> str:
     pause = store.newest_pause(session)
     if pause is not None and pause.paused:
         return why_paused(pause)
-    return ""
+    schedule = store.get_schedule(session, run.schedule_id)
+    window = None if schedule is None else window_of(schedule)
+    return "" if window is None or window.is_open(now) else f"waits for its window {window.in_words()}"
 
 
 def why_paused(pause: PauseRow) -> str:
     """The pause in words."""
     return f"all schedules are paused since {pause.at:%Y-%m-%d %H:%M} UTC by {pause.actor}: {pause.reason}"
+
+
+def window_of(schedule: ScheduleRow) -> Window | None:
+    """The schedule's window, None for the whole day."""
+    if schedule.window_start is None or schedule.window_end is None:
+        return None
+    return Window.read(schedule.window_start, schedule.window_end, schedule.timezone)
+
+
+def expected_seconds(session: Session, device: DeviceRow, suite_name: str, version: int | None = None) -> float:
+    """What that suite takes on a typical device of the kind; 0 where there is no such suite any more."""
+    suite = find_suite(session, suite_name, version)
+    return 0.0 if suite is None else total_expected_seconds(benches_for(device, suite))
+
+
+def cost_of(device: DeviceRow, seconds: float, hour: OwnedHour | None) -> Cost:
+    """What so many seconds of the device cost by its owner's hour."""
+    if hour is None:
+        return Cost(None, None, f"nobody entered what an hour of {device.name} costs")
+    amount = hour.amount * Decimal(str(round(seconds, 3))) / _HOUR
+    return Cost(amount.quantize(_CENT), hour.currency)
+
+
+def spent_today(session: Session, schedule: ScheduleRow, now: datetime) -> Spent:
+    """What the schedule's runs took since its day began, in its zone."""
+    hours = owned_hours(session)
+    costs, minutes = [], 0.0
+    for run in store.runs_since(session, schedule.id, day_start(now, schedule.timezone)):
+        device = device_row(session, run.device_id)
+        seconds = _seconds(session, run, device)
+        minutes += seconds / 60
+        if seconds:
+            costs.append(cost_of(device, seconds, hours.get(device.id)))
+    return Spent(minutes, sum_of(costs))
+
+
+def why_over_budget(session: Session, schedule: ScheduleRow, device: DeviceRow, now: datetime) -> str:
+    """Why another run of the schedule on this device would pass its budget of the day; empty where it would not."""
+    if schedule.daily_minutes is None and schedule.daily_amount is None:
+        return ""
+    spent = spent_today(session, schedule, now)
+    seconds = expected_seconds(session, device, schedule.suite)
+    if schedule.daily_minutes is not None and spent.minutes + seconds / 60 > schedule.daily_minutes:
+        return (
+            f"the budget of {schedule.daily_minutes:g} minutes a day: {spent.minutes:.1f} are used and this would take "
+            f"about {seconds / 60:.1f}"
+        )
+    if schedule.daily_amount is None:
+        return ""
+    cost = cost_of(device, seconds, owned_hours(session).get(device.id))
+    for one in (spent.cost, cost):
+        if one.amount is None or one.currency not in (None, schedule.daily_currency):
+            why = one.reason or f"its hours are in {one.currency}"
+            return f"the budget of {schedule.daily_amount:f} {schedule.daily_currency} a day cannot be kept: {why}"
+    if (spent.cost.amount or Decimal(0)) + (cost.amount or Decimal(0)) > schedule.daily_amount:
+        return (
+            f"the budget of {schedule.daily_amount:f} {schedule.daily_currency} a day: {spent.cost.amount:f} are spent "
+            f"and this would cost about {cost.amount:f}"
+        )
+    return ""
+
+
+def _seconds(session: Session, run: RunRow, device: DeviceRow) -> float:
+    if run.started_at is not None and run.finished_at is not None:
+        return (run.finished_at - run.started_at).total_seconds()
+    if RunState(run.state).is_final:
+        return 0.0
+    return expected_seconds(session, device, run.suite, run.suite_version)
+
+
+def sum_of(costs: list[Cost]) -> Cost:
+    """The sum; unknown with the first reason where a part is, or where the parts are in two currencies."""
+    currencies = {cost.currency for cost in costs}
+    unknown = next((cost for cost in costs if cost.amount is None), None)
+    if unknown is not None:
+        return unknown
+    if len(currencies) > 1:
+        return Cost(None, None, f"its devices' hours are in {' and '.join(sorted(map(str, currencies)))}")
+    amounts = [cost.amount for cost in costs if cost.amount is not None]
+    return Cost(sum(amounts, Decimal(0)), next(iter(currencies), None))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from ulid import ULID
 
@@ -13,6 +15,18 @@ from planner.errors import FieldProblem, InvalidInput, NotFound
 from planner.inventory.device import DeviceState
 from planner.services.aftermath import make_way
 from planner.services.calibrations import new_run_row
+from planner.services.limits import (
+    Cost,
+    Spent,
+    cost_of,
+    expected_seconds,
+    spent_today,
+    sum_of,
+    why_over_budget,
+    why_paused,
+)
+from planner.services.owned_offers import owned_hours
+from planner.services.pauses import current_pause
 from planner.services.requests import ScheduleRequest
 from planner.services.runs import RunView, run_view
 from planner.services.suites import chosen_suite, find_suite
@@ -23,6 +37,7 @@ from planner.store.engine import Session
 from planner.store.tables import DeviceRow, RunRow, ScheduleRow
 
 NUM_PREVIEWED = 5
+FILTERS = ("gpu_key", "vendor", "node_id", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,17 @@ class ScheduleView:
     timezone: str
     in_words: str
     device_id: str | None
-    device_name: str | None  # None: every device of every node
+    device_name: str | None  # None: every device of every node that passes the filters
+    only: Mapping[str, str]  # the filters: gpu_key, vendor, node_id, label
+    window_start: str | None
+    window_end: str | None
+    daily_minutes: float | None
+    daily_amount: Decimal | None
+    daily_currency: str | None
+    revision: int  # rises with every change
+    expected_seconds: float  # of one due time, all its devices together
+    expected_cost: Cost
+    spent_today: Spent
     enabled: bool
     created_at: datetime
     updated_at: datetime
@@ -44,6 +69,7 @@ class ScheduleView:
     last_run_id: str | None
     last_run_state: RunState | None
     problem: str = ""  # why it does not fall due any more: its zone went away, its suite did
+    paused: str = ""  # why it does not fall due for now: all schedules are paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +104,9 @@ def create_schedule(session: Session, request: ScheduleRequest, now: datetime) -
         enabled=request.enabled,
         created_at=now,
         updated_at=now,
+        revision=1,
     )
+    _take_over(row, request)
     session.add(row)
     session.flush()
     return get_schedule(session, row.id, now)
@@ -99,8 +127,17 @@ def update_schedule(session: Session, schedule_id: str, request: ScheduleRequest
     row.timezone = rule.timezone
     row.device_id = request.device_id
     row.enabled = request.enabled
+    row.revision += 1
+    _take_over(row, request)
     session.flush()
     return get_schedule(session, schedule_id, now)
+
+
+def _take_over(row: ScheduleRow, request: ScheduleRequest) -> None:
+    row.only = {name: value for name in FILTERS if (value := getattr(request, name)) is not None}
+    row.window_start, row.window_end = request.window_start, request.window_end
+    row.daily_minutes = request.daily_minutes
+    row.daily_amount, row.daily_currency = request.daily_amount, request.daily_currency
 
 
 def set_enabled(session: Session, schedule_id: str, enabled: bool, now: datetime) -> ScheduleView:
@@ -109,16 +146,23 @@ def set_enabled(session: Session, schedule_id: str, enabled: bool, now: datetime
     if row.enabled != enabled:
         row.enabled = enabled
         row.updated_at = now
+        row.revision += 1
         session.flush()
     return get_schedule(session, schedule_id, now)
 
 
 def archive_schedule(session: Session, schedule_id: str, now: datetime) -> None:
-    """Take a schedule away; its past runs stay and still say which schedule asked for them."""
+    """Take a schedule away; its past runs stay and still say which schedule asked for them.
+
+    Runs that no worker has yet are cancelled; one under way goes on.
+    """
     row = _row(session, schedule_id, lock=True)
     row.enabled = False
     row.archived_at = now
     row.updated_at = now
+    row.revision += 1
+    for run in store.queued_runs(session, schedule_id):
+        _end(session, run, RunState.CANCELLED, f"its schedule {row.name!r} was taken away", now, "schedule")
     session.flush()
 
 
@@ -137,6 +181,8 @@ def get_schedule(session: Session, schedule_id: str, now: datetime) -> ScheduleV
 
 def due_times(session: Session, now: datetime) -> dict[str, datetime | None]:
     """The next due time (UTC) of every enabled schedule, by its id; None for one that cannot be followed any more."""
+    if current_pause(session).paused:
+        return {}
     return {
         row.id: None if _problem(session, row) else next(Rule(row.cron, row.timezone).after(now), None)
         for row in store.schedules(session, enabled_only=True)
@@ -152,8 +198,10 @@ def fall_due(session: Session, schedule_id: str, now: datetime, code_version: st
     row = store.get_schedule(session, schedule_id, lock=True)
     if row is None or not row.enabled or _problem(session, row):
         return []
-    before = store.last_due(session, schedule_id)
-    since = row.updated_at if before is None else max(before, row.updated_at)
+    pause = current_pause(session)
+    if pause.paused:
+        return []
+    since = max(row.updated_at, store.last_due(session, schedule_id) or row.updated_at, pause.at or row.updated_at)
     latest = Rule(row.cron, row.timezone).latest_due(since, now)
     if latest is None:
         return []
@@ -175,6 +223,7 @@ def _queue(
 ) -> RunView:
     device_store.take_turns(session, device.id)
     under_way = make_way(session, device.id, now, actor)
+    over_budget = why_over_budget(session, schedule, device, now)
     run = new_run_row(device, chosen_suite(session, schedule.suite), now, code_version)
     run.schedule_id, run.due_at, run.num_missed = schedule.id, due_at, num_missed
     missed = f"; {_count(num_missed)} due before it were missed" if num_missed else ""
@@ -184,6 +233,8 @@ def _queue(
         _end(session, run, RunState.BUSY, reason, now, actor)
     elif device.state != DeviceState.OK:
         _end(session, run, RunState.CANCELLED, f"skipped: the device is {device.state}", now, actor)
+    elif over_budget:
+        _end(session, run, RunState.CANCELLED, f"skipped: {over_budget}", now, actor)
     return run_view(run, device)
 
 
@@ -201,7 +252,12 @@ def _targets(session: Session, schedule: ScheduleRow) -> list[DeviceRow]:
     devices = [device for device, _ in device_store.all_devices(session)]
     if schedule.device_id is not None:
         return [device for device in devices if device.id == schedule.device_id]
-    return [device for device in devices if device.state != DeviceState.MISSING]
+    return [
+        device
+        for device in devices
+        if device.state != DeviceState.MISSING
+        and all(getattr(device, name) == value for name, value in schedule.only.items())
+    ]
 
 
 def _checked(session: Session, request: ScheduleRequest, own_id: str | None) -> Rule:
@@ -215,6 +271,7 @@ def _checked(session: Session, request: ScheduleRequest, own_id: str | None) -> 
         chosen_suite(session, request.suite)
     except InvalidInput as error:
         problems.extend(error.problems)
+    problems.extend(_limit_problems(request))
     if request.device_id is not None and device_store.get_device(session, request.device_id) is None:
         problems.append(FieldProblem("device_id", f"there is no device {request.device_id!r}"))
     if any(row.name == request.name and row.id != own_id for row in store.schedules(session)):
@@ -222,6 +279,20 @@ def _checked(session: Session, request: ScheduleRequest, own_id: str | None) -> 
     if problems or rule is None:
         raise InvalidInput(problems)
     return rule
+
+
+def _limit_problems(request: ScheduleRequest) -> Iterator[FieldProblem]:
+    given = [name for name in FILTERS if getattr(request, name) is not None]
+    if request.device_id is not None and given:
+        yield FieldProblem(given[0], "filters choose among all devices; leave the device out or the filter")
+    if (request.window_start is None) != (request.window_end is None):
+        missing = "window_end" if request.window_end is None else "window_start"
+        yield FieldProblem(missing, "a window has a start and an end; give both or neither")
+    elif request.window_start is not None and request.window_start == request.window_end:
+        yield FieldProblem("window_end", "must not be when it starts; leave both out for the whole day")
+    if (request.daily_amount is None) != (request.daily_currency is None):
+        missing = "daily_currency" if request.daily_currency is None else "daily_amount"
+        yield FieldProblem(missing, "a budget of money has an amount and a currency; give both or neither")
 
 
 def _row(session: Session, schedule_id: str, *, lock: bool = False) -> ScheduleRow:
@@ -240,10 +311,21 @@ def _problem(session: Session, row: ScheduleRow) -> str:
     return "" if find_suite(session, row.suite) else f"there is no suite {row.suite!r} any more"
 
 
+def _expected(session: Session, row: ScheduleRow) -> tuple[float, Cost]:
+    """What one due time takes and costs, all devices together."""
+    hours = owned_hours(session)
+    each = [(device, expected_seconds(session, device, row.suite)) for device in _targets(session, row)]
+    costs = [cost_of(device, seconds, hours.get(device.id)) for device, seconds in each]
+    return sum(seconds for _, seconds in each), sum_of(costs)
+
+
 def _view(
     session: Session, row: ScheduleRow, device_names: dict[str, str], run: RunRow | None, now: datetime
 ) -> ScheduleView:
     rule, problem = Rule(row.cron, row.timezone), _problem(session, row)
+    pause = store.newest_pause(session)
+    paused = why_paused(pause) if pause is not None and pause.paused else ""
+    seconds, cost = _expected(session, row)
     return ScheduleView(
         id=row.id,
         name=row.name,
@@ -253,11 +335,22 @@ def _view(
         in_words=rule.in_words(),
         device_id=row.device_id,
         device_name=None if row.device_id is None else device_names.get(row.device_id),
+        only=dict(row.only),
+        window_start=row.window_start,
+        window_end=row.window_end,
+        daily_minutes=row.daily_minutes,
+        daily_amount=row.daily_amount,
+        daily_currency=row.daily_currency,
+        revision=row.revision,
+        expected_seconds=seconds,
+        expected_cost=cost,
+        spent_today=Spent(0.0, Cost(None, None, problem)) if problem else spent_today(session, row, now),
         enabled=row.enabled,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        next_due=tuple(rule.next_due(now, NUM_PREVIEWED)) if row.enabled and not problem else (),
+        next_due=tuple(rule.next_due(now, NUM_PREVIEWED)) if row.enabled and not problem and not paused else (),
         last_run_id=None if run is None else run.id,
         last_run_state=None if run is None else RunState(run.state),
         problem=problem,
+        paused=paused,
     )

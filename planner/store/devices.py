@@ -98,6 +98,11 @@ def take_turns(session: Session, device_id: str) -> None:
     session.execute(select(DeviceRow.id).where(DeviceRow.id == device_id).with_for_update(key_share=True))
 
 
+def set_label(session: Session, device_id: str, label: str | None) -> None:
+    """Give the device a person's word, or none."""
+    session.execute(update(DeviceRow).where(DeviceRow.id == device_id).values(label=label))
+
+
 def transitions_of(session: Session, device_id: str) -> list[DeviceTransitionRow]:
     """The device's steps into quarantine and out of it, newest first."""
     query = select(DeviceTransitionRow).where(DeviceTransitionRow.device_id == device_id)

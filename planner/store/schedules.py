@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from planner.calibration.run_states import RunState
 from planner.store.tables import PauseRow, RunRow, ScheduleRow
 
 
@@ -36,6 +37,18 @@ def last_runs(session: Session) -> dict[str, RunRow]:
     newest = select(func.max(RunRow.id)).where(RunRow.schedule_id.is_not(None)).group_by(RunRow.schedule_id)
     rows = session.execute(select(RunRow).where(RunRow.id.in_(newest))).scalars()
     return {row.schedule_id: row for row in rows if row.schedule_id is not None}
+
+
+def runs_since(session: Session, schedule_id: str, moment: datetime) -> list[RunRow]:
+    """The schedule's runs that were asked for at that moment or later."""
+    query = select(RunRow).where(RunRow.schedule_id == schedule_id, RunRow.created_at >= moment)
+    return list(session.execute(query.order_by(RunRow.id)).scalars())
+
+
+def queued_runs(session: Session, schedule_id: str) -> list[RunRow]:
+    """The schedule's runs that no worker has yet, locked until the transaction ends."""
+    query = select(RunRow).where(RunRow.schedule_id == schedule_id, RunRow.state == RunState.QUEUED)
+    return list(session.execute(query.order_by(RunRow.id).with_for_update()).scalars())
 
 
 def newest_pause(session: Session) -> PauseRow | None:
