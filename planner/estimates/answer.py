@@ -17,10 +17,12 @@ from planner.estimates.outcome import Outcome
 from planner.estimates.profile import Lack, Profile, profile_from_fit, profile_from_priors, whole_gpus
 from planner.estimates.reasons import measure, why_not
 from planner.estimates.serving import serve
+from planner.estimates.serving_profile import serving_profile
 from planner.estimates.survival import risk, with_interruptions
 from planner.estimates.training import Nodes, layout_faults, train
-from planner.hardware.gpu import Dtype, GpuKind
-from planner.jobs.job import Job, Stack, TrainingJob
+from planner.hardware.gpu import Dtype, Gpu, GpuKind
+from planner.jobs.architecture import Transformer
+from planner.jobs.job import InferenceJob, Job, TrainingJob
 
 GOALS = ("cost", "time")
 TRAINABLE = (Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16, Dtype.FP8)
@@ -117,21 +119,27 @@ def work_out(
     if isinstance(job, TrainingJob):
         nodes = Nodes(num_gpus, placement.gpus_per_node, placement.network_bytes_per_s)
         return train(job, profile, nodes, usable)
-    return serve(job, profile, num_gpus, usable)
+    return serve(job, profile, num_gpus, usable, placement.gpus_per_node)
 
 
 def _profile(job: Job, placement: Placement, chosen: tuple[str, Fit, bool] | None) -> Profile | Lack:
-    stack = job.stack if isinstance(job, TrainingJob) else Stack.EAGER
     if chosen is None:
-        return profile_from_priors(placement.gpu, job.dtype, stack)
+        return _published(job, placement.gpu)
     fit_id, fit, is_own_device = chosen
     profile = profile_from_fit(placement.gpu, job.dtype, fit, fit_id, is_own_device=is_own_device)
     if isinstance(profile, Lack):
-        published = profile_from_priors(placement.gpu, job.dtype, stack)
+        published = _published(job, placement.gpu)
         if isinstance(published, Profile):
             note = f"The calibration could not be used: {profile.reason}."
             return replace(published, notes=(note, *published.notes))
     return profile
+
+
+def _published(job: Job, gpu: Gpu) -> Profile | Lack:
+    """The profile from published figures and the priors of what trains or serves."""
+    if isinstance(job, TrainingJob):
+        return profile_from_priors(gpu, job.dtype, job.stack)
+    return serving_profile(gpu, job)
 
 
 def _faults(job: Job) -> list[tuple[str, str]]:
@@ -149,16 +157,36 @@ def _faults(job: Job) -> list[tuple[str, str]]:
         if job.dtype not in TRAINABLE:
             faults.append(("dtype", f"{job.dtype.value} is for inference; train in one of {_names(TRAINABLE)}"))
     else:
-        least = {"prompt_tokens": job.prompt_tokens, "output_tokens": job.output_tokens}
+        least = {"prompt_tokens": job.prompt_tokens}
         least |= {} if job.concurrency is None else {"concurrency": job.concurrency}
+        splits_asked = {"tensor_parallel": job.tensor_parallel, "pipeline_parallel": job.pipeline_parallel}
+        least |= {name: value for name, value in splits_asked.items() if value is not None}
+        faults += _inference_faults(job)
         least |= {} if job.num_requests is None else {"num_requests": job.num_requests}
         length, field = job.prompt_tokens + job.output_tokens, "prompt_tokens"
-        if not job.architecture.causal:
-            faults.append(("architecture", f"{architecture.name} is an encoder: it generates no tokens"))
     faults += [(name, f"must be at least 1, not {value}") for name, value in least.items() if not value >= 1]
     if architecture.max_positions is not None and length > architecture.max_positions:
         faults.append((field, f"{length:,} tokens are more than the {architecture.max_positions:,} positions it has"))
     return faults
+
+
+def _inference_faults(job: InferenceJob) -> list[tuple[str, str]]:
+    """What generates tokens is a decoder; what is packed has fewer bits than the arithmetic."""
+    found = []
+    generates = isinstance(job.architecture, Transformer) and job.architecture.causal
+    if job.output_tokens < 0:
+        found.append(("output_tokens", f"must be at least 0, not {job.output_tokens}"))
+    if job.output_tokens and not generates:
+        kind = "an encoder" if isinstance(job.architecture, Transformer) else "a network for pictures"
+        found.append(("architecture", f"{job.architecture.name} is {kind}: it generates no tokens"))
+    if job.weight_bits is not None and not 1.0 <= job.weight_bits <= 8.0 * job.dtype.num_bytes:
+        most = 8.0 * job.dtype.num_bytes
+        found.append(
+            ("weight_bits", f"must lie between 1 and the {most:g} of {job.dtype.value}, not {job.weight_bits:g}")
+        )
+    if not 0.0 <= job.head_share <= 1.0:
+        found.append(("head_share", f"must lie between 0 and 1, not {job.head_share:g}"))
+    return found
 
 
 def _names(dtypes: Sequence[Dtype]) -> str:

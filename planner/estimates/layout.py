@@ -126,9 +126,15 @@ def training_layouts(job: TrainingJob, num_gpus: int, domain: int | None = None)
 
 
 def inference_layouts(job: InferenceJob, num_gpus: int) -> Layouts:
-    """Every split into replicas × tensor parallel."""
-    splits = tensor_splits(job.architecture, num_gpus)
-    return _layouts([(num_gpus // tensor, tensor, 1, 0, 1, 1, 1, 1) for tensor in splits], "none")
+    """Every split into replicas × tensor parallel × the stages that are asked for; empty where they do not divide."""
+    stages = job.pipeline_parallel or 1
+    if num_gpus % stages:
+        return _layouts([], "none")
+    network, group = job.architecture, num_gpus // stages
+    splits = (1,) if isinstance(network, ConvNet) else tensor_splits(network, group)
+    if job.tensor_parallel is not None:
+        splits = (job.tensor_parallel,) if group % job.tensor_parallel == 0 else ()
+    return _layouts([(group // tensor, tensor, 1, 0, stages, 1, 1, 1) for tensor in splits], "none")
 
 
 def tensor_splits(architecture: Transformer, num_gpus: int) -> tuple[int, ...]:

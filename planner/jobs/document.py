@@ -10,6 +10,7 @@ from planner import units
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import Conv, ConvNet
+from planner.jobs.engine import Batching, Engine
 from planner.jobs.job import InferenceJob, Job, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
 
 
@@ -37,6 +38,8 @@ def job_from_document(document: dict[str, Any]) -> Job:
         values["sharding"] = None if sharding is None else Sharding(sharding)
         return TrainingJob(**values)
     values["kv_dtype"] = None if values["kv_dtype"] is None else Dtype(values["kv_dtype"])
+    values["engine"] = Engine(values.get("engine", Engine.UNSTATED))
+    values["batching"] = Batching(values.get("batching", Batching.CONTINUOUS))
     return InferenceJob(**values)
 
 
@@ -63,4 +66,9 @@ def job_sentence(job: Job) -> str:
         )
     amount = "a service" if job.num_requests is None else f"{units.format_count(job.num_requests)} requests"
     at_once = "as many at once as fit" if job.concurrency is None else f"{job.concurrency:,} at once"
-    return f"{shape}, {amount} of {job.prompt_tokens:,} + {job.output_tokens:,} tokens, {at_once}, {job.dtype.value}"
+    stored = f" with weights of {job.weight_bits:g} bits" if job.weight_bits is not None else ""
+    engine = f", {job.engine.value}" if job.engine is not Engine.UNSTATED else ""
+    size = f"{job.prompt_tokens:,} + {job.output_tokens:,} tokens"
+    if not job.output_tokens:
+        size = "a picture" if isinstance(job.architecture, ConvNet) else f"{job.prompt_tokens:,} tokens in one pass"
+    return f"{shape}, {amount} of {size}, {at_once}, {job.dtype.value}{stored}{engine}"

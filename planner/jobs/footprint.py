@@ -58,7 +58,7 @@ def local_parameters(
     copied = 2.0 * architecture.num_layers * architecture.hidden * width * kept
     experts = 0.0
     if architecture.num_experts > 1:
-        experts = float(architecture.num_layers * architecture.num_experts * architecture.ffn_parameters)
+        experts = float(architecture.expert_layers * architecture.num_experts * architecture.ffn_parameters)
     end = float(architecture.vocab * architecture.hidden)  # of the heavier stage
     ends = np.where(np.asarray(pipeline_parallel) > 1, end, float(architecture.embedding_parameters))
     blocks = architecture.num_parameters - architecture.embedding_parameters - experts
@@ -70,11 +70,21 @@ def local_parameters(
     return float(found) if np.ndim(found) == 0 else found
 
 
-def weight_bytes(architecture: Transformer, dtype: Dtype, tensor_parallel: Amount = 1.0) -> Amount:
-    """Weights as served: blocks in `dtype`, embedding and head in 16 bits beside 8- and 4-bit blocks."""
-    ends = architecture.embedding_parameters / tensor_parallel
-    blocks = local_parameters(architecture, tensor_parallel) - ends
-    return blocks * dtype.num_bytes + ends * side_dtype(dtype).num_bytes
+def weight_bytes(
+    architecture: Transformer | ConvNet,
+    dtype: Dtype,
+    tensor_parallel: Amount = 1.0,
+    pipeline_parallel: Amount = 1.0,
+    stored: float | None = None,
+) -> Amount:
+    """Weights as served: blocks in `dtype`, or `stored` bytes each; embedding and head in 16 bits beside 8- and 4-bit
+    blocks."""
+    each = dtype.num_bytes if stored is None else stored
+    if isinstance(architecture, ConvNet):
+        return architecture.num_parameters * each
+    ends = architecture.embedding_parameters / (tensor_parallel * pipeline_parallel)
+    blocks = local_parameters(architecture, tensor_parallel) / pipeline_parallel - ends
+    return blocks * each + ends * side_dtype(dtype).num_bytes
 
 
 def activation_bytes(
@@ -168,17 +178,20 @@ def inference_bytes(
     dtype: Dtype,
     kv_dtype: Dtype,
     sequences: Amount,
-    tokens: int,
-    prompt_tokens: int,
+    tokens: float,
+    prompt_tokens: float,
     tensor_parallel: Amount = 1.0,
+    pipeline_parallel: Amount = 1.0,
+    stored: float | None = None,
 ) -> dict[str, Amount]:
-    """Bytes per GPU by item: weights, the cache of all sequences at their full length, activations of one prompt."""
+    """Bytes per GPU by item: weights, the cache of all sequences at `tokens` each, activations of `prompt_tokens`."""
     e = side_dtype(dtype).num_bytes
     gates = 2 if architecture.gated else 1
     per_token = e * (4 * architecture.hidden + (gates + 1) * architecture.ffn / tensor_parallel)
     scores = sequences * architecture.vocab / tensor_parallel * (e + 4.0)
+    cached = kv_bytes_per_token(architecture, kv_dtype, tensor_parallel)
     return {
-        "weights": weight_bytes(architecture, dtype, tensor_parallel),
-        "key-value cache": sequences * tokens * kv_bytes_per_token(architecture, kv_dtype, tensor_parallel),
+        "weights": weight_bytes(architecture, dtype, tensor_parallel, pipeline_parallel, stored),
+        "key-value cache": sequences * tokens * cached / pipeline_parallel,
         "activations": prompt_tokens * per_token + scores,
     }

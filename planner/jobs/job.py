@@ -8,6 +8,7 @@ from enum import StrEnum
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
+from planner.jobs.engine import Batching, Engine
 
 
 class Recompute(StrEnum):
@@ -80,17 +81,25 @@ class InferenceJob:
     """Answer `num_requests` requests of `prompt_tokens` in and `output_tokens` out, `concurrency` at a time.
 
     `num_requests` None means a service that is on all the time: time and cost are then per hour of service.
-    `concurrency` None lets the planner take as many as memory holds (at most `MAX_AUTO_CONCURRENCY`).
+    `concurrency` None lets the planner take as many as memory holds (at most what the engine takes).
+    `output_tokens` 0 is one pass per request: embeddings, encoders, pictures (`prompt_tokens` is then their positions,
+    1 for a convolutional network), and `head_share` the part of the positions that reaches the output head.
     """
 
     name: str
-    architecture: Transformer
+    architecture: Transformer | ConvNet
     prompt_tokens: int
     output_tokens: int
     num_requests: float | None = None
     concurrency: int | None = None
     dtype: Dtype = Dtype.BF16  # weights and arithmetic
     kv_dtype: Dtype | None = None  # None: as dtype
+    engine: Engine = Engine.UNSTATED
+    batching: Batching = Batching.CONTINUOUS
+    weight_bits: float | None = None  # stored bits of a block's weight, scales counted; None: as dtype
+    tensor_parallel: int | None = None  # None: what serves most
+    pipeline_parallel: int | None = None  # None: 1
+    head_share: float = 0.0  # of a pass without output tokens
 
 
 MAX_AUTO_CONCURRENCY = 256

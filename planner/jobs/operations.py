@@ -111,6 +111,7 @@ class Pass:
     context_parallel: Amount = 1.0
     expert_parallel: Amount = 1.0
     norm_parallel: Amount = 1.0  # GPUs that divide norms and residuals: as tensor_parallel, or 1
+    weight_bytes: float | None = None  # stored bytes of a block's weight where fewer than those of `dtype`
 
     @property
     def rows(self) -> Amount:
@@ -170,19 +171,20 @@ def attended_pairs(architecture: Transformer, tokens: Amount, context: Amount = 
 
 def attention_work(architecture: Transformer, through: Pass) -> Work:
     """Scores and weighted values, fused: 4·d FLOPs per pair and head; reads q, k, v and cache, writes the result."""
-    heads, kv_heads = _heads(architecture, through.tensor_parallel)
+    heads, _ = _heads(architecture, through.tensor_parallel)
     width = architecture.head_dim
     side = side_dtype(through.dtype)
-    cached = (through.kv_dtype or side).num_bytes
-    pairs = attended_pairs(architecture, through.tokens, through.context)
+    seen = _seen(architecture, through.context)
+    pairs = attended_pairs(architecture, through.tokens, seen)
     shared = pairs / through.context_parallel
     query_bytes = side.num_bytes * through.rows * 2 * heads * width
-    cache_bytes = cached * through.batch * (through.context + through.tokens) * 2 * kv_heads * width
+    elements = _cached_elements(architecture, through.tensor_parallel)
+    cache_bytes = (through.kv_dtype or side).num_bytes * through.batch * (seen + through.tokens) * elements
     return Work(
         "attention",
         WorkKind.ATTENTION,
         side,
-        flops=4.0 * through.batch * heads * width * shared,
+        flops=_pair_flops(architecture, through.tokens) * through.batch * heads * shared,
         num_bytes=query_bytes + cache_bytes,
         count=_blocks(architecture, through),
         rows=through.tokens,
@@ -190,6 +192,32 @@ def attention_work(architecture: Transformer, through: Pass) -> Work:
         inner=float(width),
         work_class=WorkClass.ATTENTION,
     )
+
+
+def _seen(architecture: Transformer, context: Amount) -> Amount:
+    """Earlier tokens that a layer looks at, on average over windowed and other layers."""
+    if not architecture.windowed_layers:
+        return context
+    share = architecture.windowed_layers / architecture.num_layers
+    return (1.0 - share) * context + share * np.minimum(context, float(architecture.window))
+
+
+def _cached_elements(architecture: Transformer, tensor_parallel: Amount) -> Amount:
+    """Elements of the cache per token and layer on one GPU; a latent is not divided."""
+    if architecture.latent_kv:
+        return float(architecture.latent_kv)
+    return 2.0 * _heads(architecture, tensor_parallel)[1] * architecture.head_dim
+
+
+def _pair_flops(architecture: Transformer, tokens: Amount) -> Amount:
+    """FLOPs per query, key and head: 4·d. A latent cache is attended as it lies when single tokens are decoded, and is
+    widened into keys and values for prompts."""
+    width = architecture.head_dim
+    if not architecture.latent_kv:
+        return 4.0 * width
+    widened = 2.0 * (2.0 * width + architecture.latent_rope)
+    as_it_lies = 2.0 * (2.0 * architecture.latent_kv - architecture.latent_rope)
+    return np.where(np.asarray(tokens) <= 1.0, as_it_lies, widened)
 
 
 def score_work(architecture: Transformer, through: Pass) -> Work:
@@ -314,8 +342,7 @@ def model_training_flops(architecture: Transformer, batch: Amount, sequence: Amo
 
 def kv_bytes_per_token(architecture: Transformer, dtype: Dtype, tensor_parallel: Amount = 1.0) -> Amount:
     """Cache bytes per token on one GPU: keys and values of all layers; heads are copied once t exceeds k."""
-    _, kv_heads = _heads(architecture, tensor_parallel)
-    return 2.0 * architecture.num_layers * kv_heads * architecture.head_dim * dtype.num_bytes
+    return architecture.num_layers * _cached_elements(architecture, tensor_parallel) * dtype.num_bytes
 
 
 def _heads(architecture: Transformer, tensor_parallel: Amount) -> tuple[Amount, Amount]:
@@ -331,14 +358,16 @@ def _gemm(
     inner: Amount,
     count: Amount,
     launches: Amount = 1.0,
+    weight_bytes: float | None = None,
 ) -> Work:
     side = side_dtype(dtype).num_bytes
+    stored = dtype.num_bytes if weight_bytes is None else weight_bytes
     return Work(
         name,
         WorkKind.GEMM,
         dtype,
         flops=2.0 * rows * columns * inner,
-        num_bytes=dtype.num_bytes * columns * inner + side * rows * (inner + columns),
+        num_bytes=stored * columns * inner + side * rows * (inner + columns),
         count=count,
         launches=launches,
         rows=rows,
@@ -347,21 +376,39 @@ def _gemm(
     )
 
 
-def _projection_work(architecture: Transformer, through: Pass) -> tuple[Work, Work]:
+def _projection_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
     heads, kv_heads = _heads(architecture, through.tensor_parallel)
     width, hidden = architecture.head_dim, float(architecture.hidden)
-    layers = _blocks(architecture, through)
+    layers, stored = _blocks(architecture, through), through.weight_bytes
+    output = _gemm("attention output", through.dtype, through.rows, hidden, heads * width, layers, 1.0, stored)
+    if architecture.latent_kv:
+        return (*_latent_work(architecture, through, heads), output)
     columns = (heads + 2.0 * kv_heads) * width
     return (
-        _gemm("query, key, value", through.dtype, through.rows, columns, hidden, layers, launches=3.0),
-        _gemm("attention output", through.dtype, through.rows, hidden, heads * width, layers),
+        _gemm("query, key, value", through.dtype, through.rows, columns, hidden, layers, 3.0, stored),
+        output,
+    )
+
+
+def _latent_work(architecture: Transformer, through: Pass, heads: Amount) -> tuple[Work, ...]:
+    """Down to the latents, which every tensor-parallel GPU does for itself, and up to its own heads."""
+    hidden, rope = float(architecture.hidden), architecture.latent_rope
+    layers, stored, dtype, rows = _blocks(architecture, through), through.weight_bytes, through.dtype, through.rows
+    queries = heads * (architecture.head_dim + rope)
+    made, latent = heads * 2.0 * architecture.head_dim, float(architecture.latent_kv - rope)
+    down, inner = float(architecture.latent_kv + architecture.latent_query), float(architecture.latent_query) or hidden
+    return (
+        _gemm("latents", dtype, rows, down, hidden, layers, 2.0, stored),
+        _gemm("queries", dtype, rows, queries, inner, layers, 1.0, stored),
+        _gemm("keys, values", dtype, rows, made, latent, layers, 2.0, stored),
     )
 
 
 def _ffn_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
     """Up (and gate) and down; with experts the router and one pair of products per expert that gets rows, the experts
     of a layer in one launch."""
-    layers, hidden = _blocks(architecture, through), float(architecture.hidden)
+    stored, hidden = through.weight_bytes, float(architecture.hidden)
+    layers = architecture.expert_layers / through.pipeline_parallel
     gates = 2.0 if architecture.gated else 1.0
     width = architecture.ffn / through.tensor_parallel
     rows: Amount = through.rows
@@ -377,12 +424,20 @@ def _ffn_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
     if architecture.shared_experts:
         wide = architecture.shared_experts * width
         router += (
-            _gemm("shared experts up", through.dtype, through.rows, gates * wide, hidden, layers, gates),
-            _gemm("shared experts down", through.dtype, through.rows, hidden, wide, layers),
+            _gemm("shared experts up", through.dtype, through.rows, gates * wide, hidden, layers, gates, stored),
+            _gemm("shared experts down", through.dtype, through.rows, hidden, wide, layers, 1.0, stored),
         )
+    if architecture.dense_layers:
+        count = architecture.dense_layers / through.pipeline_parallel
+        wide = architecture.dense_ffn / through.tensor_parallel
+        router += (
+            _gemm("dense layers up", through.dtype, through.rows, gates * wide, hidden, count, gates, stored),
+            _gemm("dense layers down", through.dtype, through.rows, hidden, wide, count, 1.0, stored),
+        )
+    each = layers * experts
     pair = (
-        _gemm("feed-forward up", through.dtype, rows, gates * width, hidden, layers * experts, gates / experts),
-        _gemm("feed-forward down", through.dtype, rows, hidden, width, layers * experts, 1.0 / experts),
+        _gemm("feed-forward up", through.dtype, rows, gates * width, hidden, each, gates / experts, stored),
+        _gemm("feed-forward down", through.dtype, rows, hidden, width, each, 1.0 / experts, stored),
     )
     if architecture.num_experts > 1:
         pair = (replace(pair[0], work_class=WorkClass.EXPERT), replace(pair[1], work_class=WorkClass.EXPERT))

@@ -191,7 +191,7 @@ def test_a_job_that_does_not_fit_says_how_much_it_needs_and_what_full_recomputat
         (training_job(micro_batch=0), "micro_batch"),
         (training_job(dtype=Dtype.INT8), "dtype"),
         (inference_job(prompt_tokens=2000, output_tokens=2000), "prompt_tokens"),
-        (inference_job(output_tokens=0), "output_tokens"),
+        (inference_job(output_tokens=-1), "output_tokens"),
         (inference_job(concurrency=0), "concurrency"),
         (inference_job(num_requests=0.0), "num_requests"),
         (inference_job(architecture=transformer(causal=False)), "architecture"),

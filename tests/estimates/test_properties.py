@@ -17,7 +17,8 @@ from planner.estimates.document import answer_from_document, answer_to_document
 from planner.estimates.estimate import Answer, Option
 from planner.estimates.layout import Layouts
 from planner.estimates.profile import Profile, profile_from_fit, profile_from_priors
-from planner.estimates.serving import serving_times
+from planner.estimates.serving_steps import Deployment
+from planner.estimates.serving_times import serving_times
 from planner.estimates.training import step_times
 from planner.hardware.gpu import Dtype, Gpu
 from planner.jobs.architecture import Transformer
@@ -212,7 +213,8 @@ def test_a_longer_prompt_never_comes_sooner_and_more_requests_never_lower_the_st
 
     def times(tokens: int, together: int):
         job = InferenceJob("x", architecture, tokens, 32, concurrency=together)
-        return serving_times(job, priors, layout, None, np.array([float(together)]))
+        at_once = np.array([float(together)])
+        return serving_times(Deployment(job, priors, layout, None), at_once, at_once)
 
     short, long = times(prompt, sequences), times(2 * prompt, sequences)
     assert long.first_token[0] >= short.first_token[0]

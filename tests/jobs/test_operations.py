@@ -171,3 +171,32 @@ def test_arrays_of_layouts_give_what_single_ones_give() -> None:
     together = total_bytes(forward_work(LLAMA, Pass(batches, 128.0, Dtype.BF16)))
     alone = [total_bytes(forward_work(LLAMA, Pass(float(batch), 128.0, Dtype.BF16))) for batch in batches]
     assert np.allclose(together, alone)
+
+
+def test_a_latent_layer_multiplies_its_weights_once_and_attends_in_the_latent() -> None:
+    """DeepSeek-V3's report, section 4.2: 128 heads of 128 over latents of 512 + 64, queries through 1,536."""
+    shape = ARCHITECTURES["deepseek-v3"].architecture
+    works = forward_work(shape, Pass(1.0, 1.0, Dtype.BF16, context=999.0))
+    dense = ("latents", "queries", "keys, values", "attention output")
+    weights = sum(float(_named(works, name).columns * _named(works, name).inner) for name in dense)
+    assert weights == shape.attention_parameters
+    attention = _named(works, "attention")
+    assert float(attention.flops) == 2.0 * (576 + 512) * 128 * 1000
+    prompt = _named(forward_work(shape, Pass(1.0, 2.0, Dtype.BF16)), "attention")
+    assert float(prompt.flops) == 2.0 * (192 + 128) * 128 * 3
+
+
+def test_windowed_layers_do_not_look_further_back() -> None:
+    shape = ARCHITECTURES["gpt-oss-120b"].architecture
+    near, far = (
+        float(attention_work(shape, Pass(1.0, 1.0, Dtype.BF16, context=context)).flops) for context in (128.0, 10128.0)
+    )
+    assert far / near == pytest.approx((129 + 5000) / 129)
+
+
+def test_packed_weights_move_fewer_bytes_and_multiply_as_often() -> None:
+    plain, packed = (forward_work(LLAMA, Pass(1.0, 1.0, Dtype.BF16, weight_bytes=stored)) for stored in (None, 0.5))
+    assert total_flops(plain) == total_flops(packed)
+    assert _named(plain, "feed-forward down").num_bytes - _named(packed, "feed-forward down").num_bytes == (
+        1.5 * 4096 * 14336
+    )

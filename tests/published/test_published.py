@@ -18,6 +18,7 @@ from planner.estimates.estimate import Option, Placement
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
+from planner.jobs.engine import Batching, Engine
 from planner.jobs.job import InferenceJob, Job, Recompute, Sharding, Stack, TrainingJob
 from planner.jobs.presets import ARCHITECTURES
 from tests.builders import offer, price
@@ -34,8 +35,26 @@ class Row:
     tokens_per_second: float  # of all GPUs
 
 
-def _serve(gpu_key: str, batch: int, prompt: int, output: int, rate: float, dtype: Dtype) -> Row:
-    job = InferenceJob("published", LLAMA_7B, prompt, output, concurrency=batch, dtype=dtype, kv_dtype=dtype)
+def _serve(
+    gpu_key: str,
+    batch: int,
+    prompt: int,
+    output: int,
+    rate: float,
+    dtype: Dtype,
+    engine: Engine = Engine.TENSORRT_LLM,
+) -> Row:
+    job = InferenceJob(
+        "published",
+        LLAMA_7B,
+        prompt,
+        output,
+        concurrency=batch,
+        dtype=dtype,
+        kv_dtype=dtype,
+        engine=engine,
+        batching=Batching.STATIC,
+    )
     return Row(gpu_key, 1, job, rate)
 
 
@@ -62,7 +81,7 @@ TENSORRT_LLM = [
 # InternLM/lmdeploy docs/en/benchmark/a100_fp16.md at 1263d5c, static inference of Llama-2-7B, generated tokens/s.
 # Batches of 64 with 2,048 generated tokens are left out: at full length they exceed the memory, and are declined.
 LMDEPLOY = [
-    _serve("A100-80GB-SXM", batch, prompt, output, rate, Dtype.FP16)
+    _serve("A100-80GB-SXM", batch, prompt, output, rate, Dtype.FP16, Engine.LMDEPLOY)
     for batch, prompt, output, rate in (
         (1, 128, 128, 102.21),
         (1, 128, 2048, 98.92),

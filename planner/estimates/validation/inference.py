@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from planner.estimates.estimate import Placement
 from planner.estimates.outcome import Outcome
+from planner.estimates.priors.serving import load_serving_priors
+from planner.estimates.serving_ranges import ServingClass, token_class
+from planner.estimates.validation.formats import Format, engine_of, format_of
 from planner.estimates.validation.gpus import published_gpu
-from planner.estimates.validation.subjects import Declined, subject_of
+from planner.estimates.validation.subjects import Declined, Subject, subject_of
 from planner.estimates.validation.table import Row
 from planner.estimates.validation.trials import DOUBTFUL
 from planner.hardware.catalogue import Catalogue
-from planner.hardware.gpu import Dtype
-from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import ConvNet
+from planner.jobs.engine import Batching, Engine
 from planner.jobs.job import InferenceJob
 from planner.quantity import Quantity
 
-DTYPES = {
-    "bf16": Dtype.BF16,
-    "fp16": Dtype.FP16,
-    "f16": Dtype.FP16,
-    "fp32": Dtype.FP32,
-    "tf32": Dtype.TF32,
-    "fp8": Dtype.FP8,
-    "int8": Dtype.INT8,
-    "fp4": Dtype.FP4,
-    "nvfp4": Dtype.FP4,
-}
+USUAL_PROMPT = 256  # of a chat, where a table does not state it
+USUAL_BATCH = 128  # pictures or texts of an offline run, where a table does not state it
+GPUS_PER_NODE = 8
+# MLPerf's questions are at most 384 tokens long and submissions do not pad them: SQuAD 1.1's are about 180 on average
+# (assumed).
+LONGEST_QUESTION = 384.0
+MEAN_QUESTION = 180.0
+# Engines that put layers, not parts of them, on several GPUs unless told otherwise (their documentation).
+BY_LAYERS = (Engine.LLAMA_CPP, Engine.EXLLAMA, Engine.TRANSFORMERS)
+# Log half-width of what a table does not state: what such published rows miss by beyond those that state everything.
+ASSUMED = 0.22
+RACK = {"GB200": 72, "GB300": 72}
+Reader = Callable[[Outcome], Quantity | Declined]
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceTrial:
-    """What a row ran; `quantity_of` reads the row's metric from an outcome."""
+    """What a row ran; `quantity_of` reads the row's metric from an outcome, `kind` is the class of its range."""
 
     job: InferenceJob
     placement: Placement
-    quantity_of: Callable[[Outcome], Quantity | Declined]
+    quantity_of: Reader
+    kind: ServingClass
     assumptions: tuple[str, ...] = ()
 
 
@@ -48,55 +55,199 @@ def inference_trial(row: Row, catalogue: Catalogue) -> InferenceTrial | Declined
         return Declined(f"the table marks the row {doubt[1]}")
     if row.text("scenario") == "training":
         return Declined("a training run in an inference table")
-    if row.text("scenario") == "server":
-        return Declined("requests that arrive at random are not estimated yet")
-    read = _READERS.get(row.metric)
-    if read is None:
+    if row.metric not in _READERS:
         return Declined(f"the metric {row.metric!r} is not supported")
-    if (row.whole("pp") or 1) > 1:
-        return Declined("serving over pipeline stages is not estimated yet")
     named = published_gpu(catalogue, row.text("gpu_model"), row.number("gpu_memory_gb"))
     if named is None:
         return Declined(f"the catalogue has no GPU {row.text('gpu_model')!r}")
-    num_gpus = row.whole("num_gpus") or 1
-    dtype = DTYPES.get(row.text("precision"))
-    if dtype is None:
-        return Declined(f"the precision {row.text('precision')!r} is not estimated yet")
     subject = subject_of(row)
     if isinstance(subject, Declined):
         return subject
-    prompt, output = row.whole("input_len"), row.whole("output_len")
-    if not isinstance(subject.architecture, Transformer) or not prompt or not output:
-        return Declined("no prompt or no output: a pure prompt or a picture is not a request to a language model")
-    job = InferenceJob(
+    assumptions = [*subject.assumptions, *([named.assumption] if named.assumption else [])]
+    form = format_of(row, named.gpu, assumptions)
+    if isinstance(form, Declined):
+        return form
+    num_gpus = row.whole("num_gpus") or 1
+    job = _job(row, subject, form, num_gpus, assumptions)
+    if isinstance(job, Declined):
+        return job
+    per_node = min(num_gpus, RACK.get(row.text("gpu_model"), GPUS_PER_NODE))
+    placement = Placement(named.gpu, Decimal(num_gpus), num_nodes=-(-num_gpus // per_node))
+    kind = _kind(row, job)
+    return InferenceTrial(job, placement, _READERS[row.metric](row, job, num_gpus), kind, tuple(assumptions))
+
+
+def _job(row: Row, subject: Subject, form: Format, num_gpus: int, assumptions: list[str]) -> InferenceJob | Declined:
+    network = subject.architecture
+    is_pass = isinstance(network, ConvNet) or not network.causal
+    prompt, output = row.number("input_len"), row.number("output_len")
+    if row.metric in ("decode_tokens_per_s", "tpot_ms") and not output:
+        output = 128.0
+        assumptions.append("128 tokens of output")
+    if row.metric == "prefill_tokens_per_s" or (row.metric == "ttft_ms" and not output):
+        output = 1.0
+    if is_pass:
+        prompt, output = float(subject.sequence_length if not row.number("input_len") else prompt or 1.0), 0.0
+        if not isinstance(network, ConvNet) and row.number("input_len") is None and row.text("model_family") != "vit":
+            return Declined("the length of the texts is not stated")
+    elif output is None:
+        return Declined("how many tokens are generated is not stated")
+    elif prompt is None:
+        prompt = float(USUAL_PROMPT if row.text("scenario") != "single_stream" else 32)
+        assumptions.append(f"prompts of {prompt:.0f} tokens")
+    batch = row.whole("batch_or_concurrency")
+    if is_pass and batch is None:
+        batch = 1 if row.text("scenario") == "single_stream" else USUAL_BATCH
+        if batch > 1:
+            assumptions.append(f"batches of {batch}")
+    engine = engine_of(row)
+    splits = row.whole("tp"), row.whole("pp")
+    if engine in BY_LAYERS and not is_pass and splits == (None, None):
+        splits = 1, num_gpus
+    if is_pass and "MLPerf" in row.source and prompt == LONGEST_QUESTION:
+        prompt = MEAN_QUESTION
+        assumptions.append(f"texts of {MEAN_QUESTION:.0f} tokens on average, not padded")
+    if (splits[0] or 1) * (splits[1] or 1) > num_gpus:
+        return Declined(f"{splits[0]} × {splits[1]} model parallel is more than {num_gpus} GPUs")
+    return InferenceJob(
         name=row.id,
-        architecture=subject.architecture,
-        prompt_tokens=prompt,
-        output_tokens=output,
-        concurrency=row.whole("batch_or_concurrency"),
-        dtype=dtype,
-        kv_dtype=DTYPES.get(row.text("kv_precision")),
+        architecture=network,
+        prompt_tokens=max(1, round(prompt or 1.0)),
+        output_tokens=max(0, round(output or 0.0)),
+        concurrency=batch if batch is None or not is_pass else batch * num_gpus,
+        dtype=form.dtype,
+        kv_dtype=form.kv_dtype,
+        engine=engine,
+        batching=_batching(row),
+        weight_bits=form.weight_bits,
+        tensor_parallel=1 if is_pass else splits[0],
+        pipeline_parallel=splits[1],
+        head_share=subject.head_share if row.text("model_family") == "encoder" else 0.0,
     )
-    assumptions = (*subject.assumptions, *((named.assumption,) if named.assumption else ()))
-    return InferenceTrial(job, Placement(named.gpu, Decimal(num_gpus)), read(num_gpus), assumptions)
 
 
-def _rate(divisor: Callable[[int], float]) -> Callable[[int], Callable[[Outcome], Quantity | Declined]]:
-    return lambda num_gpus: lambda outcome: outcome.tokens_per_second.times(1.0 / divisor(num_gpus))
+def _batching(row: Row) -> Batching:
+    is_static = row.text("scenario") in ("fixed_batch", "single_stream")
+    return Batching.STATIC if is_static else Batching.CONTINUOUS
 
 
-def _extra(name: str, factor: float) -> Callable[[int], Callable[[Outcome], Quantity | Declined]]:
+def _kind(row: Row, job: InferenceJob) -> ServingClass:
+    if row.metric.startswith(("energy", "avg_power")):
+        return ServingClass.POWER
+    if job.output_tokens and row.metric in ("ttft_ms", "prefill_tokens_per_s"):
+        is_loaded = job.batching is Batching.CONTINUOUS and (job.concurrency or 2) > 1
+        return ServingClass.FIRST_TOKEN_LOADED if is_loaded else ServingClass.FIRST_TOKEN
+    return token_class(job)
+
+
+def _tokens(divisor: Callable[[int], float]) -> Callable[[Row, InferenceJob, int], Reader]:
+    return lambda _row, _job, num_gpus: lambda outcome: outcome.tokens_per_second.times(1.0 / divisor(num_gpus))
+
+
+def _all_tokens(divisor: Callable[[int], float]) -> Callable[[Row, InferenceJob, int], Reader]:
+    """Prompt and output tokens together."""
+
+    def make(_row: Row, job: InferenceJob, num_gpus: int) -> Reader:
+        factor = (job.prompt_tokens + job.output_tokens) / job.output_tokens / divisor(num_gpus)
+        return lambda outcome: outcome.tokens_per_second.times(factor)
+
+    return make
+
+
+def _extra(name: str, factor: float = 1.0) -> Callable[[Row, InferenceJob, int], Reader]:
+    return lambda _row, _job, _num_gpus: lambda outcome: _named(outcome, name, factor)
+
+
+def _named(outcome: Outcome, name: str, factor: float) -> Quantity | Declined:
+    found = outcome.extras.get(name)
+    return Declined(f"{name} is not estimated") if found is None else found.times(factor)
+
+
+def _first_token(_row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
     def read(outcome: Outcome) -> Quantity | Declined:
-        found = outcome.extras.get(name)
-        return Declined(f"{name} is not estimated") if found is None else found.times(factor)
+        is_loaded = "loaded_first_token_seconds" in outcome.extras
+        return _named(outcome, "loaded_first_token_seconds" if is_loaded else "first_token_seconds", 1e3)
 
-    return lambda _num_gpus: read
+    return read
 
 
-_READERS: dict[str, Callable[[int], Callable[[Outcome], Quantity | Declined]]] = {
-    "output_tokens_per_s_total": _rate(lambda _num_gpus: 1.0),
-    "output_tokens_per_s_per_gpu": _rate(float),
+def _prefill_rate(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
+    def read(outcome: Outcome) -> Quantity | Declined:
+        found = outcome.extras.get("first_token_seconds")
+        if found is None:
+            return Declined("first_token_seconds is not estimated")
+        amount = float(job.prompt_tokens * (job.concurrency or 1))
+        return Quantity(amount / found.high, amount / found.mid, amount / found.low, "tokens/s", found.basis)
+
+    return read
+
+
+def _decode_rate(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
+    def read(outcome: Outcome) -> Quantity | Declined:
+        found = outcome.step_seconds
+        amount = float(job.concurrency or 1)
+        return Quantity(amount / found.high, amount / found.mid, amount / found.low, "tokens/s", found.basis)
+
+    return read
+
+
+def _samples(row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
+    share = load_serving_priors().figures["server_share"] if row.text("scenario") == "server" else 1.0
+    return lambda outcome: _named(outcome, "requests_per_second", share)
+
+
+def _latency(row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
+    """Of a pass alone; under a server's load, of the 99th percentile at the highest rate that its limit allows."""
+    figures = load_serving_priors().figures
+    factor = 1e3 * (figures["percentile_99"] if row.metric.endswith("p99") else 1.0)
+    if row.text("scenario") == "server":
+        return lambda _outcome: Declined("the latency limit decides a server's percentile, not the machine")
+    return lambda outcome: _named(outcome, "request_seconds", factor)
+
+
+def _per_sample(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
+    return lambda outcome: _named(outcome, "request_seconds", 1e3 / (job.concurrency or 1))
+
+
+def _power(divisor: Callable[[Outcome, int], float]) -> Callable[[Row, InferenceJob, int], Reader]:
+    def make(_row: Row, _job: InferenceJob, num_gpus: int) -> Reader:
+        def read(outcome: Outcome) -> Quantity | Declined:
+            found = outcome.average_power_watts
+            return (
+                Declined("the power is not known") if found is None else found.times(1.0 / divisor(outcome, num_gpus))
+            )
+
+        return read
+
+    return make
+
+
+_READERS: dict[str, Callable[[Row, InferenceJob, int], Reader]] = {
+    "output_tokens_per_s_total": _tokens(lambda _num_gpus: 1.0),
+    "output_tokens_per_s_per_gpu": _tokens(float),
+    "total_tokens_per_s_per_gpu": _all_tokens(float),
+    "total_tokens_per_s": _all_tokens(lambda _num_gpus: 1.0),
     "tpot_ms": _extra("token_seconds", 1e3),
-    "ttft_ms": _extra("first_token_seconds", 1e3),
+    "ttft_ms": _first_token,
     "requests_per_s": _extra("requests_per_second", 1.0),
+    "samples_per_s": _samples,
+    "decode_tokens_per_s": _decode_rate,
+    "prefill_tokens_per_s": _prefill_rate,
+    "latency_ms_p99": _latency,
+    "latency_ms_p50": _latency,
+    "latency_ms_avg": _latency,
+    "latency_ms_per_sample": _per_sample,
+    "energy_j_per_request": _extra("joules_per_request"),
+    "energy_j_per_sample": _extra("joules_per_request"),
+    "energy_j_per_token": _extra("joules_per_token"),
+    "avg_power_w": _power(lambda _outcome, _num_gpus: 1.0),
 }
+
+
+def inference_range(trial: InferenceTrial, found: Quantity) -> Quantity:
+    """The figure with its range, wider where the table left something to be assumed."""
+    if not trial.assumptions:
+        return found
+    own = math.log(found.high / found.mid)
+    wider = math.exp(math.hypot(own, ASSUMED) - own)
+    return Quantity(found.low / wider, found.mid, found.high * wider, found.unit, found.basis, found.causes)

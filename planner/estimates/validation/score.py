@@ -21,6 +21,7 @@ class Scored:
     gpu_key: str = ""
     basis: str = ""
     assumptions: tuple[str, ...] = ()
+    kind: str = ""  # of inference: the class of its range
 
     @property
     def ratio(self) -> float | None:

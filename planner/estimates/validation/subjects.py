@@ -98,7 +98,8 @@ def _encoder_head(row: Row) -> float:
 
 def _known(row: Row) -> Transformer | None:
     """A named architecture whose number of layers is the row's, where the row states one."""
-    wanted = re.sub(r"[^a-z0-9.]+", "", row.text("model_name").casefold().replace("pretraining", ""))
+    name = row.text("model_name").rpartition("/")[2]  # without the organisation
+    wanted = re.sub(r"[^a-z0-9.]+", "", name.casefold().replace("pretraining", ""))
     for key, named in sorted(ARCHITECTURES.items(), key=lambda pair: -len(pair[0])):
         plain = re.sub(r"[^a-z0-9.]+", "", key)
         if wanted.startswith(plain):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from planner.errors import InvalidInput
 from planner.estimates.answer import check as check_job
@@ -10,7 +11,7 @@ from planner.estimates.answer import work_out
 from planner.estimates.estimate import Bottleneck
 from planner.estimates.outcome import Outcome
 from planner.estimates.profile import Lack
-from planner.estimates.validation.inference import inference_trial
+from planner.estimates.validation.inference import InferenceTrial, inference_range, inference_trial
 from planner.estimates.validation.score import Scored
 from planner.estimates.validation.subjects import Declined
 from planner.estimates.validation.table import Row, Table
@@ -79,12 +80,13 @@ def _inference(row: Row, catalogue: Catalogue) -> Scored:
         check_job(trial.job)
     except InvalidInput as error:
         return Scored(row, None, reason=str(error))
-    outcome = work_out(trial.job, trial.placement, None)
+    outcome = run_inference(trial)
     if isinstance(outcome, Lack):
         return Scored(row, None, reason=outcome.reason, gpu_key=trial.placement.gpu.key)
-    quantity = trial.quantity_of(outcome)
-    if isinstance(quantity, Declined):
-        return Scored(row, None, reason=quantity.reason, gpu_key=trial.placement.gpu.key)
+    found = trial.quantity_of(outcome)
+    if isinstance(found, Declined):
+        return Scored(row, None, reason=found.reason, gpu_key=trial.placement.gpu.key)
+    quantity = inference_range(trial, found)
     return Scored(
         row,
         quantity.mid,
@@ -93,4 +95,19 @@ def _inference(row: Row, catalogue: Catalogue) -> Scored:
         gpu_key=trial.placement.gpu.key,
         basis=outcome.basis.value,
         assumptions=trial.assumptions,
+        kind=trial.kind.value,
     )
+
+
+def run_inference(trial: InferenceTrial) -> Outcome | Lack:
+    """The outcome of a trial. What was published has run: requests beyond what memory holds waited their turn, and
+    where our bill finds no room for one, it is our bill that is too long."""
+    found = work_out(trial.job, trial.placement, None)
+    if not (isinstance(found, Lack) and found.bottleneck is Bottleneck.MEMORY):
+        return found
+    found = work_out(replace(trial.job, concurrency=None), trial.placement, None)
+    if not (isinstance(found, Lack) and found.bottleneck is Bottleneck.MEMORY):
+        return found
+    concurrency = trial.job.concurrency or 1
+    return work_out(replace(trial.job, concurrency=concurrency), trial.placement, None, usable=math.inf)
+

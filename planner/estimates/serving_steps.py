@@ -1,0 +1,238 @@
+"""Seconds of single steps of a serving replica: a pass over prompts, a decoding step, a step that does both.
+
+`Deployment` times arrays of passes over arrays of layouts; `ReplicaSteps` is one replica of one layout, which is all
+that a simulation of requests needs to know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.calibration.efficiency import Seconds
+from planner.calibration.sample import Operation
+from planner.estimates import memory
+from planner.estimates.communication import Links, all_reduce_seconds, send_seconds
+from planner.estimates.layout import Layouts
+from planner.estimates.priors.serving import EnginePrior, load_serving_priors
+from planner.estimates.profile import Profile
+from planner.hardware.gpu import Dtype
+from planner.jobs.convnet import ConvNet
+from planner.jobs.engine import Engine
+from planner.jobs.footprint import inference_bytes, weight_bytes
+from planner.jobs.job import InferenceJob
+from planner.jobs.operations import (
+    Amount,
+    Pass,
+    Work,
+    WorkClass,
+    forward_work,
+    kv_bytes_per_token,
+    side_dtype,
+    training_work,
+)
+
+Array = NDArray[np.float64]
+# Normalisation is folded into the convolution before it by engines that compile; eager programs run it (by design of
+# batch normalisation, Ioffe and Szegedy 2015, section 3.1).
+FOLDED_NORM = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class StepParts:
+    """Operations of a pass, what GPUs exchange in it, and both with what the engine adds; seconds."""
+
+    operations: Seconds
+    exchange: Array
+    total: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A job on layouts of one kind of GPU: everything that a step's time follows from."""
+
+    job: InferenceJob
+    profile: Profile
+    layouts: Layouts
+    links: Links | None
+
+    @property
+    def engine(self) -> EnginePrior:
+        return load_serving_priors().engines[self.job.engine]
+
+    @property
+    def stages(self) -> Amount:
+        return self.layouts.pipeline_parallel
+
+    def prompts(self, num: Amount, tokens: Amount, context: Amount = 0.0) -> StepParts:
+        """A pass over `num` prompts of `tokens` new tokens each, after `context` earlier ones."""
+        through = Pass(
+            num,
+            tokens,
+            self.job.dtype,
+            context,
+            self.layouts.tensor_parallel,
+            kv_dtype(self.job),
+            head_tokens=1.0 if self.job.output_tokens else self.job.head_share * tokens,
+            weight_bytes=self._moved_weight(),
+        )
+        works = self._works(through)
+        parts = self.profile.seconds(Operation.PREFILL, works, through.rows)
+        exchange = self.exchange(through.rows)
+        return StepParts(parts, exchange, self._with_engine(parts.total, exchange, Operation.PREFILL, 0.0))
+
+    def decode(self, active: Amount, context: Amount) -> StepParts:
+        """A step of `active` sequences on a replica, each after `context` tokens; the stages of a pipeline work on as
+        many groups of them at once."""
+        group = np.maximum(active / self.stages, 1.0)
+        step = Pass(
+            group,
+            1.0,
+            self.job.dtype,
+            context,
+            self.layouts.tensor_parallel,
+            kv_dtype(self.job),
+            weight_bytes=self._moved_weight(),
+        )
+        parts = self.profile.seconds(Operation.DECODE, self._works(step), group)
+        exchange = self.exchange(group)
+        return StepParts(parts, exchange, self._with_engine(parts.total, exchange, Operation.DECODE, active))
+
+    def exchange(self, rows: Amount) -> Array:
+        """Two all-reduces of the hidden state per block among tensor-parallel GPUs, and handing over between stages."""
+        network = self.job.architecture
+        if self.links is None or isinstance(network, ConvNet):
+            return np.zeros(np.shape(rows + self.layouts.tensor_parallel))
+        num_bytes = rows * network.hidden * side_dtype(self.job.dtype).num_bytes
+        reduced = all_reduce_seconds(num_bytes, self.layouts.tensor_parallel, self.links)
+        total: Array = 2.0 * network.num_layers * reduced
+        if np.any(np.asarray(self.stages) > 1):
+            handed = send_seconds(num_bytes, self.links, self.layouts.tensor_parallel)
+            total = total + (self.stages - 1.0) * handed
+        return total
+
+    def _works(self, through: Pass) -> tuple[Work, ...]:
+        network = self.job.architecture
+        if not isinstance(network, ConvNet):
+            return forward_work(network, through)
+        is_eager = self.job.engine is Engine.PYTORCH
+        works = training_work(network, through, 0.0, channels_last=not is_eager).forward
+        return works if is_eager else tuple(_folded(work) for work in works)
+
+    def _moved_weight(self) -> float | None:
+        stored = stored_bytes(self.job)
+        return None if stored is None else stored * self.engine.packed
+
+    def _with_engine(self, operations: Amount, exchange: Array, operation: Operation, active: Amount) -> Array:
+        """A measured device has its own engine in its measurements."""
+        if self.profile.fit is not None:
+            return np.asarray(operations + exchange)
+        engine = self.engine
+        if operation is Operation.PREFILL:
+            return np.asarray(operations * engine.prefill + exchange + engine.prefill_ms * 1e-3)
+        host = engine.step_ms * 1e-3 + engine.request_us * 1e-6 * active
+        return np.asarray(operations * engine.decode + exchange + host)
+
+
+def _folded(work: Work) -> Work:
+    if work.work_class is not WorkClass.NORMALISATION:
+        return work
+    return replace(work, num_bytes=work.num_bytes * FOLDED_NORM, launches=0.0)
+
+
+def kv_dtype(job: InferenceJob) -> Dtype:
+    """The format of the cache: as asked, else 16 bits beside 8- and 4-bit weights."""
+    return job.kv_dtype or side_dtype(job.dtype)
+
+
+def stored_bytes(job: InferenceJob) -> float | None:
+    """Bytes of a block's weight in memory where weights alone are quantised."""
+    return None if job.weight_bits is None else job.weight_bits / 8.0
+
+
+def serving_items(
+    job: InferenceJob, profile: Profile, layouts: Layouts, sequences: Array, tokens: float | None = None
+) -> dict[str, Amount]:
+    """The memory bill per layout with so many sequences on each replica at `tokens` each (None: their full length)."""
+    full = job.prompt_tokens + job.output_tokens
+    groups = ((layouts.tensor_parallel > 1) | (layouts.pipeline_parallel > 1)).astype(float)
+    network = job.architecture
+    if isinstance(network, ConvNet) or not job.output_tokens:
+        return memory.with_runtime(_pass_items(job, sequences, layouts), profile.gpu, groups)
+    items = inference_bytes(
+        network,
+        job.dtype,
+        kv_dtype(job),
+        sequences,
+        full if tokens is None else tokens,
+        job.prompt_tokens,
+        layouts.tensor_parallel,
+        layouts.pipeline_parallel,
+        stored_bytes(job),
+    )
+    return memory.with_runtime(items, profile.gpu, groups)
+
+
+def _pass_items(job: InferenceJob, sequences: Array, layouts: Layouts) -> dict[str, Amount]:
+    """Weights, and two layers' activations of a batch: nothing is kept from layer to layer."""
+    network, e = job.architecture, side_dtype(job.dtype).num_bytes
+    split = layouts.tensor_parallel
+    weights = weight_bytes(network, job.dtype, split, layouts.pipeline_parallel, stored_bytes(job))
+    if isinstance(network, ConvNet):
+        widest = max(conv.size**2 * (conv.inputs + conv.outputs) for conv in network.convs)
+        return {"weights": weights, "activations": e * sequences * widest}
+    gates = 2 if network.gated else 1
+    width = 4 * network.hidden + (gates + 1) * network.ffn / split
+    return {"weights": weights, "activations": e * sequences * job.prompt_tokens * width}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSteps:
+    """One replica of one layout. Arrays broadcast; seconds."""
+
+    deployment: Deployment
+    kv_bytes_per_token: float  # of the whole replica
+    kv_capacity_tokens: float
+
+    def prefill_seconds(self, num_tokens: Array, context: Array) -> Array:
+        """A pass over `num_tokens` new tokens of one prompt that follow `context` earlier ones."""
+        return self._flat(lambda new, seen: self.deployment.prompts(1.0, new, seen).total, num_tokens, context)
+
+    def decode_seconds(self, batch: Array, kv_tokens: Array) -> Array:
+        """A step of `batch` sequences whose keys and values are `kv_tokens` tokens in all."""
+        return self._flat(lambda num, cached: self.deployment.decode(num, cached / num).total, batch, kv_tokens)
+
+    def step_seconds(self, batch: Array, kv_tokens: Array, num_tokens: Array, context: Array) -> Array:
+        """A step that decodes `batch` sequences and takes in `num_tokens` of prompts: both, less what they share, which
+        is one reading of the weights and one round of launches (a pass over a single token)."""
+        batch, kv_tokens, num_tokens, context = np.broadcast_arrays(batch, kv_tokens, num_tokens, context)
+        decode = np.where(batch > 0, self.decode_seconds(np.maximum(batch, 1.0), kv_tokens), 0.0)
+        prompt = np.where(num_tokens > 0, self.prefill_seconds(np.maximum(num_tokens, 1.0), context), 0.0)
+        alone = self.prefill_seconds(np.ones_like(num_tokens, dtype=float), np.zeros_like(context, dtype=float))
+        both = np.maximum(prompt - alone, 0.0) + decode
+        return np.where((batch > 0) & (num_tokens > 0), both, decode + prompt)
+
+    def _flat(self, seconds, first: Array, second: Array) -> Array:  # type: ignore[no-untyped-def]
+        first, second = np.broadcast_arrays(np.asarray(first, dtype=float), np.asarray(second, dtype=float))
+        found = np.asarray(seconds(first.ravel(), second.ravel()), dtype=float)
+        return np.broadcast_to(found, first.size).reshape(first.shape)
+
+
+def replica_steps(deployment: Deployment, usable: float) -> ReplicaSteps:
+    """The replica of a deployment of exactly one layout, with `usable` bytes per GPU. Raises ValueError for several."""
+    layouts = deployment.layouts
+    if layouts.size != 1:
+        raise ValueError(f"a replica has one layout, not {layouts.size}")
+    job, network = deployment.job, deployment.job.architecture
+    if isinstance(network, ConvNet) or not job.output_tokens:
+        raise ValueError("a job of single passes keeps no cache")
+    none = memory.total(serving_items(job, deployment.profile, layouts, np.zeros(1)))
+    room = max(usable - memory.pick(none, 0), 0.0)
+    if deployment.profile.fit is None:
+        room *= deployment.engine.cache_memory
+    gpus = float(layouts.tensor_parallel[0] * layouts.pipeline_parallel[0])
+    per_gpu = memory.pick(kv_bytes_per_token(network, kv_dtype(job), layouts.tensor_parallel), 0)
+    per_gpu /= float(layouts.pipeline_parallel[0])
+    return ReplicaSteps(deployment, per_gpu * gpus, room / per_gpu)
