@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 from planner.errors import InvalidInput
+from planner.plans.clash import find_clash
+from planner.plans.explain import refusals, shadow_prices
 from planner.plans.linear import (
     Answer,
     OnProgress,
@@ -56,7 +57,7 @@ def _cheapest(
     method = "ipm" if draft.model.num_columns > MANY_COLUMNS else "choose"
     relaxed = solve_lp(draft.model, seconds, should_stop, method=method)
     if relaxed.status is Status.INFEASIBLE:
-        return no_plan(request, left, Outcome.INFEASIBLE, relaxed.seconds)
+        return _clashing(request, left, relaxed.seconds, should_stop)
     if relaxed.values is None or relaxed.objective is None:
         return no_plan(request, left, Outcome.STOPPED, relaxed.seconds)
     if not draft.model.integers:
@@ -75,8 +76,8 @@ def _cheapest(
     found = solve_mip(draft.model, gap, seconds - spent, start, on_progress, should_stop, spent, bound)
     spent += found.seconds
     bound = max(bound, found.bound if found.bound is not None else -math.inf)
-    if found.status is Status.INFEASIBLE:
-        return no_plan(request, left, Outcome.INFEASIBLE, spent)
+    if found.status is Status.INFEASIBLE and best is None:
+        return _clashing(request, left, spent, should_stop)
     if found.objective is not None and (best is None or best.objective is None or found.objective < best.objective):
         best = found
     return _best_so_far(draft, left, best, bound, spent, gap, request)
@@ -117,9 +118,15 @@ def _written(draft: Draft, left: tuple[Left, ...], best: Answer, bound: float, s
         uses=tuple(reading.uses),
         dropped=tuple(reading.dropped),
         finish_hours=reading.finish_hours,
-        refusals=tuple(Refusal(item.supply, item.reason) for item in left),
+        refusals=(*refusals(draft, reading.assignments), *(Refusal(item.supply, item.reason) for item in left)),
+        shadow_prices=shadow_prices(draft, polished),
         currency=draft.request.currency,
     )
+
+
+def _clashing(request: PlanRequest, left: tuple[Left, ...], spent: float, should_stop: ShouldStop | None) -> Plan:
+    found = no_plan(request, left, Outcome.INFEASIBLE, spent)
+    return replace(found, clash=find_clash(request, should_stop))
 
 
 def no_plan(request: PlanRequest, left: tuple[Left, ...], outcome: Outcome, spent: float) -> Plan:
@@ -141,7 +148,8 @@ def _soonest(
     else:
         least = _least_start_time(refined(request), gap, seconds, should_stop)
     if least is None:
-        return no_plan(request, build(replace(refined(request), goal=Goal.COST))[1], Outcome.INFEASIBLE, 0.0)
+        asked = replace(refined(request), goal=Goal.COST)
+        return _clashing(asked, build(asked)[1], 0.0, should_stop)
     base = coarse(request) if True in divisible else refined(replace(request, goal=Goal.COST))
     found = _cheapest(refined(cut_at(base, least * (1 + SAME))), gap, seconds, on_progress, should_stop)
     return replace(found, finish_bound_hours=least)
@@ -186,6 +194,3 @@ def _least_start_time(request: PlanRequest, gap: float, seconds: float, should_s
 def _tell(on_progress: OnProgress | None, cost: float | None, bound: float, seconds: float, stage: str) -> None:
     if on_progress is not None:
         on_progress(Progress(cost, bound, seconds, stage))
-
-
-Clock = Callable[[], float]

@@ -67,7 +67,10 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An option that the plan does not take and the reason; `demand` empty: it holds for all."""
+    """An option that the plan does not take and the reason.
+
+    With a `demand`, `supply` is a kind of GPU that it could run on; without one, it is a supply that nobody uses.
+    """
 
     supply: str
     reason: str

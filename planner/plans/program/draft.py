@@ -63,8 +63,8 @@ class Draft:
         else:
             self.charge(column, slot, self.paid(gpu_hours, slot) * pool.flat_price)
 
-    def charge(self, column: int, slot: int, money: float) -> None:
-        """A unit of a column costs so much in a slot."""
+    def charge(self, column: int, slot: int, money: float, is_spent: bool = True) -> None:
+        """A unit of a column costs so much in a slot; what is not spent (a shortage's price) is in no budget."""
         self.model.costs[column] += money
-        if self.request.limits.budgets and money:
+        if is_spent and self.request.limits.budgets and money:
             self.spends.setdefault(column, []).append((slot, money))

@@ -28,7 +28,7 @@ def add_jobs(draft: Draft) -> None:
         if job.drop_cost is not None:
             draft.dropped[place] = draft.model.column(upper=1.0, whole=not job.is_divisible)
             slot = draft.request.horizon.slot_of(window(job, draft.request.horizon)[1] - TINY)
-            draft.charge(draft.dropped[place], slot, job.drop_cost)
+            draft.charge(draft.dropped[place], slot, job.drop_cost, is_spent=False)
         if job.is_divisible:
             _add_flow(draft, place, job)
         else:

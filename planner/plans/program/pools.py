@@ -26,6 +26,7 @@ class Source:
 
     members: tuple[Supply, ...]
     gpus: Array | None
+    quota: float = math.inf  # the least of the quotas that it counts in
 
     @property
     def first(self) -> Supply:
@@ -51,6 +52,7 @@ class Pool:
     work_share: float
     sources: tuple[Source, ...]
     users: frozenset[str]  # names of the demands that may use it
+    num_slots: int = 1
     limited_names: frozenset[str] = field(default=frozenset())  # supplies under a quota
 
     def taken(self, num_gpus: int) -> int:
@@ -71,9 +73,12 @@ class Pool:
     @cached_property
     def most(self) -> Array | None:
         """The most GPUs there can be in each slot; None: no limit."""
-        if any(source.gpus is None for source in self.sources):
+        if any(source.gpus is None and math.isinf(source.quota) for source in self.sources):
             return None
-        return np.sum([source.gpus for source in self.sources], axis=0)
+        each = [
+            source.quota if source.gpus is None else np.minimum(source.gpus, source.quota) for source in self.sources
+        ]
+        return np.asarray(sum(np.broadcast_to(gpus, self.num_slots) for gpus in each), dtype=float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +105,13 @@ def gather(request: PlanRequest) -> tuple[tuple[Pool, ...], tuple[Left, ...]]:
         else:
             groups.setdefault(_key(supply, users, request), []).append(supply)
     pools = []
-    for key, members in groups.items():
+    for members in groups.values():
         sources, dropped = _sources(members, request)
         left.extend(dropped)
         limited = frozenset(m.name for m in members if any(quota.covers(m) for quota in request.limits.quotas))
         users = _users(members[0], request)
-        pools.append(
-            Pool(len(pools), members[0].gpu, _block(members[0]), members[0].work_share, sources, users, limited)
-        )
-        del key
+        first, num_slots = members[0], request.horizon.num_slots
+        pools.append(Pool(len(pools), first.gpu, _block(first), first.work_share, sources, users, num_slots, limited))
     return tuple(pools), tuple(left)
 
 
@@ -203,7 +206,8 @@ def _sources(members: list[Supply], request: PlanRequest) -> tuple[tuple[Source,
     for same in merged.values():
         each = [gpus_by_slot(supply, horizon) for supply in same]
         total = None if any(gpus is None for gpus in each) else np.sum(each, axis=0)
-        sources.append(Source(tuple(same), total))
+        quotas = [request.limits.quotas[place].num_gpus for place in _quotas(same[0], request)]
+        sources.append(Source(tuple(same), total, min(quotas, default=math.inf)))
     sources.sort(key=lambda source: (source.price, not source.is_committed))
     kept: list[Source] = []
     left: list[Left] = []

@@ -55,7 +55,8 @@ def _meet(draft: Draft, place: int, service: Service, slot: int, columns: list[t
     if service.drop_cost is not None:
         column = draft.model.column(upper=needed)
         draft.unserved[place, slot] = column
-        draft.charge(column, slot, service.drop_cost * draft.paid(float(draft.request.horizon.slot_hours[slot]), slot))
+        hours = draft.paid(float(draft.request.horizon.slot_hours[slot]), slot)
+        draft.charge(column, slot, service.drop_cost * hours, is_spent=False)
         draft.demand_rows[place, slot] = draft.model.row([*columns, (column, 1.0)], lower=needed)
         return
     rates = sorted({rate for _, rate in columns})

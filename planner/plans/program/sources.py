@@ -8,6 +8,7 @@ import numpy as np
 
 from planner.plans.linear import INFINITY
 from planner.plans.program.draft import Draft
+from planner.plans.program.jobs import option_on
 from planner.plans.program.pools import Pool, Source
 from planner.plans.supply import Kind, Supply
 
@@ -131,28 +132,24 @@ def _is_limited(draft: Draft, source: Source) -> bool:
 def _add_gang_cuts(draft: Draft) -> None:
     """At most k gangs of more than 1/(k+1) of a pool run in it at once, however their hours add up."""
     horizon = draft.request.horizon
-    for (pool_place, slot), _ in list(draft.capacity_rows.items()):
+    gangs: dict[tuple[int, int], dict[int, int]] = {}
+    for (job, pool_place, slot), column in draft.runs.items():
         pool = draft.pools[pool_place]
-        if pool.most is None or any(source.is_committed for source in pool.sources):
+        gang = pool.taken(option_on(draft.request.jobs[job], pool.gpu).num_gpus)
+        gangs.setdefault((pool_place, slot), {})[column] = gang
+    for (pool_place, slot), here in gangs.items():
+        most = draft.pools[pool_place].most
+        if most is None or not math.isfinite(most[slot]):
             continue
-        gangs = (
-            {
-                column: pool.taken(next(w.num_gpus for w in draft.request.jobs[j].options if w.gpu == pool.gpu))
-                for (j, p, s), column in draft.runs.items()
-                if p == pool_place and s == slot
-            }
-            if slot == 0 or draft.request.horizon.num_slots <= 50
-            else {}
-        )
-        most = float(pool.most[slot])
         for k in (1, 2, 3):
-            large = {column: gang for column, gang in gangs.items() if gang > most / (k + 1)}
-            if len(large) > k and most % min(large.values()) != 0:
-                terms = [(column, 1.0) for column in large]
-                if draft.last_slot is not None and slot == horizon.num_slots - 1:
-                    draft.model.row([*terms, (draft.last_slot, -float(k))], upper=0.0)
-                else:
-                    draft.model.row(terms, upper=k * float(horizon.slot_hours[slot]))
+            large = {column: gang for column, gang in here.items() if gang > most[slot] / (k + 1)}
+            if len(large) <= k or most[slot] % min(large.values()) == 0:
+                continue
+            terms = [(column, 1.0) for column in large]
+            if draft.last_slot is not None and slot == horizon.num_slots - 1:
+                draft.model.row([*terms, (draft.last_slot, -float(k))], upper=0.0)
+            else:
+                draft.model.row(terms, upper=k * float(horizon.slot_hours[slot]))
 
 
 def _add_quotas(draft: Draft) -> None:
@@ -179,15 +176,13 @@ def _add_power(draft: Draft) -> None:
     if cap is None:
         return
     horizon = draft.request.horizon
-    for slot in range(horizon.num_slots):
-        terms = [
-            (column, draft.pools[pool].sources[place].first.kw)
-            for (pool, place, at), column in draft.used.items()
-            if at == slot and draft.pools[pool].sources[place].first.kind in (Kind.OWNED, Kind.PURCHASE)
-        ]
-        terms = [(column, kw) for column, kw in terms if kw > 0]
-        if terms:
-            draft.power_rows[slot] = draft.model.row(terms, upper=cap * float(horizon.slot_hours[slot]))
+    terms: dict[int, list[tuple[int, float]]] = {}
+    for (pool, place, slot), column in draft.used.items():
+        supply = draft.pools[pool].sources[place].first
+        if supply.kind in (Kind.OWNED, Kind.PURCHASE) and supply.kw > 0:
+            terms.setdefault(slot, []).append((column, supply.kw))
+    for slot, drawn in terms.items():
+        draft.power_rows[slot] = draft.model.row(drawn, upper=cap * float(horizon.slot_hours[slot]))
 
 
 def _add_budgets(draft: Draft) -> None:
