@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flask import redirect, render_template, request, url_for
@@ -14,7 +16,7 @@ from planner.jobs.presets import ARCHITECTURES
 from planner.services.offers import price_facets
 from planner.services.requests import parse
 from planner.services.requests.sizing import SizingRequest
-from planner.services.sizing import SizingView, cut, size_service
+from planner.services.sizing import OtherView, SizingView, cut, size_service
 from planner.services.trace_files import trace_text
 from planner.web.database import now, session
 from planner.web.forms import Form
@@ -72,11 +74,14 @@ def _answered(form: Form, trace: bytes | None) -> tuple[str, int]:
 
 def _page(form: Form, view: SizingView | None, status: int) -> tuple[str, int]:
     facets = price_facets(session())
+    others = [] if view is None else grouped(view.others)
     catalogue = load_catalogue()
     page = render_template(
         "services/size.html",
         form=form,
-        view=None if view is None else cut(view, SHOWN, SHOWN),
+        view=None if view is None else cut(view, SHOWN, 0),
+        others=others[:SHOWN],
+        num_other_groups=len(others),
         charts=None if view is None or view.curve is None else _charts(view),
         architectures=sorted(
             (
@@ -92,6 +97,23 @@ def _page(form: Form, view: SizingView | None, status: int) -> tuple[str, int]:
         kinds=OFFER_KINDS,
     )
     return page, status
+
+
+@dataclass(frozen=True, slots=True)
+class OtherGroup:
+    """Ways that lost on the same: their titles, the GPUs of a replica and the reason."""
+
+    titles: tuple[str, ...]
+    gpus_per_replica: int | None
+    reason: str
+
+
+def grouped(others: Sequence[OtherView]) -> list[OtherGroup]:
+    """The ways by what they lost on, in the order in which each reason comes first."""
+    titles: dict[tuple[int | None, str], list[str]] = {}
+    for other in others:
+        titles.setdefault((other.gpus_per_replica, other.reason), []).append(other.title)
+    return [OtherGroup(tuple(names), number, reason) for (number, reason), names in titles.items()]
 
 
 def _charts(view: SizingView) -> dict[str, Any]:
