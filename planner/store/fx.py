@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 
-from sqlalchemy import func, insert, select, tuple_
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from planner.offers.currency import Rate
@@ -23,10 +23,7 @@ def append_rates(session: Session, rates: Iterable[Rate], recorded_at: datetime)
     """
     num_added = num_known = 0
     for chunk in _chunks(rates):
-        keys = {(rate.base, rate.quote, rate.rate_date) for rate in chunk}
-        query = select(FxRateRow.base, FxRateRow.quote, FxRateRow.rate_date, FxRateRow.rate)
-        query = query.where(tuple_(FxRateRow.base, FxRateRow.quote, FxRateRow.rate_date).in_(keys))
-        known = {tuple(row[:3]): row.rate for row in session.execute(query.order_by(FxRateRow.recorded_at))}
+        known = _known_around(session, chunk)
         new = {}
         for rate in chunk:
             key = (rate.base, rate.quote, rate.rate_date)
@@ -48,6 +45,18 @@ def append_rates(session: Session, rates: Iterable[Rate], recorded_at: datetime)
         num_added += len(rows)
         num_known += len(chunk) - len(rows)
     return num_added, num_known
+
+
+def _known_around(session: Session, chunk: Sequence[Rate]) -> dict[tuple[str, str, date], Decimal]:
+    """The last rate recorded of each pair and day that the chunk spans: a range of the index for each pair of it."""
+    days = [rate.rate_date for rate in chunk]
+    query = select(FxRateRow.base, FxRateRow.quote, FxRateRow.rate_date, FxRateRow.rate).where(
+        FxRateRow.base.in_({rate.base for rate in chunk}),
+        FxRateRow.quote.in_({rate.quote for rate in chunk}),
+        FxRateRow.rate_date.between(min(days), max(days)),
+    )
+    rows = session.execute(query.order_by(FxRateRow.recorded_at))
+    return {(row.base, row.quote, row.rate_date): row.rate for row in rows}
 
 
 def newest_recorded_at(session: Session) -> datetime | None:
