@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from planner.calibration.fit import Fit
+from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, Operation, Sample
 from planner.calibration.theory import bench_architecture
 from planner.errors import InvalidInput
@@ -18,8 +19,9 @@ from planner.hardware.catalogue import load_catalogue
 from planner.jobs.document import job_kind
 from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob
 from planner.services.actuals import family_of, prediction_document
-from planner.services.devices import DeviceView
+from planner.services.devices import DeviceView, get_device
 from planner.services.estimates import device_gpu
+from planner.services.runs import get_run
 from planner.store import actuals as store
 from planner.store.actuals import NewActual
 from planner.store.engine import Session
@@ -40,8 +42,18 @@ class MeasuredRun:
     samples: tuple[Sample, ...]
 
 
+def enter_run(session: Session, run_id: str, now: datetime, code_version: str) -> int:
+    """Enter every bench of a run that succeeded and is a job of its own; the number of new rows, 0 for other runs."""
+    run = get_run(session, run_id)
+    if run.state is not RunState.SUCCEEDED or run.started_at is None or run.finished_at is None:
+        return 0
+    device = get_device(session, run.device_id)
+    measured = MeasuredRun(run.id, device, run.started_at, run.finished_at, run.samples)
+    return record_run(session, measured, now, code_version)
+
+
 def record_run(session: Session, run: MeasuredRun, now: datetime, code_version: str) -> int:
-    """Enter every bench of the run that is a job of its own; the number of new rows. The same run twice is one.
+    """Enter the run's samples that are jobs of their own; the number of new rows. The same run twice is one.
 
     The prediction rests on the device's newest fit from before the run, on published figures where there was none;
     what the estimator cannot tell of such a device is left out. Unsteady samples are no measurement of a job.
