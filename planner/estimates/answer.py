@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from planner import units
 from planner.calibration.fit import Fit
@@ -14,18 +15,20 @@ from planner.estimates.estimate import Answer, Bottleneck, Option, Placement, Re
 from planner.estimates.interruptions import Resilience
 from planner.estimates.memory import usable_bytes
 from planner.estimates.outcome import Outcome
+from planner.estimates.own_step import OwnStep, with_own_step
 from planner.estimates.profile import Lack, Profile, profile_from_fit, profile_from_priors, whole_gpus
 from planner.estimates.reasons import measure, why_not
 from planner.estimates.serving import serve
 from planner.estimates.serving_profile import serving_profile
 from planner.estimates.survival import risk, with_interruptions
 from planner.estimates.training import Nodes, layout_faults, train
+from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Dtype, Gpu, GpuKind
 from planner.jobs.architecture import Transformer
 from planner.jobs.job import InferenceJob, Job, TrainingJob
 
 GOALS = ("cost", "time")
-TRAINABLE = (Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16, Dtype.FP8)
+TRAINABLE = (Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16, Dtype.FP8, Dtype.FP4)
 NOTHING_KNOWN = Resilience()
 NO_SITE = Site()
 Fits = Mapping[str, tuple[str, Fit]]
@@ -38,12 +41,14 @@ def answer(
     goal: str = "cost",
     resilience: Resilience = NOTHING_KNOWN,
     site: Site = NO_SITE,
+    own_step: OwnStep | None = None,
 ) -> Answer:
     """All options, best first by the goal, and all rejections.
 
     `fits` holds (fit id, fit) by device id: a device is estimated from its own fit, a GPU of the same model from the
     newest fit of one, any other from published figures. Placements that differ in price alone are worked out once.
-    A training job's time counts its checkpoints, failures and, on spot, interruptions, by `resilience`.
+    A training job's time counts its checkpoints, failures and, on spot, interruptions, by `resilience`. Where the user
+    measured a step of it (`own_step`), that one moves all.
     Raises InvalidInput for a job that no hardware could do.
     """
     if goal not in GOALS:
@@ -57,7 +62,7 @@ def answer(
         chosen = _fit_for(placement, fits, by_model)
         key = _hardware(placement, chosen)
         if key not in worked_out:
-            worked_out[key] = work_out(job, placement, chosen)
+            worked_out[key] = _moved(job, work_out(job, placement, chosen), placement, own_step)
         outcome = worked_out[key]
         if isinstance(job, TrainingJob) and isinstance(outcome, Outcome):
             fate = (key, placement.num_nodes, *risk(placement))
@@ -69,6 +74,20 @@ def answer(
         else:
             options.append(_option(outcome, placement, site))
     return Answer(_ranked(options, goal, job.dtype), tuple(rejections))
+
+
+def _moved(job: Job, outcome: Outcome | Lack, placement: Placement, own: OwnStep | None) -> Outcome | Lack:
+    """The outcome as the user's own measurement moves it."""
+    if own is None or isinstance(outcome, Lack):
+        return outcome
+    gpu = load_catalogue().gpus.get(own.gpu_key)
+    if gpu is None:
+        raise InvalidInput.of("measured_gpu", f"{own.gpu_key!r} is not in the catalogue")
+    there = work_out(job, Placement(gpu, Decimal(own.num_gpus), num_nodes=own.num_nodes), None)
+    if isinstance(there, Lack):
+        raise InvalidInput.of("measured_gpu", f"by our model this job cannot run there: {there.reason}")
+    is_here = own.is_here(placement.gpu.key, int(placement.num_gpus))
+    return with_own_step(outcome, own, there.step_seconds.mid, is_here=is_here)
 
 
 def check(job: Job) -> None:

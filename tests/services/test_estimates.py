@@ -174,3 +174,17 @@ def test_the_list_is_newest_first_and_pages_by_id(session: Session, offers: list
 def test_an_unknown_id_is_not_found(session: Session) -> None:
     with pytest.raises(NotFound, match="no estimate"):
         get_estimate(session, "01ARZ3NDEKTSV4RRFFQ69G5FAV")
+
+
+def test_a_step_of_ones_own_moves_the_estimate(session: Session, offers: list[int], now: datetime) -> None:
+    plain = make(session, now)
+    own = {"measured_step": "20 s", "measured_gpu": "H100-80GB-SXM", "measured_num_gpus": 1}
+    moved = make(session, now, **own)
+    steps = {option.placement.num_gpus: option for option in moved.answer.options}
+    assert steps[Decimal(1)].step_seconds.mid == pytest.approx(20)
+    assert steps[Decimal(1)].basis is Basis.MEASURED
+    assert steps[Decimal(2)].basis is Basis.TRANSFERRED
+    assert get_estimate(session, moved.id) == moved
+    assert plain.answer != moved.answer
+    with pytest.raises(InvalidInput, match="go together"):
+        make(session, now, measured_step="20 s")

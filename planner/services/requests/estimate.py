@@ -10,6 +10,7 @@ from planner.errors import FieldProblem, InvalidInput
 from planner.estimates.carbon import Site
 from planner.estimates.interruptions import Resilience
 from planner.estimates.limits import Limits
+from planner.estimates.own_step import OwnStep
 from planner.estimates.training import layout_faults
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
@@ -35,6 +36,7 @@ LAYOUT = (
     *("virtual_stages", "sharding"),
 )
 
+MEASURED = ("measured_step", "measured_gpu", "measured_num_gpus", "measured_nodes")
 SURVIVAL = ("checkpoint_stall", "restart_time", "gpu_hours_between_failures", "spot_interruptions_per_hour")
 
 
@@ -93,6 +95,11 @@ class EstimateRequest(Request):
     concurrency: Annotated[int, *whole(1, 1_000_000)] | None = None
     kv_dtype: Dtype | None = None
 
+    measured_step: Annotated[float, *duration(1e-6, 1e7)] | None = None
+    measured_gpu: Key | None = None
+    measured_num_gpus: Annotated[int, *whole(1, 1_000_000)] | None = None
+    measured_nodes: Annotated[int, *whole(1, 100_000)] | None = None
+
     carbon_intensity: Annotated[float, *count(0.001, 5000)] | None = None
     pue: Annotated[float, *count(1, 10)] | None = None
 
@@ -135,6 +142,15 @@ class EstimateRequest(Request):
             gpu_hours_between_failures=self.gpu_hours_between_failures,
             spot_interruptions_per_hour=self.spot_interruptions_per_hour,
         )
+
+    def own_step(self) -> OwnStep | None:
+        """The step that the user measured, if any. Raises InvalidInput for half of one."""
+        given = (self.measured_step, self.measured_gpu)
+        if all(value is None for value in (*given, self.measured_num_gpus, self.measured_nodes)):
+            return None
+        if self.measured_step is None or self.measured_gpu is None:
+            raise InvalidInput.of("measured_step", "a step time and the GPU that it was measured on go together")
+        return OwnStep(self.measured_step, self.measured_gpu, self.measured_num_gpus or 1, self.measured_nodes or 1)
 
     def site(self) -> Site:
         """What is known of the place that the energy is drawn at."""
@@ -213,7 +229,7 @@ class EstimateRequest(Request):
 
     def _inference_job(self, architecture: Transformer, base: InferenceJob | None) -> InferenceJob:
         own = ("tokens", "sequence_length", "global_batch", "micro_batch", "method", "recompute", "stack")
-        self._refuse((*own, *LAYOUT, *SURVIVAL), "inference")
+        self._refuse((*own, *LAYOUT, *SURVIVAL, *MEASURED), "inference")
         if self.nodes > 1:
             raise InvalidInput.of("nodes", "serving over several nodes is not estimated yet; leave it out")
         if base is None:
