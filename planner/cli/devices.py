@@ -7,16 +7,20 @@ from rich.table import Table
 
 from planner import units
 from planner.cli.edge import Edge, json_option, now, pass_edge
+from planner.cli.findings import compare, cpu_gpu, drift, fits, siblings, worth
 from planner.services.devices import DeviceView, list_devices
 from planner.worker.discover import discover_here
 
 
-@click.command(epilog="Example: planner devices --scan --json")
+@click.group(invoke_without_command=True, epilog="Example: planner devices --scan --json")
 @click.option("--scan", is_flag=True, help="Ask the drivers of this machine first and record what they say.")
 @json_option
+@click.pass_context
 @pass_edge
-def devices(edge: Edge, scan: bool) -> None:
+def devices(edge: Edge, context: click.Context, scan: bool) -> None:
     """List the nodes' devices: what the driver calls them, which catalogue entry they are, and their state."""
+    if context.invoked_subcommand is not None:
+        return
     problems: tuple[str, ...] = ()
     if scan:
         problems = discover_here(edge.sessions, now()).problems
@@ -28,6 +32,10 @@ def devices(edge: Edge, scan: bool) -> None:
     for problem in problems:
         edge.console.print(f"Note: {problem}", style="yellow")
     edge.console.print(devices_table(found) if found else "No device is recorded yet; try: planner devices --scan")
+
+
+for command in (drift, fits, compare, siblings, cpu_gpu, worth):
+    devices.add_command(command)
 
 
 def device_line(device: DeviceView) -> str:
