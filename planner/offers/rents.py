@@ -47,7 +47,9 @@ class Rents:
 
 
 def rents(priced: Iterable[PricedOffer], convert: Convert) -> Rents:
-    """The cheapest and the median offer of each kind, per GPU-hour with the host; owned offers are no rents."""
+    """The cheapest offer of each kind, and the median one where it is dearer, per GPU-hour with the host; owned offers
+    are no rents.
+    """
     left_out: Counter[str] = Counter()
     by_kind: dict[OfferKind, list[tuple[Decimal, int, PricedOffer, Conversion]]] = {}
     for item in priced:
@@ -57,10 +59,12 @@ def rents(priced: Iterable[PricedOffer], convert: Convert) -> Rents:
     found: list[Rent] = []
     for kind in KINDS:
         offers = sorted(by_kind.get(kind, []), key=lambda each: each[:2])
-        if offers:
-            found.append(_rent(Rank.CHEAPEST, kind, offers[0], len(offers)))
-        if len(offers) > 2:
-            found.append(_rent(Rank.MEDIAN, kind, offers[(len(offers) - 1) // 2], len(offers)))
+        if not offers:
+            continue
+        found.append(_rent(Rank.CHEAPEST, kind, offers[0], len(offers)))
+        middle = offers[(len(offers) - 1) // 2]
+        if middle[0] > offers[0][0]:
+            found.append(_rent(Rank.MEDIAN, kind, middle, len(offers)))
     return Rents(tuple(found), left_out)
 
 

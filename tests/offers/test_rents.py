@@ -35,6 +35,11 @@ def test_the_cheapest_and_the_median_of_each_kind_are_per_gpu_hour() -> None:
     ]
 
 
+def test_a_median_that_costs_the_same_as_the_cheapest_is_not_said_twice() -> None:
+    offers = [priced(number, amount) for number, amount in enumerate(["16", "16", "16", "40"], start=1)]
+    assert [rent.rank for rent in rents(offers, in_dollars).found] == [Rank.CHEAPEST]
+
+
 def test_another_currency_is_converted_and_keeps_its_own_amount_and_rate() -> None:
     (found,) = rents([priced(1, "16", currency="EUR")], in_dollars).found
     assert found.per_gpu_hour == Decimal("2.2")
