@@ -16,6 +16,7 @@ from planner.services.runs import RunDetail, get_run
 from planner.version import code_version
 from planner.worker.calibrate import run_here, wait_for_silent_worker
 from planner.worker.discover import discover_here
+from planner.worker.spool import Spool
 
 
 @click.command(epilog="Example: planner calibrate --suite smoke --json")
@@ -87,6 +88,7 @@ def measure_device(edge: Edge, console: Console, device: DeviceView, plan: Calib
             edge.sessions,
             run_id,
             on_progress=lambda done, bench: progress.update(task, completed=done, description=in_words(bench)),
+            spool=Spool(edge.settings.home / "spool"),
         )
     with edge.session() as session:
         run = get_run(session, run_id)

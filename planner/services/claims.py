@@ -145,7 +145,7 @@ def finish_run(
     if run is None:
         if _is_stored(session, claim, state):
             return True
-        _keep_late(session, claim, state, outcomes, conditions, error, now)
+        keep_late_result(session, claim, state, outcomes, conditions, error, now)
         return False
     device = device_row(session, run.device_id)
     held = why_held(session, device, outcomes) if state is RunState.SUCCEEDED else ""
@@ -254,7 +254,7 @@ def _is_stored(session: Session, claim: ClaimedRun, state: RunState) -> bool:
     return ended in states and store.was_ended_by(session, run, ended, claim.lease.holder)
 
 
-def _keep_late(
+def keep_late_result(
     session: Session,
     claim: ClaimedRun,
     state: RunState,
@@ -263,6 +263,7 @@ def _keep_late(
     error: str,
     now: datetime,
 ) -> None:
+    """Keep what was measured under a claim that does not count (any more) as evidence; it is used for nothing."""
     told = [
         {"bench": outcome.bench.key, "sample": sample_to_document(outcome)}
         if isinstance(outcome, Sample)

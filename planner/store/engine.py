@@ -13,24 +13,31 @@ from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.exc import DBAPIError as DatabaseError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from planner.errors import DatabaseOutOfDate, InvalidInput, Unavailable
+from planner.store.again import in_transaction, is_clash
+from planner.store.patient import ANSWER_SECONDS, KEEPALIVES, patient
 from planner.store.revision import current_revision, head_revision, known_revisions
 
 BUSY_SECONDS = 30.0
+POOL_SECONDS = 10.0
 CONNECT_SECONDS = 10
 
 __all__ = [
     "DatabaseError",
     "Engine",
     "OperationalError",
+    "PoolExhausted",
     "Session",
     "Sessions",
     "check_schema",
     "database_now",
     "engine_of",
+    "in_transaction",
+    "is_clash",
     "make_engine",
     "normal_url",
     "reaching",
@@ -59,12 +66,23 @@ def normal_url(url: str) -> URL:
     return parsed.set(drivername="sqlite")
 
 
-def make_engine(url: str, *, pooled: bool = True) -> Engine:
-    """An engine: SQLite with WAL, foreign keys and queueing writers; PostgreSQL with connections checked before use."""
+def make_engine(
+    url: str, *, pooled: bool = True, answer_seconds: float = ANSWER_SECONDS, num_connections: int | None = None
+) -> Engine:
+    """An engine: SQLite with WAL, foreign keys and queueing writers; PostgreSQL with connections checked before use.
+
+    A PostgreSQL that says nothing for `answer_seconds` raises OperationalError. `num_connections` None takes the usual
+    pool; who asks for more than there are waits for POOL_SECONDS and then gets Unavailable's cause, a TimeoutError.
+    """
     parsed = normal_url(url)
-    pool: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
+    pool: dict[str, Any] = {"pool_timeout": POOL_SECONDS} if pooled else {"poolclass": NullPool}
+    if num_connections is not None:
+        pool |= {"pool_size": num_connections, "max_overflow": 0}
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, connect_args={"connect_timeout": CONNECT_SECONDS}, pool_pre_ping=pooled, **pool)
+        arguments = {"connect_timeout": CONNECT_SECONDS, **KEEPALIVES}
+        engine = create_engine(parsed, connect_args=arguments, pool_pre_ping=pooled, **pool)
+        _make_patient(engine, answer_seconds)
+        return engine
     _make_folder(Path(str(parsed.database)).parent)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, **pool)
     _prepare_sqlite(engine)
@@ -145,6 +163,14 @@ def reaching(url: URL) -> Iterator[None]:
         if not is_unreachable:
             raise
         raise Unavailable(f"the database {url.render_as_string()} cannot be used: {error.orig}") from error
+
+
+def _make_patient(engine: Engine, answer_seconds: float) -> None:
+    kind = patient(answer_seconds)
+
+    @event.listens_for(engine, "do_connect")
+    def do_connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> Any:
+        return kind.connect(*arguments, **named)
 
 
 def _prepare_sqlite(engine: Engine) -> None:

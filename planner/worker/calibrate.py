@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import fmean
+from typing import Any
 
 import structlog
 
@@ -20,6 +21,7 @@ from planner.gpu.events import (
     CANCELLED,
     CRASHED,
     FINISHED,
+    LOST,
     REFUSED,
     TIMED_OUT,
     BenchStarted,
@@ -33,18 +35,17 @@ from planner.gpu.events import (
 )
 from planner.gpu.runner import measure
 from planner.services.aftermath import XIDS
-from planner.services.claims import ClaimedRun, begin_run, claim_run, finish_run, held_until, note_progress
+from planner.services.claims import ClaimedRun, begin_run, claim_run, held_until, note_progress
 from planner.services.devices import node_id_of
-from planner.store.engine import OperationalError, Sessions, database_now
-from planner.version import code_version
+from planner.store.engine import Sessions, database_now
+from planner.worker.apply import apply
 from planner.worker.heartbeat import Heartbeat, Progress
 from planner.worker.identity import Identity
+from planner.worker.spool import Ending, Spool, SpoolFile
 
 log = structlog.get_logger()
 
 TERM = timedelta(seconds=30)  # how long a lease lasts unless it is renewed
-STORE_SECONDS = 300.0  # how long the result of a run is offered to a database that is away
-STORE_AGAIN_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 0.5
 SILENT_SECONDS = 4.0  # a live worker renews about every second; one that did not for so long is taken for dead
 
@@ -52,7 +53,12 @@ Measure = Callable[[ChildJob, Callable[[Event], None], Callable[[], bool]], Chil
 OnProgress = Callable[[int, Bench | None], None]
 
 
-def run_here(sessions: Sessions, run_id: str, on_progress: OnProgress = lambda _done, _bench: None) -> None:
+def run_here(
+    sessions: Sessions,
+    run_id: str,
+    on_progress: OnProgress = lambda _done, _bench: None,
+    spool: Spool | None = None,
+) -> None:
     """Claim that queued run of this machine and carry it through, in this thread; Ctrl-C cancels it and passes on.
 
     Raises Conflict where it cannot be claimed: a worker has it, or another run of this machine is under way.
@@ -70,7 +76,7 @@ def run_here(sessions: Sessions, run_id: str, on_progress: OnProgress = lambda _
         )
     if claim is None:
         raise Conflict(f"run {run_id} cannot be started now: another calibration of this machine is under way")
-    carry_through(sessions, claim, on_progress=on_progress)
+    carry_through(sessions, claim, on_progress=on_progress, spool=spool)
 
 
 def wait_for_silent_worker(
@@ -104,30 +110,44 @@ def carry_through(
     on_progress: OnProgress = lambda _done, _bench: None,
     measure: Measure = measure,
     term: timedelta = TERM,
+    spool: Spool | None = None,
+    pulse: Sessions | None = None,
 ) -> RunState | None:
     """Measure a claimed run and store what came out; the state it ended in, None where the claim was lost meanwhile.
 
-    Call it from a thread that waits for it: the child is leashed to the life of the calling thread.
+    With a `spool` each outcome is on this machine's disk before it counts, and a database that is away for long costs
+    nothing; `pulse` are sessions of the heartbeat's own, whose connection nobody else can hold. Call it from a thread
+    that waits for it: the child is leashed to the life of the calling thread.
     """
     asked_at = time.monotonic()
     if not _begin(sessions, claim, term):
         log.warning("calibration.not_begun", run=claim.run_id, reason="the lease went to another worker or ran out")
         return None
-    record = Record(claim, on_progress)
+    record = Record(claim, on_progress, _spool_file(spool, claim))
     job = ChildJob(claim.device_uuid, claim.backend, claim.benches, claim.time_limit_seconds)
-    heartbeat = Heartbeat(sessions, claim, term, record.progress, asked_at)
+    heartbeat = Heartbeat(pulse or sessions, claim, term, record.progress, asked_at)
     try:
         with heartbeat:
             result = measure(job, record.enter, lambda: stopping() or bool(heartbeat.stop_reason))
     except BaseException as error:
         is_stop = isinstance(error, KeyboardInterrupt)
         reason = "ended by Ctrl-C" if is_stop else f"{type(error).__name__}: {error}"
-        outcome = Outcome(RunState.CANCELLED if is_stop else RunState.FAILED, reason, {})
-        _apply(sessions, claim, record, outcome, heartbeat.num_noted, stopping)
+        ending = record.ending(RunState.CANCELLED if is_stop else RunState.FAILED, reason, {}, heartbeat.num_noted)
+        apply(sessions, claim, record.outcomes, ending, record.file, stopping)
         raise
     reason = heartbeat.stop_reason or ("the worker was stopped" if stopping() else "")
-    outcome = record.outcome(result, reason, heartbeat.has_lease)
-    return _apply(sessions, claim, record, outcome, heartbeat.num_noted, stopping)
+    ending = record.ending_of(result, reason, heartbeat.has_lease, heartbeat.num_noted)
+    return apply(sessions, claim, record.outcomes, ending, record.file, stopping)
+
+
+def _spool_file(spool: Spool | None, claim: ClaimedRun) -> SpoolFile | None:
+    if spool is None:
+        return None
+    try:
+        return spool.open(claim)
+    except OSError as error:
+        log.warning("calibration.spool_failed", run=claim.run_id, error=str(error))
+        return None
 
 
 def _begin(sessions: Sessions, claim: ClaimedRun, term: timedelta) -> bool:
@@ -138,27 +158,13 @@ def _begin(sessions: Sessions, claim: ClaimedRun, term: timedelta) -> bool:
         return note_progress(session, claim, 0, None, term).lease is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to: its final state, why (empty where it succeeded), and what was found around it.
-
-    `quarantine` and `wait_seconds` are what the verdict asks for: why the device is to be kept from work, and when it
-    is worth trying again.
-    """
-
-    state: RunState
-    reason: str
-    conditions: dict[str, object]
-    quarantine: str = ""
-    wait_seconds: float | None = None
-
-
 @dataclass
 class Record:
     """What the child said so far."""
 
     claim: ClaimedRun
     on_progress: OnProgress
+    file: SpoolFile | None = None
     outcomes: dict[int, Sample | BenchFailure] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
     watts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -174,9 +180,9 @@ class Record:
             case Visited(position, number, of):
                 self.visited[position] = number / of
             case Measured(position, sample):
-                self.outcomes[position] = sample
+                self._keep(position, sample)
             case Failed(position, failure):
-                self.outcomes[position] = failure
+                self._keep(position, failure)
             case Incident(kind="xid", code=int(code)):
                 self.xids.append(code)
             case Reading():
@@ -192,17 +198,25 @@ class Record:
         """The mean power while each bench ran, by its key, where it was read."""
         return {key: fmean(values) for key, values in self.watts.items()}
 
-    def outcome(self, result: ChildResult, stop_reason: str, has_lease: bool) -> Outcome:
+    def ending(self, state: RunState, reason: str, conditions: dict[str, Any], num_noted: int) -> Ending:
+        """An end of the run with what stands beside the outcomes: readings not noted yet, mean power by bench."""
+        unsent = tuple(self.readings[num_noted:])
+        return Ending(state, reason, conditions, readings=unsent, watts=self.mean_watts())
+
+    def ending_of(self, result: ChildResult, stop_reason: str, has_lease: bool, num_noted: int) -> Ending:
         """What the child's end means for the run."""
         conditions = {**result.conditions, "seconds": result.seconds}
         if self.xids:
             conditions[XIDS] = self.xids
         state, reason = self._verdict(result, stop_reason, has_lease)
-        return Outcome(state, reason, conditions, result.verdict.quarantine, result.verdict.retry_seconds)
+        ending = self.ending(state, reason, conditions, num_noted)
+        return replace(ending, quarantine=result.verdict.quarantine, wait_seconds=result.verdict.retry_seconds)
 
     def _verdict(self, result: ChildResult, stop_reason: str, has_lease: bool) -> tuple[RunState, str]:
         if result.outcome == CANCELLED:
             return (RunState.CANCELLED if has_lease else RunState.LOST), stop_reason or result.reason
+        if result.outcome == LOST:
+            return RunState.LOST, result.reason
         if result.outcome == TIMED_OUT:
             return RunState.TIMED_OUT, result.reason
         if result.outcome == CRASHED:
@@ -225,6 +239,17 @@ class Record:
         restless = why_restless([outcome for outcome in self.outcomes.values() if isinstance(outcome, Sample)])
         return (RunState.SUSPECT, restless) if restless else (RunState.SUCCEEDED, "")
 
+    def _keep(self, position: int, outcome: Sample | BenchFailure) -> None:
+        """On the disk first, then it counts; without a disk that takes it the run goes on all the same."""
+        if self.file is not None:
+            try:
+                self.file.outcome(position, outcome)
+            except OSError as error:
+                log.warning("calibration.spool_failed", run=self.claim.run_id, error=str(error))
+                self.file.drop()
+                self.file = None
+        self.outcomes[position] = outcome
+
     def _read(self, reading: Reading) -> None:
         self.readings.append(reading)
         if reading.power_watts is not None and self.current is not None and self.current not in self.outcomes:
@@ -239,50 +264,3 @@ class Record:
         """The bench being measured, None before the first and after the last."""
         done = len(self.outcomes) == len(self.claim.benches)
         return None if self.current is None or done else self.claim.benches[self.current]
-
-
-def _apply(
-    sessions: Sessions,
-    claim: ClaimedRun,
-    record: Record,
-    outcome: Outcome,
-    num_noted: int,
-    stopping: Callable[[], bool],
-) -> RunState | None:
-    """Store everything in one transaction; None, and nothing stored, where the claim is not the newest any more.
-
-    While the database is away it is tried again, at most for STORE_SECONDS or until the worker is stopped: there is
-    nothing else that a worker could do meanwhile, and what was measured is worth the wait.
-    """
-    until = time.monotonic() + STORE_SECONDS
-    while True:
-        try:
-            stored = _store(sessions, claim, record, outcome, num_noted)
-        except OperationalError as error:
-            if time.monotonic() > until or stopping():
-                log.error("calibration.not_stored", run=claim.run_id, samples=len(record.outcomes))
-                raise
-            log.warning("calibration.database_away", run=claim.run_id, during="storing", error=str(error.orig))
-            time.sleep(STORE_AGAIN_SECONDS)
-            continue
-        if not stored:
-            log.warning("calibration.not_taken", run=claim.run_id, state=outcome.state.value, reason=outcome.reason)
-        return outcome.state if stored else None
-
-
-def _store(sessions: Sessions, claim: ClaimedRun, record: Record, outcome: Outcome, num_noted: int) -> bool:
-    with sessions.begin() as session:
-        return finish_run(
-            session,
-            claim,
-            outcome.state,
-            record.outcomes,
-            record.readings[num_noted:],
-            record.mean_watts(),
-            outcome.conditions,
-            outcome.reason,
-            database_now(session),
-            code_version(),
-            quarantine=outcome.quarantine,
-            wait_seconds=outcome.wait_seconds,
-        )

@@ -6,7 +6,9 @@ Leading is a loop of its own on the monotonic clock, so that a wall clock set ba
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from apscheduler.triggers.date import DateTrigger
 
 from planner.services.claims import mark_lost
 from planner.services.schedules import due_times, fall_due
-from planner.store.engine import DatabaseError, Session, Sessions, database_now
+from planner.store.engine import DatabaseError, Session, Sessions, database_now, in_transaction
 from planner.version import code_version
 from planner.worker.leader import Leadership
 from planner.worker.reconcile import Wanted, reconcile
@@ -28,6 +30,7 @@ from planner.worker.reconcile import Wanted, reconcile
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
+SPOOL_SECONDS = 10.0  # after an outage workers bring their spooled results before any run counts as lost
 LEAD_SECONDS = 5.0  # at most; a third of the term where that is less
 
 
@@ -47,6 +50,7 @@ class Clockwork:
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _broken: set[str] = field(default_factory=set)
+    _back_at: float | None = field(default=-math.inf)  # since when the database answers us; None while it is away
 
     def start(self) -> None:
         """Start the clock and the leading loop."""
@@ -73,7 +77,9 @@ class Clockwork:
         if not leads:
             self._set_entries({})
             return
-        self._within("end lost runs", self._end_lost_runs)
+        self._back_at = self._back_at or time.monotonic()
+        if time.monotonic() >= self._back_at + min(SPOOL_SECONDS, self.leadership.term.total_seconds()):
+            self._within("end lost runs", self._end_lost_runs)
         wanted = self._within("read schedules", lambda session: due_times(session, database_now(session)))
         if wanted is None:
             return
@@ -127,8 +133,8 @@ class Clockwork:
     def _within(self, what: str, act: Callable[[Session], Answer]) -> Answer | None:
         """What `act` answers within a transaction of its own; None, and a line in the log, without a database."""
         try:
-            with self.sessions.begin() as session:
-                return act(session)
+            return in_transaction(self.sessions, act)
         except DatabaseError as error:
             log.warning("worker.database_away", during=what, error=str(error.orig))
+            self._back_at = None
             return None

@@ -15,20 +15,23 @@ import structlog
 
 from planner.errors import DatabaseOutOfDate, Unavailable
 from planner.gpu.runner import measure
-from planner.services.claims import claim_run
+from planner.services.claims import ClaimedRun, claim_run
 from planner.services.devices import node_id_of
 from planner.services.fits import refit_outdated
 from planner.settings import Settings
 from planner.store.engine import (
     DatabaseError,
     Engine,
+    Session,
     Sessions,
     check_schema,
     database_now,
+    in_transaction,
     make_engine,
     session_factory,
 )
 from planner.version import code_version
+from planner.worker.apply import replay
 from planner.worker.calibrate import TERM, Measure, carry_through
 from planner.worker.discover import discover_here
 from planner.worker.entries import Clockwork, new_scheduler
@@ -36,10 +39,12 @@ from planner.worker.identity import Identity
 from planner.worker.leader import Leadership
 from planner.worker.plans import PlanSolver
 from planner.worker.prices import Refreshing
+from planner.worker.spool import Spool
 
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
+PULSE_ANSWER_SECONDS = 10.0  # the heartbeat gives up on a connection that says nothing, and tries another
 LOOK_SECONDS = 300.0  # between two looks at what is attached; never while a run of ours is measuring
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 30.0
 SKEW_SECONDS = 5.0  # a difference to the database's clock that is worth a word; nothing depends on it
@@ -55,6 +60,7 @@ def run_worker(
     stop = stop or threading.Event()
     engine = make_engine(settings.database_url)
     sessions = session_factory(engine)
+    pulse = make_engine(settings.database_url, num_connections=1, answer_seconds=PULSE_ANSWER_SECONDS)
     identity = Identity.here()
     with _signals_set(stop):
         if not _wait_for_database(engine, stop):
@@ -66,12 +72,15 @@ def run_worker(
         refreshing.start()
         plans.start()
         try:
-            _work_until(stop, clockwork, Calibrator(sessions, identity, stop, term, measure))
+            spool = Spool(settings.home / "spool")
+            calibrator = Calibrator(sessions, identity, stop, term, measure, spool, session_factory(pulse))
+            _work_until(stop, clockwork, calibrator)
         finally:
             plans.stop()
             refreshing.stop()
             clockwork.stop()
             engine.dispose()
+            pulse.dispose()
             log.info("worker.ended", worker=identity.worker_id)
 
 
@@ -84,19 +93,32 @@ class Calibrator:
     stop: threading.Event
     term: timedelta
     measure: Measure
+    spool: Spool
+    pulse: Sessions
 
     def calibrate_next(self) -> bool:
-        """Carry the next queued run of this machine through; whether there was one."""
-        who = self.identity
-        with self.sessions.begin() as session:
-            node_id = node_id_of(session, who.machine_id)
-            claim = claim_run(session, node_id, who.worker_id, who.boot_id, self.term, database_now(session))
+        """Bring what is spooled, then carry the next queued run of this machine through; whether there was one."""
+        replay(self.sessions, self.spool)
+        claim = in_transaction(self.sessions, self._claim)
         if claim is None:
             return False
         log.info("calibration.claimed", run=claim.run_id, device=claim.device_uuid, fence=claim.lease.fence)
-        state = carry_through(self.sessions, claim, stopping=self.stop.is_set, measure=self.measure, term=self.term)
+        state = carry_through(
+            self.sessions,
+            claim,
+            stopping=self.stop.is_set,
+            measure=self.measure,
+            term=self.term,
+            spool=self.spool,
+            pulse=self.pulse,
+        )
         log.info("calibration.ended", run=claim.run_id, state=None if state is None else state.value)
         return True
+
+    def _claim(self, session: Session) -> ClaimedRun | None:
+        who = self.identity
+        node_id = node_id_of(session, who.machine_id)
+        return claim_run(session, node_id, who.worker_id, who.boot_id, self.term, database_now(session))
 
 
 def _work_until(stop: threading.Event, clockwork: Clockwork, calibrator: Calibrator) -> None:
