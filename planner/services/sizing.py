@@ -19,7 +19,7 @@ from planner.estimates.load.engine import EnginePolicy
 from planner.estimates.load.latencies import Latencies
 from planner.estimates.load.level import floor
 from planner.estimates.load.push import Push, push
-from planner.estimates.load.replica_steps import ReplicaSteps
+from planner.estimates.load.replica import Replica
 from planner.estimates.load.sizing import Sized, Terms, Unfit, size, size_one
 from planner.estimates.load.ways import Refused, Ways, find_ways, is_taken_away, why_unpriced
 from planner.jobs.job import InferenceJob
@@ -163,7 +163,7 @@ def cut(view: SizingView, num_options: int, num_others: int) -> SizingView:
 
 def _option(option: Sized, ways: Ways, demand: Demand, currency: str) -> OptionView:
     place = ways.at(option.way)
-    placement, steps = ways.placements[place], ways.steps[place]
+    placement, replica = ways.placements[place], ways.replicas[place]
     why_not = option.why_not
     if option.cost_per_hour is None and why_not:
         why_not = why_unpriced(placement, currency)
@@ -188,32 +188,32 @@ def _option(option: Sized, ways: Ways, demand: Demand, currency: str) -> OptionV
         reused_share=option.reused_share,
         cost_per_hour=option.cost_per_hour,
         currency=option.way.currency,
-        bill=bill(option, demand, _watts(steps)),
-        basis=steps.profile.basis,
-        fit_id=steps.profile.fit_id,
+        bill=bill(option, demand, _watts(replica)),
+        basis=replica.profile.basis,
+        fit_id=replica.profile.fit_id,
         offer_id=placement.offer_id,
         price_id=placement.price_id,
         device_id=placement.device_id,
-        kv_capacity_tokens=steps.kv_capacity_tokens,
+        kv_capacity_tokens=replica.steps.kv_capacity_tokens,
         why_not=why_not,
         notes=tuple(notes),
     )
 
 
-def _watts(steps: ReplicaSteps) -> Quantity | None:
+def _watts(replica: Replica) -> Quantity | None:
     """Of the GPUs of one replica while it decodes, which is most of its time."""
-    return average_power(steps.profile, Operation.DECODE, steps.tensor_parallel)
+    return average_power(replica.profile, Operation.DECODE, replica.num_gpus)
 
 
 def _reach(best: Sized, ways: Ways, demand: Demand, terms: Terms, policy: EnginePolicy) -> Reach:
     """The best way sized again with every step at either end of its range."""
-    steps = ways.steps[ways.at(best.way)]
+    replica = ways.replicas[ways.at(best.way)]
     table = best.way.table
     batch = max(1, min(policy.max_sequences, round(best.concurrent)))
     context = demand.sizes.mean_prompt + 0.5 * demand.sizes.mean_output
     by_phase = (
-        steps.phase_causes(Operation.DECODE, float(batch), table.decode(batch, batch * context)),
-        steps.phase_causes(Operation.PREFILL, demand.sizes.mean_prompt, table.prefill(demand.sizes.mean_prompt, 0.0)),
+        replica.phase_causes(Operation.DECODE, float(batch), table.decode(batch, batch * context)),
+        replica.phase_causes(Operation.PREFILL, demand.sizes.mean_prompt, table.prefill(demand.sizes.mean_prompt, 0.0)),
     )
     causes = max(by_phase, key=_width)
     fewer, more = (
@@ -279,7 +279,7 @@ def _api(best: Sized | None, demand: Demand, request: SizingRequest) -> AgainstA
 
 def _push(best: Sized, ways: Ways, demand: Demand) -> Push:
     place = ways.at(best.way)
-    return push(best, ways.steps[place], ways.placements[place], demand)
+    return push(best, ways.replicas[place], ways.placements[place], demand)
 
 
 def _job_sentence(job: InferenceJob, request: SizingRequest, demand: Demand) -> str:

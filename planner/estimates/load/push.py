@@ -9,7 +9,7 @@ from planner.calibration.sample import Operation
 from planner.estimates.answer import work_out
 from planner.estimates.estimate import Placement
 from planner.estimates.load.demand import Demand
-from planner.estimates.load.replica_steps import ReplicaSteps
+from planner.estimates.load.replica import Replica
 from planner.estimates.load.sizing import Sized
 from planner.estimates.outcome import Outcome
 from planner.hardware.gpu import Dtype
@@ -23,7 +23,7 @@ NO_LIMIT = 1e18  # bytes: what fits is another question than how hard it works
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """Shares of the published peak: arithmetic of training, of serving while it steps, and the memory bandwidth that
+    """Shares of the published peak: arithmetic of training, of serving while it replica, and the memory bandwidth that
     decoding takes. None where a figure is not known. Watts per GPU are as measured beside each, None: not measured."""
 
     sentence: str
@@ -34,24 +34,24 @@ class Push:
     decoding_watts: float | None = None
 
 
-def push(option: Sized, steps: ReplicaSteps, placement: Placement, demand: Demand) -> Push:
+def push(option: Sized, replica: Replica, placement: Placement, demand: Demand) -> Push:
     """How hard the sized replica works beside a training step of the same model in the same format."""
-    gpu, job = placement.gpu, steps.job
+    gpu, job = placement.gpu, replica.job
     peak = gpu.peak(job.dtype)
     bandwidth = None if gpu.memory_bandwidth is None else gpu.memory_bandwidth.value
-    training = None if peak is None else _training(steps, placement, peak)
-    serving = None if peak is None else _serving(option, steps, demand, peak)
-    decoding = None if bandwidth is None else _decoding(option, steps, demand, bandwidth)
-    fit = steps.profile.fit
+    training = None if peak is None else _training(replica, placement, peak)
+    serving = None if peak is None else _serving(option, replica, demand, peak)
+    decoding = None if bandwidth is None else _decoding(option, replica, demand, bandwidth)
+    fit = replica.profile.fit
     watts: tuple[float | None, float | None] = (None, None)
     if fit is not None:
         watts = fit.power_watts.get(Operation.TRAIN_STEP), fit.power_watts.get(Operation.DECODE)
-    sentence = _sentence(steps, gpu.key, training, serving, decoding, watts)
+    sentence = _sentence(replica, gpu.key, training, serving, decoding, watts)
     return Push(sentence, training, serving, decoding, *watts)
 
 
-def _training(steps: ReplicaSteps, placement: Placement, peak: float) -> float | None:
-    network, profile = steps.architecture, steps.profile
+def _training(replica: Replica, placement: Placement, peak: float) -> float | None:
+    network, profile = replica.architecture, replica.profile
     sequence = min(TRAINED_SEQUENCE, network.max_positions or TRAINED_SEQUENCE)
     job = TrainingJob(
         name="the same model, trained",
@@ -59,9 +59,9 @@ def _training(steps: ReplicaSteps, placement: Placement, peak: float) -> float |
         num_tokens=float(sequence * TRAINED_BATCH),
         sequence_length=sequence,
         global_batch=TRAINED_BATCH,
-        dtype=steps.job.dtype if steps.job.dtype in (Dtype.BF16, Dtype.FP16, Dtype.FP32, Dtype.FP8) else Dtype.BF16,
+        dtype=replica.job.dtype if replica.job.dtype in (Dtype.BF16, Dtype.FP16, Dtype.FP32, Dtype.FP8) else Dtype.BF16,
     )
-    if job.dtype is not steps.job.dtype:
+    if job.dtype is not replica.job.dtype:
         return None
     alone = replace(placement, num_gpus=Decimal(1), num_nodes=1)
     chosen = None
@@ -74,43 +74,45 @@ def _training(steps: ReplicaSteps, placement: Placement, peak: float) -> float |
     return flops / (found.step_seconds.mid * peak)
 
 
-def _serving(option: Sized, steps: ReplicaSteps, demand: Demand, peak: float) -> float:
+def _serving(option: Sized, replica: Replica, demand: Demand, peak: float) -> float:
     prompt, output = demand.sizes.mean_prompt, demand.sizes.mean_output
-    flops = float(model_forward_flops(steps.architecture, 1.0, prompt, 0.0, 1.0))
-    flops += (output - 1.0) * float(model_forward_flops(steps.architecture, 1.0, 1.0, prompt + 0.5 * output))
+    flops = float(model_forward_flops(replica.architecture, 1.0, prompt, 0.0, 1.0))
+    flops += (output - 1.0) * float(model_forward_flops(replica.architecture, 1.0, 1.0, prompt + 0.5 * output))
     busy = max(option.busy_share, 1e-9)
     return flops * option.rate_per_replica / (busy * option.way.gpus_per_replica * peak)
 
 
-def _decoding(option: Sized, steps: ReplicaSteps, demand: Demand, bandwidth: float) -> float:
+def _decoding(option: Sized, replica: Replica, demand: Demand, bandwidth: float) -> float:
     batch = max(1, round(option.concurrent))
     cached = batch * (demand.sizes.mean_prompt + 0.5 * demand.sizes.mean_output)
-    num_bytes = steps.weight_bytes + cached * steps.kv_bytes_per_token / steps.tensor_parallel
+    num_bytes = replica.weight_bytes + cached * replica.steps.kv_bytes_per_token / replica.num_gpus
     seconds = option.way.table.decode(min(batch, option.way.table.max_batch), cached)
     return num_bytes / (seconds * bandwidth)
 
 
 def _sentence(
-    steps: ReplicaSteps,
+    replica: Replica,
     key: str,
     training: float | None,
     serving: float | None,
     decoding: float | None,
     watts: tuple[float | None, float | None],
 ) -> str:
-    name = steps.architecture.name
+    name = replica.architecture.name
     if training is None or serving is None:
         return f"Whether training or serving {name} pushes a {key} harder is not known: a peak or format is missing."
     harder, factor = ("training", training / serving) if training >= serving else ("serving", serving / training)
     text = (
         f"On a {key}, training {name} uses {training:.0%} of the published arithmetic and serving these requests "
-        f"{serving:.0%} while it steps: {harder} pushes it {factor:.1f} times as hard"
+        f"{serving:.0%} while it replica: {harder} pushes it {factor:.1f} times as hard"
     )
     if decoding is not None:
         text += f"; decoding uses {decoding:.0%} of the memory bandwidth instead"
     if watts[0] is not None and watts[1] is not None:
         more = "training" if watts[0] >= watts[1] else "decoding"
-        text += f". Measured draw: {watts[0]:.0f} W in training steps, {watts[1]:.0f} W in decoding: {more} draws more"
+        text += (
+            f". Measured draw: {watts[0]:.0f} W in training replica, {watts[1]:.0f} W in decoding: {more} draws more"
+        )
     else:
         text += ". The draw of both was not measured here"
     return text + "."

@@ -1,4 +1,4 @@
-"""The ways in which a model's replicas can be had: tensor-parallel groups of each placement's GPUs, with its price."""
+"""The ways in which a model's replicas can be had: groups of each placement's GPUs that hold it, with its price."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from planner.estimates.estimate import Placement
 from planner.estimates.layout import tensor_splits
 from planner.estimates.load.engine import EnginePolicy
-from planner.estimates.load.replica_steps import ReplicaSteps, replica_steps
+from planner.estimates.load.replica import Replica, replica
 from planner.estimates.load.sizing import Way
 from planner.estimates.load.step_table import StepTable, tabulate
 from planner.estimates.memory import usable_bytes
@@ -17,6 +17,9 @@ from planner.hardware.gpu import GpuKind
 from planner.jobs.architecture import Transformer
 from planner.jobs.job import InferenceJob
 from planner.offers.offer import OfferKind
+
+PIPELINES = (1, 2, 4)
+Tables = dict[Hashable, tuple[Replica, StepTable] | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Ways:
 
     ways: list[Way] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)  # of each way
-    steps: list[ReplicaSteps] = field(default_factory=list)  # of each way
+    replicas: list[Replica] = field(default_factory=list)  # of each way
     refused: list[Refused] = field(default_factory=list)
 
     def at(self, way: Way) -> int:
@@ -58,7 +61,7 @@ def find_ways(
     if not isinstance(network, Transformer):
         raise ValueError("only a transformer answers in tokens")
     found = Ways()
-    tables: dict[Hashable, tuple[ReplicaSteps, StepTable] | str] = {}
+    tables: Tables = {}
     for placement, (key, profile) in zip(placements, profiles, strict=True):
         refusal = _refusal(placement, profile)
         if refusal is not None or isinstance(profile, Lack):
@@ -71,15 +74,13 @@ def find_ways(
                 reason = f"{num_gpus} GPUs and the model's heads do not divide into replicas of {split}"
                 found.refused.append(Refused(placement, split, reason))
                 continue
-            if (key, split) not in tables:
-                tables[key, split] = _table(job, placement, profile, split, policy)
-            table = tables[key, split]
+            table = _first(tables, key, job, placement, profile, split, num_gpus, policy)
             if isinstance(table, str):
                 found.refused.append(Refused(placement, split, table))
                 continue
-            found.steps.append(table[0])
+            found.replicas.append(table[0])
             found.placements.append(placement)
-            found.ways.append(_way(placement, split, num_gpus, table[1], currency))
+            found.ways.append(_way(placement, table[0], num_gpus, table[1], currency))
     return found
 
 
@@ -98,26 +99,56 @@ def _refusal(placement: Placement, profile: Profile | Lack) -> str | None:
     return None
 
 
+def _first(
+    tables: Tables,
+    key: Hashable,
+    job: InferenceJob,
+    placement: Placement,
+    profile: Profile,
+    split: int,
+    num_gpus: int,
+    policy: EnginePolicy,
+) -> tuple[Replica, StepTable] | str:
+    """The replica of the fewest stages that holds the weights, or why the first one does not."""
+    reasons = []
+    for stages in _stages(job, num_gpus // split):
+        if (key, split, stages) not in tables:
+            tables[key, split, stages] = _table(job, placement, profile, split, stages, policy)
+        found = tables[key, split, stages]
+        if not isinstance(found, str):
+            return found
+        reasons.append(found)
+    return reasons[0] if reasons else f"{num_gpus} GPUs hold no {job.pipeline_parallel} stages of {split}"
+
+
 def _table(
-    job: InferenceJob, placement: Placement, profile: Profile, split: int, policy: EnginePolicy
-) -> tuple[ReplicaSteps, StepTable] | str:
+    job: InferenceJob, placement: Placement, profile: Profile, split: int, stages: int, policy: EnginePolicy
+) -> tuple[Replica, StepTable] | str:
     usable = usable_bytes(placement.gpu, placement.device_memory_bytes)
     if usable is None:
         return f"the memory size of {placement.gpu.key} is not known"
-    steps = replica_steps(job, profile, split, usable, policy.batch_tokens)
-    if isinstance(steps, str):
-        return steps
-    return steps, tabulate(steps, policy.max_sequences, policy.batch_tokens)
+    found = replica(job, profile, split, stages, usable, policy.batch_tokens)
+    if isinstance(found, str):
+        return found
+    return found, tabulate(found.steps, policy.max_sequences, policy.batch_tokens)
 
 
-def _way(placement: Placement, split: int, num_gpus: int, table: StepTable, currency: str) -> Way:
+def _stages(job: InferenceJob, most: int) -> list[int]:
+    """Pipeline stages to try, fewest first: more only where fewer do not hold the weights."""
+    if job.pipeline_parallel is not None:
+        return [job.pipeline_parallel] if job.pipeline_parallel <= most else []
+    layers = job.architecture.num_layers if isinstance(job.architecture, Transformer) else 1
+    return [stages for stages in PIPELINES if stages <= most and layers % stages == 0]
+
+
+def _way(placement: Placement, found: Replica, num_gpus: int, table: StepTable, currency: str) -> Way:
     price = None if placement.price is None else placement.price.amount
     is_attached = placement.device_id is not None
     is_comparable = price is not None and placement.currency == currency
     return Way(
         title=placement.title,
-        layout=f"TP {split}",
-        gpus_per_replica=split,
+        layout=found.layout,
+        gpus_per_replica=found.num_gpus,
         table=table,
         unit_gpus=num_gpus,
         cost_per_unit_hour=float(price) if price is not None and is_comparable else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
@@ -16,6 +17,7 @@ from planner.estimates.load.requests import Requests
 from planner.estimates.load.sizing import Terms
 from planner.estimates.load.traces import read_trace
 from planner.hardware.gpu import Dtype
+from planner.jobs.engine import Engine
 from planner.jobs.huggingface import MAX_CHARACTERS
 from planner.jobs.job import InferenceJob
 from planner.offers.offer import OfferKind
@@ -62,8 +64,8 @@ class SizingRequest(Request):
     Requests are random, of `prompt_tokens` and `output_tokens` at `rate` per second with gaps of `variation` (1:
     Poisson), or those of a `trace` (the text of Azure's CSV, Mooncake's JSONL, or columns arrival_seconds,
     prompt_tokens, output_tokens), stretched to `rate` where that is given. `duty` is the mean rate ÷ the busiest.
-    The level: `percentile` percent of requests wait at most `first_token`, `per_token` and `end_to_end` (left out: any).
-    API prices are per million tokens.
+    The level: `percentile` percent of requests wait at most `first_token`, `per_token` and `end_to_end` (left out:
+    any). API prices are per million tokens.
     """
 
     name: Name | None = None
@@ -71,6 +73,8 @@ class SizingRequest(Request):
     config: Annotated[str, Field(min_length=2, max_length=MAX_CHARACTERS)] | None = None
     dtype: Dtype | None = None
     kv_dtype: Dtype | None = None
+    engine: Engine = Engine.UNSTATED
+    weight_bits: Annotated[float, *count(1, 16)] | None = None
 
     prompt_tokens: Annotated[int, *whole(1, 10_000_000)] | None = None
     output_tokens: Annotated[int, *whole(1, 10_000_000)] | None = None
@@ -87,6 +91,7 @@ class SizingRequest(Request):
     headroom: Annotated[float, *count(0, 0.95)] = 0.0
 
     tensor_parallel: Annotated[int, *whole(1, 1_000)] | None = None
+    pipeline_parallel: Annotated[int, *whole(1, 100)] | None = None
     max_sequences: Annotated[int, *whole(1, 4_096)] | None = None
     batch_tokens: Annotated[int, *whole(16, 1_000_000)] | None = None
     chunked: bool | None = None
@@ -149,7 +154,7 @@ class SizingRequest(Request):
         job = self.estimate(demand).job()
         if not isinstance(job, InferenceJob):
             raise InvalidInput.of("architecture", "is not one that generates tokens")
-        return job
+        return replace(job, engine=self.engine, weight_bits=self.weight_bits, pipeline_parallel=self.pipeline_parallel)
 
     def terms(self) -> Terms:
         """The level, the spare replicas and the head-room."""

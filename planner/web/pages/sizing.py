@@ -27,6 +27,7 @@ from planner.web.pages.estimates import OFFER_KINDS
 LISTS = frozenset({"gpus", "providers", "regions", "offer_kinds"})
 NOT_TYPED = frozenset({"trace", "trace_file"})
 SHOWN = 25
+ENGINES = ("vllm", "sglang", "tensorrt-llm", "lmdeploy")  # those that batch continuously
 EXAMPLE = {
     "architecture": "llama-3-8b",
     "dtype": "bf16",
@@ -95,6 +96,7 @@ def _page(form: Form, view: SizingView | None, status: int) -> tuple[str, int]:
         providers=[(facet.value, facet.value) for facet in facets.providers],
         regions=sorted((facet.value, facet.value) for facet in facets.regions),
         kinds=OFFER_KINDS,
+        engines=[(name, name) for name in ENGINES],
     )
     return page, status
 
