@@ -70,6 +70,14 @@ class Conflict(PlannerError):
     exit_code = 4
 
 
+class Stale(PlannerError):
+    """What was to be changed has changed since it was read; read it again."""
+
+    slug = "stale"
+    status = 412
+    exit_code = 4
+
+
 class Unavailable(PlannerError):
     """Something outside the planner cannot be used at the moment."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import cast
+from typing import TypeVar, cast
 
 from flask import Flask, Response, current_app, g, request
 
 from planner.errors import DatabaseOutOfDate, Unavailable
 from planner.store.engine import Session, Sessions, check_schema, make_engine, reader_factory, session_factory
 
+Answer = TypeVar("Answer")
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 WITHOUT_DATABASE = frozenset({"static", "api.health_live", "api.health_ready", "api.openapi", "pages.api_guide"})
 
@@ -38,6 +39,10 @@ class Database:
     def open(self) -> Session:
         """A new session: one that only reads, unless the request is a write."""
         return self._writer() if request.method in WRITING else self._reader()
+
+    def reader(self) -> Session:
+        """A new session that only reads."""
+        return self._reader()
 
     @property
     def sessions(self) -> Sessions:
@@ -69,6 +74,12 @@ def session() -> Session:
     if "session" not in g:
         g.session = _database().open()
     return cast(Session, g.session)
+
+
+def read_once(look: Callable[[Session], Answer]) -> Answer:
+    """What `look` finds in a session of its own that only reads, beside that of the request."""
+    with _database().reader() as found:
+        return look(found)
 
 
 def sessions() -> Sessions:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from planner.errors import InvalidInput, PlannerError
 from planner.services.documents import document
+from planner.store.engine import OperationalError, PoolExhausted
 from planner.web.security import is_api
 
 PROBLEM_TYPE = "application/problem+json"
@@ -22,6 +23,7 @@ TITLES = {
     "not-found": "There is nothing here",
     "missing-rate": "No exchange rate is known",
     "conflict": "The change clashes with what is there now",
+    "stale": "It has changed since you read it",
     "unavailable": "Not available at the moment",
     "database-out-of-date": "The database has another schema",
     "error": "A fault of ours",
@@ -34,12 +36,15 @@ SENTENCES = {
     500: "Something went wrong that is not your fault; the log of the service says what.",
 }
 
+RETRY_SECONDS = 5
 log = structlog.get_logger()
 
 
 def attach(app: Flask) -> None:
     app.register_error_handler(PlannerError, planner_error)
     app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(OperationalError, _database_error)
+    app.register_error_handler(PoolExhausted, _database_error)
     app.register_error_handler(HTTPException, http_error)
 
 
@@ -53,6 +58,8 @@ def http_error(error: HTTPException) -> Response:
     """What Flask itself refuses, and faults of ours. Our own descriptions are kept, werkzeug's replaced."""
     status = error.code or 500
     if isinstance(error, InternalServerError):
+        if isinstance(error.original_exception, OperationalError | PoolExhausted):  # at the commit
+            return _database_error(error.original_exception)
         log.error("request failed", method=request.method, path=request.path, fault=repr(error.original_exception))
     given = error.description if error.description != type(error).description else None
     phrase = HTTPStatus(status).phrase
@@ -60,6 +67,16 @@ def http_error(error: HTTPException) -> Response:
     response = _answer(status, slug, TITLES.get(slug, phrase), given or _sentence(status, phrase), [])
     if status == 405:
         response.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or [])
+    return response
+
+
+def _database_error(error: OperationalError | PoolExhausted) -> Response:
+    """The database went away in mid-request, or has no connection to spare: nothing of the request was stored."""
+    cause = error.orig if isinstance(error, OperationalError) else error
+    log.error("database away", method=request.method, path=request.path, fault=str(cause))
+    sentence = "The database went away or is too busy; what was not answered was not stored. Ask again in a moment."
+    response = _answer(503, "unavailable", TITLES["unavailable"], sentence, [])
+    response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
 
 

@@ -18,13 +18,14 @@ from planner.web.api import (
     price_books,
     price_sources,
     sizing,
+    upkeep,
 )
 from planner.web.api.openapi import openapi_document
 from planner.web.api.resources import api
 
 PREFIX = "/api/v1"
 MODULES = (  # beside `resources`: each puts its operations on `api`
-    *(imports, price_sources, market, actuals, outcomes, sizing, plans),
+    *(imports, price_sources, market, actuals, outcomes, sizing, plans, upkeep),
     *(assets, fx_rates, price_books),
 )
 

@@ -16,9 +16,10 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from planner.errors import FieldProblem, InvalidInput, NotFound
+from planner.errors import FieldProblem, InvalidInput, NotFound, Stale
 from planner.services.documents import document
 from planner.services.requests import parse
+from planner.web.api.once import once
 
 View = Callable[..., Any]
 MAX_PATH_TEXT = 200
@@ -45,6 +46,17 @@ class Operation:
     location: bool = False  # answers with a Location header
     upload: bool = False  # the body is a file, which the view reads
     also: int | None = None  # another status that the same answer may have
+    revision: Callable[..., int] | None = None  # of what is at this address: ETags begin with it
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether an Idempotency-Key counts."""
+        return self.method == "POST" and not self.upload
+
+    @property
+    def takes_match(self) -> bool:
+        """Whether If-Match counts."""
+        return self.revision is not None and self.method in ("PUT", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,13 @@ class Api:
 def _handler(operation: Operation) -> View:
     def handle(**path: Any) -> Response:
         _check_path(path)
+        if operation.takes_key:
+            return once(operation.name, lambda: answer(path))
+        return answer(path)
+
+    def answer(path: dict[str, Any]) -> Response:
+        if operation.takes_match:
+            _check_match(operation, path)
         arguments: dict[str, Any] = dict(path)
         given = query_values()
         if operation.query is not None:
@@ -114,7 +133,7 @@ def _handler(operation: Operation) -> View:
             arguments["body"] = parse(operation.body, json_body())
         if operation.upload and request.mimetype not in UPLOAD_TYPES:
             raise UnsupportedMediaType
-        return _response(operation, operation.view(**arguments))
+        return _response(operation, operation.view(**arguments), path)
 
     handle.__name__ = operation.name
     return handle
@@ -198,7 +217,18 @@ def _check_path(path: Mapping[str, Any]) -> None:
             raise NotFound("There is nothing at this address.")
 
 
-def _response(operation: Operation, found: Any) -> Response:
+def _check_match(operation: Operation, path: Mapping[str, Any]) -> None:
+    """Raises Stale where the ETag in If-Match is of an earlier revision than what is there."""
+    given = request.headers.get("If-Match")
+    if given is None or given.strip() == "*" or operation.revision is None:
+        return
+    now_there = operation.revision(**path)
+    tags = [tag.strip().strip('"') for tag in given.split(",")]
+    if not any(tag.partition("-")[0] == str(now_there) for tag in tags):
+        raise Stale(f"it is at revision {now_there} now: somebody has changed it since; read it again and then decide")
+
+
+def _response(operation: Operation, found: Any, path: Mapping[str, Any]) -> Response:
     if isinstance(found, Response):
         response = found
     elif operation.status == 204:
@@ -214,7 +244,8 @@ def _response(operation: Operation, found: Any) -> Response:
         body = json.dumps(document(found), ensure_ascii=False, allow_nan=False)
         response = Response(body, status, headers, content_type=operation.content_type)
     if request.method in ("GET", "HEAD") and response.status_code == 200:
-        response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
+        tag = hashlib.sha256(response.get_data()).hexdigest()[:32]
+        response.set_etag(tag if operation.revision is None else f"{operation.revision(**path)}-{tag}")
         response.headers["Cache-Control"] = "private, no-cache"
         response.make_conditional(request)
     return response

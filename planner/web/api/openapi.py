@@ -19,11 +19,26 @@ DESCRIPTIONS = {
     403: "From another machine or another site",
     404: "There is nothing under that name or id",
     409: "The change clashes with what is there now",
+    412: "It has changed since its ETag was read",
     413: "The body is larger than what is read",
     415: "The body is of another type than those named",
     421: "Asked under a name that is not this machine's",
     422: "One or more fields cannot be used; `errors` names each and what would be right",
     503: "The database cannot be used at the moment",
+}
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A key of your own, kept for a week: the same request under it is answered the same and done once.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
+}
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag that was read: refused with 412 where somebody has changed it since.",
+    "schema": {"type": "string", "pattern": '^"[!#-~]{1,100}"$'},
 }
 PROBLEM = {
     "type": "object",
@@ -89,6 +104,10 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     parameters = [_path_parameter(match) for match in ARGUMENT.finditer(operation.path)]
     if operation.query is not None:
         parameters += query_parameters(operation.query)
+    if operation.takes_key:
+        parameters.append(IDEMPOTENCY_KEY)
+    if operation.takes_match:
+        parameters.append(IF_MATCH)
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
@@ -171,4 +190,8 @@ def _usual_problems(operation: Operation) -> set[int]:
         usual |= {400, 415}
     if operation.upload:
         usual |= {413, 415}
+    if operation.takes_key:
+        usual.add(409)
+    if operation.takes_match:
+        usual.add(412)
     return usual

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Response, url_for
 
-from planner.calibration.suites import SUITES
 from planner.errors import NotFound, Unavailable
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Gpu
 from planner.jobs.document import job_kind
 from planner.jobs.presets import ARCHITECTURES, JOBS
+from planner.services import suites
 from planner.services.calibrations import CalibrationPlan, cancel_run, plan_calibration, request_run
 from planner.services.devices import DeviceView, get_device, list_devices
 from planner.services.estimates import get_estimate, list_estimates, make_estimate
@@ -149,8 +149,8 @@ def get_price_history(offer_id: int, query: MomentQuery) -> views.PriceHistory:
 
 @api.get("/suites", tag="calibrations", answers=views.SuiteList)
 def list_suites() -> views.SuiteList:
-    """The suites of benches that a calibration can run."""
-    return views.SuiteList([views.suite_view(suite) for suite in SUITES.values()])
+    """The suites of benches that a calibration can run, your own among them."""
+    return views.SuiteList(suites.list_suites(session()))
 
 
 @api.get("/calibrations", tag="calibrations", answers=views.RunList, query=RunsQuery)
@@ -212,19 +212,29 @@ def preview_rule(query: PreviewQuery) -> Preview:
     return preview(query.cron, query.timezone, now(), query.number)
 
 
-@api.get("/schedules/<schedule_id>", tag="schedules", answers=ScheduleView)
+def _schedule_revision(schedule_id: str) -> int:
+    return get_schedule(session(), schedule_id, now()).revision
+
+
+@api.get("/schedules/<schedule_id>", tag="schedules", answers=ScheduleView, revision=_schedule_revision)
 def get_one_schedule(schedule_id: str) -> ScheduleView:
     """One schedule."""
     return get_schedule(session(), schedule_id, now())
 
 
-@api.put("/schedules/<schedule_id>", tag="schedules", answers=ScheduleView, body=ScheduleRequest)
+@api.put(
+    "/schedules/<schedule_id>",
+    tag="schedules",
+    answers=ScheduleView,
+    body=ScheduleRequest,
+    revision=_schedule_revision,
+)
 def replace_schedule(schedule_id: str, body: ScheduleRequest) -> ScheduleView:
     """Change a schedule; fields left out take their defaults. `enabled` false pauses it."""
     return update_schedule(session(), schedule_id, body, now())
 
 
-@api.delete("/schedules/<schedule_id>", tag="schedules", answers=None, status=204)
+@api.delete("/schedules/<schedule_id>", tag="schedules", answers=None, status=204, revision=_schedule_revision)
 def delete_one_schedule(schedule_id: str) -> None:
     """Take a schedule away; its past runs stay."""
     archive_schedule(session(), schedule_id, now())

@@ -8,7 +8,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from planner.calibration.suites import Suite
 from planner.estimates.estimate import Bottleneck, Layout, MemoryItem, Option, Placement, Rejection
 from planner.estimates.frontier import frontier
 from planner.hardware.gpu import Gpu, GpuKind, Vendor
@@ -21,6 +20,7 @@ from planner.services.estimates import EstimateSummary, EstimateView
 from planner.services.offers import BookAge, PricedOffer, PriceFacets
 from planner.services.runs import RunView
 from planner.services.schedules import ScheduleView
+from planner.services.suites import SuiteView
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +100,6 @@ class PriceHistory:
 class RunList:
     calibrations: list[RunView]
     next_after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SuiteView:
-    name: str
-    version: int
-    title: str
-    time_limit_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +254,6 @@ def gpu_summary(gpu: Gpu) -> GpuSummary:
 
 def offer_price(item: PricedOffer, now: datetime) -> OfferPrice:
     return OfferPrice(item.offer_id, item.offer, item.price_id, item.price, item.per_gpu_hour, item.age_days(now))
-
-
-def suite_view(suite: Suite) -> SuiteView:
-    return SuiteView(suite.name, suite.version, suite.title, suite.time_limit_seconds)
 
 
 def estimate_answer(view: EstimateView, num_options: int, num_rejections: int) -> EstimateAnswer:
