@@ -29,7 +29,6 @@ from planner.plans.solution import Outcome, Plan, Refusal, total
 GAP = 0.01
 SECONDS = 60.0
 SAME = 1e-9
-MANY_COLUMNS = 20_000  # from here on interior point is the faster way to the first bound
 
 
 def plan(
@@ -54,8 +53,7 @@ def _cheapest(
     request: PlanRequest, gap: float, seconds: float, on_progress: OnProgress | None, should_stop: ShouldStop | None
 ) -> Plan:
     draft, left = build(request)
-    method = "ipm" if draft.model.num_columns > MANY_COLUMNS else "choose"
-    relaxed = solve_lp(draft.model, seconds, should_stop, method=method)
+    relaxed = solve_lp(draft.model, seconds, should_stop)
     if relaxed.status is Status.INFEASIBLE:
         return _clashing(request, left, relaxed.seconds, should_stop)
     if relaxed.values is None or relaxed.objective is None:

@@ -71,8 +71,9 @@ class Supply:
     adds (power). `num_gpus`: how many can be had (None: as many as are wanted; owned: how many there are).
     Rented GPUs come in whole instances of `gpus_per_instance`, each for one job or service at a time, unless
     `is_shared`; owned, bought and reserved ones are shared. It can be had from `from_hours` to `until_hours` only.
-    Reserved: `upfront` at the start and the price through `term_hours`. Purchase: `capex`, `residual` after
-    `life_hours`, `cost_of_capital` a year, `fixed_per_hour` from arrival on, `lead_time_hours` until it can be used.
+    Reserved: `upfront` at the start and the price through `term_hours`, begun at any slot (0) or every so many hours.
+    Purchase: `capex`, `residual` after `life_hours`, `cost_of_capital` a year, `fixed_per_hour` from arrival on,
+    `lead_time_hours` until it can be used.
     `availability` is the share of GPUs that work (failures); `kw` what one draws in the room that has a power cap.
     """
 
@@ -87,6 +88,7 @@ class Supply:
     from_hours: float = 0.0
     until_hours: float | None = None
     term_hours: float | None = None
+    starts_every_hours: float = 0.0
     upfront: float = 0.0
     capex: float | None = None
     residual: float = 0.0
@@ -105,7 +107,15 @@ class Supply:
             raise ValueError("gpus_per_instance must be at least 1")
         if not 0 < self.availability <= 1:
             raise ValueError("availability must be above 0 and at most 1")
-        for name in ("price_per_hour", "upfront", "residual", "cost_of_capital", "fixed_per_hour", "kw"):
+        for name in (
+            "price_per_hour",
+            "upfront",
+            "starts_every_hours",
+            "residual",
+            "cost_of_capital",
+            "fixed_per_hour",
+            "kw",
+        ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be finite and not negative, not {value}")

@@ -33,7 +33,16 @@ def start_slots(supply: Supply, draft: Draft) -> list[int]:
     if supply.kind is Kind.PURCHASE or (supply.term_hours or 0.0) >= horizon.hours - supply.from_hours:
         return [horizon.slot_of(supply.from_hours)]
     until = horizon.hours if supply.until_hours is None else supply.until_hours
-    return [s for s in range(horizon.num_slots) if supply.from_hours <= horizon.edges[s] < until]
+    found: list[int] = []
+    for slot in range(horizon.num_slots):
+        hour = horizon.edges[slot]
+        if supply.from_hours <= hour < until and (not found or hour >= horizon.edges[found[-1]] + _step(supply)):
+            found.append(slot)
+    return found
+
+
+def _step(supply: Supply) -> float:
+    return supply.starts_every_hours
 
 
 def in_force(supply: Supply, slot: int, draft: Draft) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +105,7 @@ def _offered(
     draft: Draft, pool: Pool, place: int, source: Source, slot: int, hours: float, is_open: bool
 ) -> list[tuple[int, float]]:
     """What a source gives in a slot, as terms in GPU-hours."""
-    committed = _committed_terms(draft, pool, place, slot) if source.is_committed else []
+    committed = committed_terms(draft, pool, place, slot) if source.is_committed else []
     if source.is_committed and source.price == 0 and not _is_limited(draft, source):
         return committed
     most = INFINITY if source.gpus is None or source.is_committed else float(source.gpus[slot]) * hours
@@ -112,7 +121,7 @@ def _offered(
     return [(column, 1.0)]
 
 
-def _committed_terms(draft: Draft, pool: Pool, place: int, slot: int) -> list[tuple[int, float]]:
+def committed_terms(draft: Draft, pool: Pool, place: int, slot: int) -> list[tuple[int, float]]:
     """GPU-hours that each commitment gives in a slot per instance; failures are taken off."""
     supply = pool.sources[place].first
     terms = []
@@ -164,7 +173,7 @@ def _add_quotas(draft: Draft) -> None:
                         continue
                     column = draft.used.get((pool.place, place, slot))
                     if source.is_committed:
-                        terms.extend(_committed_terms(draft, pool, place, slot))
+                        terms.extend(committed_terms(draft, pool, place, slot))
                     elif column is not None:
                         terms.append((column, 1.0))
             if terms:
