@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 
 from planner.estimates.priors import load_priors
 from planner.hardware.gpu import Gpu, LinkTopology
-from planner.hardware.link import link_among
+from planner.hardware.link import link_among, slot_link
 from planner.jobs.operations import Amount
 
 Array = NDArray[np.float64]
+# GeForce cards have no peer access over PCIe (their driver leaves it out): each transfer goes through host memory. The
+# bridges that two of the 30 series can be joined by are sold apart, and few have one.
+NO_PEER_ACCESS = re.compile(r"[GR]TX-\d{4}")
 RACK_SCALE = 16  # links that join more GPUs than this leave the chassis: the whole rack is one fast domain
 
 
@@ -53,9 +57,11 @@ def node_links(
         per_node = min(num_gpus, max(per_node, joined))
     by_size = np.zeros(per_node + 1)
     for size in range(2, per_node + 1):
-        link = link_among(gpu, size)
+        without_peers = NO_PEER_ACCESS.match(gpu.key) is not None
+        link = slot_link(gpu) if without_peers else link_among(gpu, size)
         if link is not None:
             share = figures[shares[link.name == "PCIe"]]
+            share *= figures["host_transfer_share"] if without_peers else 1.0
             by_size[size] = share * link.bandwidth_among(size)
     network = 0.0
     if num_gpus > per_node:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from planner.estimates.estimate import Layout
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
-from planner.jobs.job import InferenceJob, Sharding, TrainingJob, TrainingMethod
+from planner.jobs.job import InferenceJob, Sharding, Stack, TrainingJob, TrainingMethod
 
 Array = NDArray[np.float64]
 SHARDINGS = tuple(sharding.value for sharding in Sharding)
 MAX_MICRO_BATCH = 256
 MAX_SEARCHED_PIPELINE = 64
+MAX_SEARCHED_VIRTUAL = 8  # interleaved stages per GPU
 ARRAYS = (
     *("data_parallel", "tensor_parallel", "micro_batch", "sharding"),
     *("pipeline_parallel", "context_parallel", "expert_parallel", "virtual_stages"),
@@ -115,12 +116,12 @@ def training_layouts(job: TrainingJob, num_gpus: int, domain: int | None = None)
         if job.global_batch < ranks or job.data_parallel not in (None, ranks):
             continue
         per_rank = -(-job.global_batch // ranks)
-        virtual = job.virtual_stages or 1
         for expert in _expert_splits(job, ranks * context * tensor):
             for micro in _micro_batches(job, per_rank):
                 rows += [
-                    (ranks, tensor, micro, sharding, pipeline, context, expert, virtual if pipeline > 1 else 1)
+                    (ranks, tensor, micro, sharding, pipeline, context, expert, virtual)
                     for sharding in _shardings(job, ranks * context)
+                    for virtual in _virtual_stages(job, pipeline, -(-per_rank // micro))
                 ]
     return _layouts(rows, job.recompute.value)
 
@@ -182,6 +183,18 @@ def _shardings(job: TrainingJob, replicas: int) -> tuple[int, ...]:
     if replicas == 1 or isinstance(job.architecture, ConvNet):
         return (0,)
     return (0, 1, 2, 3) if job.method is TrainingMethod.FULL else (0, 3)
+
+
+def _virtual_stages(job: TrainingJob, pipeline: int, num_micro: int) -> tuple[int, ...]:
+    """As asked; Megatron interleaves where the stage's layers divide and the micro-batches fill the pipeline evenly."""
+    if pipeline == 1:
+        return (1,)
+    if job.virtual_stages is not None:
+        return (job.virtual_stages,)
+    layers = 0 if isinstance(job.architecture, ConvNet) else job.architecture.num_layers
+    if job.stack is not Stack.MEGATRON or num_micro % pipeline or layers % pipeline:
+        return (1,)
+    return tuple(split for split in _divisors(layers // pipeline) if split <= MAX_SEARCHED_VIRTUAL)
 
 
 def _divisors(number: int) -> list[int]:

@@ -208,6 +208,8 @@ def _matmul_share(prior: Prior, dtype: Dtype, is_training: bool) -> float:
     """The part of the dense peak that products reach."""
     if dtype in (Dtype.FP32, Dtype.TF32):
         return prior.matmul_fp32 if dtype is Dtype.FP32 else prior.matmul_tf32
+    if is_training and dtype is Dtype.FP4:
+        return prior.training_matmul_4bit
     if dtype in MIXED_8BIT:
         return prior.training_matmul_8bit if is_training else prior.matmul_8bit
     return prior.training_matmul if is_training else prior.matmul

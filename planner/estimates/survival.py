@@ -9,7 +9,7 @@ from planner.estimates.estimate import Bottleneck, Placement
 from planner.estimates.interruptions import NeverEnds, Resilience, wall_time
 from planner.estimates.outcome import Outcome
 from planner.estimates.profile import Lack
-from planner.estimates.training import trained_parameters
+from planner.estimates.step import trained_parameters
 from planner.jobs.job import TrainingJob
 from planner.offers.offer import OfferKind
 from planner.quantity import Quantity

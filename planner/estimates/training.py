@@ -9,35 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner import units
-from planner.calibration.efficiency import Seconds
 from planner.calibration.sample import Operation
 from planner.estimates import memory
-from planner.estimates.communication import (
-    Links,
-    all_gather_seconds,
-    all_reduce_seconds,
-    all_to_all_seconds,
-    node_links,
-    send_seconds,
-)
+from planner.estimates.communication import node_links
 from planner.estimates.energy import with_energy
 from planner.estimates.estimate import Bottleneck, Layout
 from planner.estimates.layout import Layouts, training_layouts
 from planner.estimates.memory import pick
 from planner.estimates.outcome import Outcome, bound_by, fastest, inverse, shared
-from planner.estimates.priors import StackPrior, load_priors
+from planner.estimates.priors import load_priors
 from planner.estimates.profile import Lack, Profile
-from planner.estimates.ranges import published_cause
+from planner.estimates.ranges import Circumstances, published_causes
+from planner.estimates.step import StepTimes, micro_batches_per_step, step_times
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
-from planner.jobs.footprint import QUANTISED_BASE_BYTES, Split, local_parameters, training_bytes
-from planner.jobs.job import Recompute, TrainingJob, TrainingMethod
-from planner.jobs.operations import Amount, Pass, lora_parameters, side_dtype, training_work
+from planner.jobs.footprint import Split, training_bytes
+from planner.jobs.job import LoraTargets, Recompute, TrainingJob, TrainingMethod
+from planner.jobs.operations import Amount
 from planner.quantity import Cause, Quantity
 
 Array = NDArray[np.float64]
 SPLITS = ("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel")
 MAX_RUNNERS_UP = 2
+NETWORK_ENDS = 2  # embedding and output head may take a stage each
 TRAINING_SHARES = ("training_link_share", "training_pcie_share")  # figures of the priors: own links, slots
 
 
@@ -49,23 +43,9 @@ class Nodes:
     gpus_per_node: int | None = None
     network_bytes_per_s: float | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class StepTimes:
-    """Seconds of one optimizer step per layout, by part: micro-batches, what the stages of a pipeline idle, optimizer,
-    exposed communication, constant."""
-
-    compute: Seconds  # all micro-batches of the step
-    bubble: Array
-    optimizer: Seconds
-    communication: Array
-    constant: float
-    micro_seconds: Array  # one micro-batch forward and backward of one stage, without communication
-
     @property
-    def total(self) -> Array:
-        total: Array = self.compute.total + self.bubble + self.optimizer.total + self.communication + self.constant
-        return total
+    def num_nodes(self) -> int:
+        return -(-self.num_gpus // (self.gpus_per_node or self.num_gpus))
 
 
 def train(job: TrainingJob, profile: Profile, nodes: Nodes, usable: float) -> Outcome | Lack:
@@ -93,7 +73,7 @@ def train(job: TrainingJob, profile: Profile, nodes: Nodes, usable: float) -> Ou
     if not fits.any():
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"how fast {num_gpus} {profile.gpu.key}s exchange data is not known")
     place = fastest(times.total, fits, layouts.simplicity)
-    outcome = _outcome(job, profile, layouts, items, times, place, num_gpus, usable)
+    outcome = _outcome(job, profile, layouts, items, times, place, nodes, usable)
     return replace(outcome, notes=(*outcome.notes, *_runners_up(layouts, times, fits, place)))
 
 
@@ -121,7 +101,7 @@ def layout_faults(job: TrainingJob) -> list[tuple[str, str]]:
         if asked_for is not None and asked_for > 0 and number % asked_for:
             faults.append((name, f"{asked_for} does not divide the {what} of {architecture.name}, {number:,}"))
     stages = (job.pipeline_parallel or 1) * (job.virtual_stages or 1)
-    if stages > architecture.num_layers:
+    if stages > architecture.num_layers + NETWORK_ENDS:
         faults.append(("pipeline_parallel", f"{stages} stages are more than the {architecture.num_layers} layers"))
     if (job.virtual_stages or 1) > 1 and (job.pipeline_parallel or 1) == 1:
         faults.append(("virtual_stages", "needs pipeline_parallel above 1"))
@@ -133,7 +113,7 @@ def layout_faults(job: TrainingJob) -> list[tuple[str, str]]:
 
 def training_items(job: TrainingJob, profile: Profile, layouts: Layouts) -> dict[str, Amount]:
     """The memory bill per layout, with what a calibration of the device measured beyond its items."""
-    micro = _micro_batches_per_step(job, layouts)
+    micro = micro_batches_per_step(job, layouts)
     interleaved = 1.0 + (layouts.pipeline_parallel - 1.0) / (layouts.pipeline_parallel * layouts.virtual_stages)
     split = Split(
         layouts.micro_batch,
@@ -148,141 +128,18 @@ def training_items(job: TrainingJob, profile: Profile, layouts: Layouts) -> dict
         np.minimum(layouts.pipeline_parallel, micro) * np.where(layouts.virtual_stages > 1, interleaved, 1.0),
     )
     items = training_bytes(
-        job.architecture, job.sequence_length, job.dtype, split, job.recompute, job.method, job.lora_rank
+        job.architecture,
+        job.sequence_length,
+        job.dtype,
+        split,
+        job.recompute,
+        job.method,
+        job.lora_rank,
+        job.lora_targets,
     )
     if profile.fit is not None and profile.fit.memory_excess_bytes is not None:
         items = {**items, "measured beyond the items": profile.fit.memory_excess_bytes}
     return memory.with_runtime(items, profile.gpu, layouts.num_groups)
-
-
-def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Links | None) -> StepTimes:
-    """Seconds of one step per layout: (m + (p−1)/v) micro-batches of the slowest stage, and what lies bare between."""
-    tokens = float(job.sequence_length)
-    through = Pass(
-        layouts.micro_batch,
-        tokens,
-        job.dtype,
-        tensor_parallel=layouts.tensor_parallel,
-        head_tokens=None if job.head_share == 1.0 else np.maximum(job.head_share * tokens, 1.0),
-        pipeline_parallel=layouts.pipeline_parallel,
-        context_parallel=layouts.context_parallel,
-        expert_parallel=layouts.expert_parallel,
-        norm_parallel=layouts.tensor_parallel if job.sequence_parallel else 1.0,
-    )
-    updated = _local(job, layouts) / np.where(layouts.shard_optimizer > 0, layouts.replicas, 1.0)
-    work = training_work(
-        job.architecture,
-        through,
-        updated,
-        job.recompute,
-        job.method,
-        job.lora_rank,
-        job.fused_attention,
-        job.channels_last,
-    )
-    rows = layouts.micro_batch * job.sequence_length
-    micro = profile.seconds(Operation.TRAIN_STEP, (*work.forward, *work.recompute, *work.backward), rows)
-    optimizer = profile.seconds(Operation.TRAIN_STEP, work.optimizer, rows)
-    num_micro = _micro_batches_per_step(job, layouts)
-    stage = np.broadcast_to(micro.total, layouts.data_parallel.shape)
-    inside, once = np.zeros(layouts.size), np.zeros(layouts.size)
-    if links is not None:
-        stack = profile.training or load_priors().stacks[job.stack]
-        inside = _inside_micro_batch(job, layouts, links, stage, stack)
-        once = _once_per_step(job, layouts, links, stage, stack.overlap)
-    idle = (layouts.pipeline_parallel - 1.0) / layouts.virtual_stages
-    return StepTimes(
-        compute=Seconds(
-            num_micro * micro.total, num_micro * micro.compute, num_micro * micro.memory, num_micro * micro.overhead
-        ),
-        bubble=np.where(idle > 0, idle * (stage + np.where(np.isfinite(inside), inside, 0.0)), 0.0),
-        optimizer=optimizer,
-        communication=num_micro * inside + once,
-        constant=0.0 if profile.training is None else profile.training.step_seconds,
-        micro_seconds=stage,
-    )
-
-
-def trained_parameters(job: TrainingJob) -> float:
-    """Weights that get gradients."""
-    if job.method is not TrainingMethod.FULL and isinstance(job.architecture, Transformer):
-        return float(lora_parameters(job.architecture, job.lora_rank))
-    return float(job.architecture.num_parameters)
-
-
-def _micro_batches_per_step(job: TrainingJob, layouts: Layouts) -> Array:
-    found: Array = np.ceil(np.ceil(job.global_batch / layouts.data_parallel) / layouts.micro_batch)
-    return found
-
-
-def _local(job: TrainingJob, layouts: Layouts) -> Amount:
-    """Weights with gradients on one GPU, before any sharding."""
-    if job.method is not TrainingMethod.FULL:
-        return trained_parameters(job) / (layouts.tensor_parallel * layouts.pipeline_parallel)
-    return _weights(job, layouts)
-
-
-def _weights(job: TrainingJob, layouts: Layouts) -> Amount:
-    return local_parameters(
-        job.architecture, layouts.tensor_parallel, layouts.pipeline_parallel, layouts.expert_parallel
-    )
-
-
-def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro: Array, stack: StackPrior) -> Array:
-    """Exposed seconds of one micro-batch on one stage: activations of tensor-, context- and expert-parallel blocks,
-    stages that hand over, and weights that are gathered."""
-    architecture = job.architecture
-    e = side_dtype(job.dtype).num_bytes
-    exposed = np.zeros(layouts.size)
-    overlap = stack.overlap
-    if isinstance(architecture, Transformer):
-        t, c, p = layouts.tensor_parallel, layouts.context_parallel, layouts.pipeline_parallel
-        layers = architecture.num_layers / p
-        rows = layouts.micro_batch * job.sequence_length / c
-        hidden = rows * architecture.hidden * e
-        again = job.recompute is Recompute.FULL
-        exchanges = (6.0 if again else 4.0) * layers * (1.0 - stack.tensor_overlap)
-        exposed += exchanges * all_reduce_seconds(hidden, t, links)
-        if architecture.num_experts > 1:
-            routed = hidden * architecture.experts_per_token
-            exposed += exchanges * all_to_all_seconds(routed, layouts.expert_parallel, links, t)
-        kv = 2.0 * rows * architecture.num_kv_heads * architecture.head_dim * e / t * c
-        ring = (4.0 if again else 3.0) * layers * all_gather_seconds(kv, c, links, t)
-        exposed += np.maximum(ring - overlap * micro * _attention_share(job), 0.0)
-        handed = 2.0 * layouts.virtual_stages * send_seconds(hidden / t, links, layouts.replicas * t)
-        exposed += np.where(p > 1, handed, 0.0)
-    if not (layouts.shard_weights > 0).any():
-        return exposed
-    stride = layouts.tensor_parallel
-    stored = QUANTISED_BASE_BYTES if job.method is TrainingMethod.QLORA else e
-    weights, gradients = stored * _weights(job, layouts), e * _local(job, layouts)
-    gathered = 2.0 * all_gather_seconds(weights, layouts.replicas, links, stride)
-    scattered = all_gather_seconds(gradients, layouts.replicas, links, stride)
-    sharded = np.maximum(gathered + scattered - overlap * micro, 0.0)
-    return exposed + np.where(layouts.shard_weights > 0, sharded, 0.0)
-
-
-def _attention_share(job: TrainingJob) -> float:
-    """The part of a block's FLOPs that are attention's, behind which a ring of keys and values hides."""
-    architecture = job.architecture
-    if isinstance(architecture, ConvNet):
-        return 0.0
-    attention = 2.0 * job.sequence_length * architecture.num_heads * architecture.head_dim
-    active = architecture.experts_per_token + architecture.shared_experts
-    products = 2.0 * (architecture.attention_parameters + active * architecture.ffn_parameters)
-    return attention / (attention + products)
-
-
-def _once_per_step(job: TrainingJob, layouts: Layouts, links: Links, micro: Array, overlap: float) -> Array:
-    """Exposed seconds of reducing gradients (and gathering updated weights) where weights are not sharded."""
-    e = side_dtype(job.dtype).num_bytes
-    stride = layouts.tensor_parallel
-    reduced = all_reduce_seconds(e * _local(job, layouts), layouts.replicas, links, stride)
-    # Sharded optimizer states gather the new weights behind the next forward pass too.
-    hidden = np.where(layouts.shard_optimizer > 0, 1.0, 2.0 / 3.0) * overlap * micro
-    exposed = np.maximum(reduced - hidden, 0.0)
-    found: Array = np.where(layouts.shard_weights > 0, 0.0, exposed)
-    return found
 
 
 def _no_layout(job: TrainingJob, num_gpus: int) -> str:
@@ -306,13 +163,15 @@ def _outcome(
     items: dict[str, Amount],
     times: StepTimes,
     place: int,
-    num_gpus: int,
+    nodes: Nodes,
     usable: float,
 ) -> Outcome:
     layout = layouts.at(place)
+    num_gpus = nodes.num_gpus
     step = pick(times.total, place)
     communication = pick(times.communication, place)
-    step_seconds = Quantity.around(step, "s", profile.basis, _causes(job, profile, layout, times, place))
+    causes = _causes(job, profile, layout, times, place, nodes.num_nodes)
+    step_seconds = Quantity.around(step, "s", profile.basis, causes)
     tokens_per_step = job.global_batch * job.sequence_length
     num_steps = math.ceil(job.num_tokens / tokens_per_step)
     bill = memory.bill(items, place)
@@ -337,14 +196,18 @@ def _outcome(
     return with_energy(outcome, profile, Operation.TRAIN_STEP, num_gpus)
 
 
-def _causes(job: TrainingJob, profile: Profile, layout: Layout, times: StepTimes, place: int) -> tuple[Cause, ...]:
+def _causes(
+    job: TrainingJob, profile: Profile, layout: Layout, times: StepTimes, place: int, num_nodes: int
+) -> tuple[Cause, ...]:
     figures = load_priors().figures
     step = pick(times.total, place)
     communication = pick(times.communication, place) / step
     rows = float(layout.micro_batch * job.sequence_length)
     causes = profile.phase_causes(Operation.TRAIN_STEP, job.architecture, rows, pick(times.micro_seconds, place))
     if profile.fit is None:
-        causes = (published_cause(job, profile), *profile.causes)
+        between = pick(times.compute.overhead, place) + pick(times.optimizer.overhead, place) + times.constant
+        how = Circumstances(layout, num_nodes, min(between / step, 1.0))
+        causes = (*published_causes(job, profile, how), *profile.causes)
     found = shared(causes, 1.0 if profile.fit is None else 1.0 - communication)
     found += shared((Cause("communication", figures["communication_spread"]),), communication)
     has_experts = isinstance(job.architecture, Transformer) and job.architecture.num_experts > 1
@@ -358,7 +221,8 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = ["Data loading, evaluation and start-up are not counted."]
     if job.method is not TrainingMethod.FULL:
-        notes.append(f"Adapters of rank {job.lora_rank} on every linear layer; the other weights are frozen.")
+        where = "every linear layer" if job.lora_targets is LoraTargets.ALL else "queries, keys and values"
+        notes.append(f"Adapters of rank {job.lora_rank} on {where}; the other weights are frozen.")
     if num_gpus > 1:
         notes.append(_why_layout(layout, layouts, items, usable))
     return tuple(notes)

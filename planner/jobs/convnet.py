@@ -10,7 +10,7 @@ class Conv:
     """`count` equal convolutions that write `outputs` channels of `size` × `size` pixels.
 
     `groups` divides the channels; as many groups as inputs is a depthwise convolution. `is_linear` marks one without
-    normalisation and activation behind it.
+    normalisation and activation behind it, `is_excited` one whose channels are averaged and scaled.
     """
 
     size: int
@@ -20,6 +20,7 @@ class Conv:
     groups: int = 1
     count: int = 1
     is_linear: bool = False
+    is_excited: bool = False
 
     @property
     def num_parameters(self) -> int:

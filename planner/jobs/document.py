@@ -11,7 +11,7 @@ from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import Conv, ConvNet
 from planner.jobs.engine import Batching, Engine
-from planner.jobs.job import InferenceJob, Job, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
+from planner.jobs.job import InferenceJob, Job, LoraTargets, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
 
 
 def job_to_document(job: Job) -> dict[str, Any]:
@@ -33,6 +33,7 @@ def job_from_document(document: dict[str, Any]) -> Job:
     if kind == "training":
         values["method"] = TrainingMethod(values["method"])
         values["recompute"] = Recompute(values["recompute"])
+        values["lora_targets"] = LoraTargets(values.get("lora_targets", LoraTargets.ALL))
         values["stack"] = Stack(values.get("stack", Stack.EAGER))
         sharding = values.get("sharding")
         values["sharding"] = None if sharding is None else Sharding(sharding)

@@ -12,7 +12,7 @@ import numpy as np
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
-from planner.jobs.job import Recompute, TrainingMethod
+from planner.jobs.job import LoraTargets, Recompute, TrainingMethod
 from planner.jobs.operations import Amount, kv_bytes_per_token, lora_parameters, side_dtype
 
 # AdamW in mixed precision keeps a master weight and two moments in fp32; in fp32 the weight is its own master.
@@ -126,6 +126,7 @@ def training_bytes(
     recompute: Recompute = Recompute.NONE,
     method: TrainingMethod = TrainingMethod.FULL,
     lora_rank: int = 16,
+    lora_targets: LoraTargets = LoraTargets.ALL,
 ) -> dict[str, Amount]:
     """Bytes per GPU by item: weights, gradients, optimizer states, gathered weights, activations, logits."""
     if isinstance(architecture, ConvNet):
@@ -134,7 +135,8 @@ def training_bytes(
     states = MIXED_OPTIMIZER_BYTES if e < 4 else PLAIN_OPTIMIZER_BYTES
     local = local_parameters(architecture, split.tensor_parallel, split.pipeline_parallel, split.expert_parallel)
     is_full = method is TrainingMethod.FULL
-    adapters = lora_parameters(architecture, lora_rank) / (split.tensor_parallel * split.pipeline_parallel)
+    adapters = lora_parameters(architecture, lora_rank, lora_targets)
+    adapters = adapters / (split.tensor_parallel * split.pipeline_parallel)
     trained = local if is_full else adapters
     frozen = 0.0 if is_full else local
     frozen_bytes = e if method is TrainingMethod.LORA else QUANTISED_BASE_BYTES

@@ -34,11 +34,19 @@ class Sharding(StrEnum):
     ZERO3 = "zero3"  # … and weights (FSDP)
 
 
+class LoraTargets(StrEnum):
+    """The linear layers of a block that get adapters."""
+
+    ALL = "all"
+    ATTENTION = "attention"  # query, key and value alone
+
+
 class Stack(StrEnum):
     """How a training program issues its kernels: what software can and cannot fuse."""
 
     EAGER = "eager"  # one kernel per operation, as plain PyTorch does
-    FUSED = "fused"  # hand-fused kernels: Megatron, NeMo, vendors' tuned examples
+    FUSED = "fused"  # hand-fused kernels: vendors' tuned examples, DeepSpeed's kernels, Composer
+    MEGATRON = "megatron"  # hand-fused kernels, sequence parallelism and interleaved pipelines: Megatron, NeMo
     COMPILED = "compiled"  # a compiler fuses: torch.compile, XLA, graph compilers
 
 
@@ -61,19 +69,21 @@ class TrainingJob:
     method: TrainingMethod = TrainingMethod.FULL
     micro_batch: int | None = None
     recompute: Recompute = Recompute.NONE
-    lora_rank: int = 16  # of the adapters on every linear layer, where the method is LORA or QLORA
+    lora_rank: int = 16  # of the adapters, where the method is LORA or QLORA
+    lora_targets: LoraTargets = LoraTargets.ALL
     data_parallel: int | None = None
     tensor_parallel: int | None = None
     pipeline_parallel: int | None = None
     context_parallel: int | None = None
     expert_parallel: int | None = None
-    virtual_stages: int | None = None  # interleaved stages per pipeline GPU; None is 1
+    virtual_stages: int | None = None  # interleaved stages per pipeline GPU; None: 1, of Megatron what takes least
     sharding: Sharding | None = None
     stack: Stack = Stack.EAGER
     sequence_parallel: bool = True  # tensor-parallel GPUs also divide norms and residuals among them
     channels_last: bool = True  # pictures in the order that matrix cores want; False: turned around for each product
     fused_attention: bool = True  # False: the scores are written to memory, as before 2023
     head_share: float = 1.0
+    updates_weights: bool = True  # False: forward and backward alone, as profiles are often taken
 
 
 @dataclass(frozen=True, slots=True)

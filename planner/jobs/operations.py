@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import Conv, ConvNet
-from planner.jobs.job import Recompute, TrainingMethod
+from planner.jobs.job import LoraTargets, Recompute, TrainingMethod
 
 Amount = float | NDArray[np.float64]
 
@@ -38,9 +38,15 @@ SCORE_BYTES = 13.0
 SCORE_LAUNCHES = 5.0
 # Unpacking a base of 4 bits to 16 before each product: half a byte and its scale read, two written and read again.
 UNPACK_BYTES = 4.6
+# Dropout behind attention and feed-forward, as programs before 2023 trained: read, write and a mask of one byte.
+DROPOUT_PASSES = 5.0
+# Another micro-batch's gradients added to those before: 4 bytes read and 4 written per weight (Megatron's fused form).
+ACCUMULATION_BYTES = 8.0
+# Squeeze and excitation: channels averaged (one read), then scaled (read, written).
+EXCITATION_PASSES = 3.0
 # Rows that go to experts are sorted, sent, brought back and summed: passes over M·k·h beside the exchange itself.
 DISPATCH_PASSES = 6.0
-DISPATCH_LAUNCHES = 12.0
+DISPATCH_LAUNCHES = 36.0
 # Plain fp32 convolutions of 3 × 3 use Winograd's form, with 2.25 times fewer products (Lavin and Gray 2016).
 WINOGRAD = 2.25
 # Batch normalisation and activation per output pixel: read twice, written, read and written.
@@ -269,16 +275,19 @@ def training_work(
     lora_rank: int = 16,
     fused_attention: bool = True,
     channels_last: bool = True,
+    lora_targets: LoraTargets = LoraTargets.ALL,
 ) -> TrainingWork:
     """One micro-batch forward and backward, what is computed again, and the optimizer over `local_parameters`."""
     if isinstance(architecture, ConvNet):
         return _convnet_work(architecture, through, local_parameters, recompute, channels_last)
     blocks = block_work(architecture, through)
-    scores: tuple[Work, ...] = () if fused_attention else (score_work(architecture, through),)
+    scores: tuple[Work, ...] = ()
+    if not fused_attention:
+        scores = (score_work(architecture, through), _dropout_work(architecture, through))
     if through.dtype in (Dtype.FP32, Dtype.TF32):
         blocks, scores = _plain_width(blocks), _plain_width(scores)
     blocks = (*blocks, *scores)
-    adapters = () if method is TrainingMethod.FULL else _adapter_work(architecture, through, lora_rank)
+    adapters = () if method is TrainingMethod.FULL else _adapter_work(architecture, through, lora_rank, lora_targets)
     if method is TrainingMethod.QLORA:
         adapters = (*adapters, _unpack_work(architecture, through))
     ends = (head_work(architecture, through), loss_work(architecture, through))
@@ -293,6 +302,35 @@ def training_work(
         backward=tuple(part for work in forward for part in _backward(work, method)),
         recompute=again,
         optimizer=(optimizer_work(local_parameters),),
+    )
+
+
+def accumulation_work(num_gradients: Amount) -> Work:
+    """Gradients of a micro-batch added to those of the earlier ones."""
+    return Work(
+        "gradient accumulation",
+        WorkKind.MEMORY,
+        Dtype.FP32,
+        flops=num_gradients,
+        num_bytes=ACCUMULATION_BYTES * num_gradients,
+        work_class=WorkClass.UPDATE,
+    )
+
+
+def _dropout_work(architecture: Transformer, through: Pass) -> Work:
+    """Dropout on what attention and feed-forward network add to the residual."""
+    side = side_dtype(through.dtype)
+    values = through.rows * architecture.hidden / through.norm_parallel
+    return Work(
+        "dropout",
+        WorkKind.MEMORY,
+        side,
+        flops=2.0 * values,
+        num_bytes=DROPOUT_PASSES * side.num_bytes * values,
+        count=_blocks(architecture, through),
+        launches=2.0,
+        is_fusable=True,
+        work_class=WorkClass.ELEMENTWISE,
     )
 
 
@@ -315,9 +353,11 @@ def optimizer_work(num_parameters: Amount) -> Work:
     )
 
 
-def lora_parameters(architecture: Transformer, rank: int) -> int:
-    """Adapter weights of that rank on every linear layer of every block: rank · (inputs + outputs)."""
-    return architecture.num_layers * rank * sum(inputs + outputs for inputs, outputs in _linears(architecture))
+def lora_parameters(architecture: Transformer, rank: int, targets: LoraTargets = LoraTargets.ALL) -> int:
+    """Adapter weights of that rank on the chosen linear layers of every block: rank · (inputs + outputs)."""
+    linears = _linears(architecture)
+    chosen = linears if targets is LoraTargets.ALL else linears[:3]
+    return architecture.num_layers * rank * sum(inputs + outputs for inputs, outputs in chosen)
 
 
 def model_forward_flops(
@@ -493,7 +533,11 @@ def _convnet_work(
     network: ConvNet, through: Pass, local_parameters: Amount, recompute: Recompute, channels_last: bool
 ) -> TrainingWork:
     """A picture network: convolutions as products, depthwise ones and normalisation by their bytes, the classifier."""
-    forward = tuple(work for conv in network.convs for work in _conv_work(conv, through, channels_last))
+    alike: dict[Conv, int] = {}
+    for conv in network.convs:
+        alike[replace(conv, count=1)] = alike.get(replace(conv, count=1), 0) + conv.count
+    merged = [replace(conv, count=count) for conv, count in alike.items()]
+    forward = tuple(work for conv in merged for work in _conv_work(conv, through, channels_last))
     classes = _gemm(
         "classifier", side_dtype(through.dtype), through.batch, network.classes, float(network.features), 1.0
     )
@@ -557,6 +601,7 @@ def _conv_work(conv: Conv, through: Pass, channels_last: bool) -> tuple[Work, ..
             ),
         )
     passes = NORM_PASSES - 2.0 if conv.is_linear else NORM_PASSES
+    passes += EXCITATION_PASSES if conv.is_excited else 0.0
     norm = Work(
         "normalisation, activation",
         WorkKind.MEMORY,
@@ -594,12 +639,16 @@ def _linears(architecture: Transformer) -> tuple[tuple[int, int], ...]:
     return ((hidden, inner), (hidden, kv), (hidden, kv), (inner, hidden)) + ffn * architecture.num_experts
 
 
-def _adapter_work(architecture: Transformer, through: Pass, rank: int) -> tuple[Work, ...]:
+def _adapter_work(
+    architecture: Transformer, through: Pass, rank: int, targets: LoraTargets
+) -> tuple[Work, ...]:
     """Two thin products beside every linear layer: reading its input and adding to its output is what takes time."""
     side = side_dtype(through.dtype)
     per_token = _linears(architecture)[:4] + _linears(architecture)[4 : 4 + (3 if architecture.gated else 2)] * (
         architecture.experts_per_token
     )
+    if targets is LoraTargets.ATTENTION:
+        per_token = per_token[:3]
     widths = sum(inputs + outputs for inputs, outputs in per_token) / through.tensor_parallel
     return (
         Work(

@@ -87,7 +87,8 @@ def _resnet(depth: int, image_size: int, groups: int = 1, group_width: int = 64,
                 outputs = width
             else:
                 inner, outputs = groups * group_width * 2**stage, 4 * width
-                convs += [Conv(first, inputs, inner), Conv(size, inner, inner, 3, groups), Conv(size, inner, outputs)]
+                convs += [Conv(first, inputs, inner), Conv(size, inner, inner, 3, groups)]
+                convs.append(Conv(size, inner, outputs, is_excited=squeeze))
                 if squeeze:
                     convs += _squeeze(outputs, outputs // 16)
             if block == 0 and inputs != outputs:
@@ -126,7 +127,7 @@ def _efficientnet(variant: int, image_size: int) -> ConvNet:
             inner = expansion * inputs
             if expansion > 1:
                 convs.append(Conv(before, inputs, inner))
-            convs.append(Conv(size, inner, inner, kernel, inner))
+            convs.append(Conv(size, inner, inner, kernel, inner, is_excited=True))
             convs += _squeeze(inner, max(1, inputs // 4))
             convs.append(Conv(size, inner, outputs, is_linear=True))
             inputs = outputs
@@ -229,7 +230,8 @@ def _regnet(variant: str, image_size: int) -> ConvNet | None:
     for blocks, width in zip(repeats, widths, strict=True):
         before, size = size, math.ceil(size / 2)
         for block in range(blocks):
-            convs += [Conv(before if block == 0 else size, inputs, width), Conv(size, width, width, 3, width // group)]
+            convs.append(Conv(before if block == 0 else size, inputs, width))
+            convs.append(Conv(size, width, width, 3, width // group, is_excited=squeeze))
             convs.append(Conv(size, width, width))
             if squeeze:
                 convs += _squeeze(width, inputs // 4)

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.fit_priors import FACTS, PARAMETERS, solve
 from planner.estimates.priors import load_priors, read_priors
-from planner.estimates.ranges import RangeClass
+from planner.estimates.ranges import TITLES, RangeCause
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
@@ -33,8 +33,9 @@ def test_the_solver_finds_the_moves_that_explain_residuals_and_leaves_outliers_o
     assert np.abs(found - truth).max() < 0.02
 
 
-def test_every_class_of_jobs_has_a_range_and_every_prior_a_source() -> None:
-    assert set(load_priors().ranges) == {kind.value for kind in RangeClass}
+def test_every_cause_has_a_width_and_a_title_and_every_prior_a_source() -> None:
+    assert set(load_priors().ranges) == {cause.value for cause in RangeCause}
+    assert set(TITLES) == set(RangeCause)
     text = FACTS.read_text(encoding="utf-8")
     assert read_priors(text) == load_priors()
     for section in text.split("\n[")[1:]:

@@ -19,7 +19,7 @@ from planner.estimates.layout import Layouts
 from planner.estimates.profile import Profile, profile_from_fit, profile_from_priors
 from planner.estimates.serving_steps import Deployment
 from planner.estimates.serving_times import serving_times
-from planner.estimates.training import step_times
+from planner.estimates.step import step_times
 from planner.hardware.gpu import Dtype, Gpu
 from planner.jobs.architecture import Transformer
 from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob, TrainingMethod

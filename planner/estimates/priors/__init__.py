@@ -38,6 +38,7 @@ class Prior:
     training_matmul: float  # under sustained training, as the next two
     training_matmul_8bit: float
     training_bandwidth: float
+    training_matmul_4bit: float
     matmul_fp32: float
     matmul_tf32: float
     edge_fill: float
@@ -118,9 +119,10 @@ def _stack(entry: Mapping[str, Any]) -> StackPrior:
 
 def _belongs(gpu: Gpu, match: Mapping[str, Any]) -> bool:
     """Vendor and kind as named; the generation equal to one of those named, in lower case; the memory's type by how
-    its name begins."""
+    its name begins; the key one of those named."""
     return (
-        match.get("vendor", gpu.vendor.value) == gpu.vendor.value
+        gpu.key in match.get("keys", [gpu.key])
+        and match.get("vendor", gpu.vendor.value) == gpu.vendor.value
         and match.get("kind", gpu.kind.value) == gpu.kind.value
         and gpu.memory_type.startswith(match.get("memory", ""))
         and gpu.generation.casefold() in match.get("generations", [gpu.generation.casefold()])
@@ -143,6 +145,7 @@ def _prior(entry: Mapping[str, Any]) -> Prior:
         training_matmul=entry["training_matmul"],
         training_matmul_8bit=entry["training_matmul_8bit"],
         training_bandwidth=entry["training_bandwidth"],
+        training_matmul_4bit=entry.get("training_matmul_4bit", entry["training_matmul_8bit"]),
         matmul_fp32=entry["matmul_fp32"],
         matmul_tf32=entry["matmul_tf32"],
         edge_fill=entry["edge_fill"],

@@ -16,12 +16,15 @@ from planner.hardware.catalogue import Catalogue
 from planner.hardware.gpu import Dtype, Gpu
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
-from planner.jobs.job import Recompute, Sharding, Stack, TrainingJob, TrainingMethod
+from planner.jobs.job import LoraTargets, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
 
 CAMPAIGN = ("gpu_hours", "wall_days", "wall_hours")
 FLOPS = ("model_tflops_per_gpu", "hw_tflops_per_gpu", "mfu")
-DOUBTFUL = re.compile(r"\b(LOW TRUST|ANOMALY|AMBIGUOUS|SUSPECT|BINNED)\b")
-VIRTUAL_STAGES = re.compile(r"\bVPP?[= ](\d+)")
+DOUBTFUL = re.compile(r"\b(LOW TRUST|ANOMALY|AMBIGUOUS|SUSPECT)\b")
+# Sequences sorted into bins by length: what is counted as 512 positions is fewer. Said of one length of several.
+BINNED = re.compile(r"(?:\(seq (\d+)\) uses )?\bBINNED\b")
+NO_UPDATE = re.compile(r"\bno optimizer step\b", re.IGNORECASE)
+VIRTUAL_STAGES = re.compile(r"\bVPP?[= ](\d*)")
 OFFLOAD = re.compile(r"offload(?!=False)", re.IGNORECASE)
 # What a published format means here. The 8-bit recipes differ in how they scale, not in their products' rate.
 DTYPES = {
@@ -34,11 +37,13 @@ DTYPES = {
     "tf32": Dtype.TF32,
     "fp8": Dtype.FP8,
     "mxfp8": Dtype.FP8,
+    "nvfp4": Dtype.FP4,
     "bf16 (nf4 base)": Dtype.BF16,
 }
 # Programs whose kernels are hand-fused, or fused by a compiler; all others issue one kernel per operation.
 COMPILED = ("compile", "jax", "xla", "maxtext", "llm.c", "neuron", "tensorflow", "torchtitan", "modded")
-FUSED = ("megatron", "nemo", "deepspeed", "ngc", "mxnet", "habana", "primus", "colossal", "flash", "neox", "composer")
+MEGATRON = ("megatron", "nemo", "primus", "neox")
+FUSED = ("deepspeed", "ngc", "mxnet", "habana", "colossal", "flash", "composer", "llm-foundry")
 # Fused attention and sequence parallelism spread in 2022; earlier tables wrote the scores to memory.
 FUSED_ATTENTION_SINCE = 2023
 USUAL_STEP_TOKENS = 4_194_304
@@ -54,6 +59,8 @@ class Trial:
     metric_of: Callable[[float], float]
     rises_with_seconds: bool  # whether a slower step means a larger value
     assumptions: tuple[str, ...] = ()
+    recomputes: tuple[Recompute, ...] = ()  # where the table is silent: the first of these that fits
+    is_open: bool = False  # what was assumed changes the work: a shape, a batch, a layout
 
 
 def training_trial(row: Row, catalogue: Catalogue) -> Trial | Declined:
@@ -73,9 +80,10 @@ def training_trial(row: Row, catalogue: Catalogue) -> Trial | Declined:
     dtype = _dtype(row, named.gpu)
     if isinstance(dtype, Declined):
         return dtype
-    assumptions = [*subject.assumptions, *([named.assumption] if named.assumption else [])]
+    assumptions = list(subject.assumptions)
+    usual = [named.assumption] if named.assumption else []
     if not row.text("precision"):
-        assumptions.append(f"{dtype.value} products")
+        usual.append(f"{dtype.value} products")
     job = _job(row, subject, dtype, num_gpus, assumptions)
     if isinstance(job, Declined):
         return job
@@ -83,13 +91,18 @@ def training_trial(row: Row, catalogue: Catalogue) -> Trial | Declined:
     metric_of = _metric(row, job, named.gpu, num_gpus)
     if isinstance(metric_of, Declined):
         return metric_of
-    return Trial(job, placement, metric_of, row.metric in ("step_time_s", "wall_s"), tuple(assumptions))
+    rises = row.metric in ("step_time_s", "wall_s")
+    notes = tuple(assumptions + usual)
+    return Trial(job, placement, metric_of, rises, notes, _recomputes(row), is_open=bool(assumptions))
 
 
 def _declined(row: Row) -> Declined | None:
     doubt = DOUBTFUL.search(row.text("notes"))
     if doubt:
         return Declined(f"the table marks the row {doubt[1]}")
+    binned = BINNED.search(row.text("notes"))
+    if binned and (binned[1] is None or int(binned[1]) == row.whole("seq_len")):
+        return Declined("its sequences are sorted into bins by length: what it counts is shorter than stated")
     if row.metric in CAMPAIGN:
         return Declined(f"{row.metric} of a whole campaign, with restarts and evaluation: not a steady step")
     if OFFLOAD.search(row.text("notes")) or OFFLOAD.search(row.text("framework")):
@@ -146,6 +159,7 @@ def _job(row: Row, subject: Subject, dtype: Dtype, num_gpus: int, assumptions: l
         global_batch=batch if is_open else max(batch, ranks),
         dtype=dtype,
         method=method,
+        lora_targets=_lora_targets(row),
         micro_batch=micro,
         recompute=_recompute(row),
         tensor_parallel=splits["tensor_parallel"] or unstated,
@@ -159,6 +173,7 @@ def _job(row: Row, subject: Subject, dtype: Dtype, num_gpus: int, assumptions: l
         fused_attention=_fuses_attention(row),
         channels_last=_channels_last(row, dtype),
         head_share=subject.head_share,
+        updates_weights=not NO_UPDATE.search(row.text("notes")),
     )
 
 
@@ -166,9 +181,14 @@ SPLITS = {"tensor_parallel": "tp", "pipeline_parallel": "pp", "context_parallel"
 
 
 def _virtual_stages(row: Row, pipeline: int | None) -> int | None:
-    """Interleaved stages per pipeline GPU, which published notes state as "VP=4"."""
+    """Interleaved stages per pipeline GPU, which published notes state as "VP=4", an empty one as 1; DeepSpeed's
+    pipelines have none."""
     found = VIRTUAL_STAGES.search(row.text("notes"))
-    return int(found[1]) if found and (pipeline or 1) > 1 and int(found[1]) > 0 else None
+    if (pipeline or 1) == 1:
+        return None
+    if found:
+        return max(int(found[1] or 1), 1)
+    return 1 if "deepspeed" in row.text("framework").casefold() else None
 
 
 def _experts(network: Transformer | ConvNet, stated: int | None) -> int | None:
@@ -190,6 +210,20 @@ def _recompute(row: Row) -> Recompute:
     return Recompute(stated) if stated in ("none", "selective", "full") else Recompute.NONE
 
 
+def _recomputes(row: Row) -> tuple[Recompute, ...]:
+    """What may have been computed again where nothing is stated, the least first: nothing or all before 2023, and
+    nothing that takes time since, when programs came to choose among the parts of a block."""
+    if row.text("activation_checkpointing") in ("none", "selective", "full") or _is_recent(row):
+        return ()
+    return (Recompute.NONE, Recompute.FULL)
+
+
+def _lora_targets(row: Row) -> LoraTargets:
+    """As named; NeMo and Megatron put adapters on queries, keys and values unless told otherwise."""
+    attention = "(q,v)" in row.text("model_name") or _stack(row) is Stack.MEGATRON
+    return LoraTargets.ATTENTION if attention else LoraTargets.ALL
+
+
 def _sharding(row: Row) -> Sharding | None:
     stated = row.text("sharding")
     if stated == "zero3/fsdp":
@@ -201,6 +235,8 @@ def _stack(row: Row) -> Stack:
     framework = row.text("framework").casefold()
     if any(word in framework for word in COMPILED):
         return Stack.COMPILED
+    if any(word in framework for word in MEGATRON):
+        return Stack.MEGATRON
     return Stack.FUSED if any(word in framework for word in FUSED) else Stack.EAGER
 
 

@@ -11,17 +11,14 @@ from planner.estimates.answer import work_out
 from planner.estimates.estimate import Bottleneck
 from planner.estimates.outcome import Outcome
 from planner.estimates.profile import Lack
+from planner.estimates.ranges import assumed_cause
 from planner.estimates.validation.inference import InferenceTrial, inference_range, inference_trial
 from planner.estimates.validation.score import Scored
 from planner.estimates.validation.subjects import Declined
 from planner.estimates.validation.table import Row, Table
 from planner.estimates.validation.trials import Trial, training_trial
 from planner.hardware.catalogue import Catalogue
-from planner.quantity import Cause, Quantity
-
-# Log half-width of what a table does not state (a batch, a form of a GPU, a shape): what such published rows miss by
-# beyond those that state everything.
-ASSUMED = 0.22
+from planner.quantity import Quantity
 
 
 def validate_table(table: Table, catalogue: Catalogue) -> list[Scored]:
@@ -57,18 +54,19 @@ def run_trial(trial: Trial) -> Outcome | Lack:
         check_job(trial.job)
     except InvalidInput as error:
         return Lack(Bottleneck.FRACTION, str(error))
-    found = work_out(trial.job, trial.placement, None)
-    if isinstance(found, Lack) and found.bottleneck is Bottleneck.MEMORY:
-        return work_out(trial.job, trial.placement, None, usable=math.inf)
-    return found
+    for recompute in trial.recomputes or (trial.job.recompute,):
+        found = work_out(replace(trial.job, recompute=recompute), trial.placement, None)
+        if not isinstance(found, Lack) or found.bottleneck is not Bottleneck.MEMORY:
+            return found
+    return work_out(trial.job, trial.placement, None, usable=math.inf)
 
 
 def step_range(trial: Trial, outcome: Outcome) -> Quantity:
     """The seconds of a step with the range of the estimate, wider where the table left something to be assumed."""
     seconds = outcome.step_seconds
-    if not trial.assumptions:
+    if not trial.is_open:
         return seconds
-    causes = (*seconds.causes, Cause("assumed where the table is silent", ASSUMED))
+    causes = (*seconds.causes, assumed_cause())
     return Quantity.around(seconds.mid, seconds.unit, seconds.basis, causes)
 
 

@@ -89,6 +89,30 @@ def test_a_layout_over_several_nodes_takes_longer_on_a_slower_network() -> None:
     assert far.predicted < 0.85 * near.predicted
 
 
+def test_passes_timed_without_an_update_are_predicted_without_one() -> None:
+    whole, passes = _validated(_line("a", "step_time_s"), _line("b", "step_time_s", notes="fw + bw; NO optimizer step"))
+    assert passes.predicted < whole.predicted
+
+
+def test_sequences_sorted_into_bins_are_declined_for_the_length_that_is_said_to_be() -> None:
+    note = "phase 2 (seq 2048) uses BINNED lengths"
+    other, same = _validated(_line("a", notes=note.replace("2048", "512")), _line("b", notes=note))
+    assert other.predicted is not None
+    assert "bins" in same.reason
+
+
+def test_an_old_run_that_fits_only_when_all_is_computed_again_did_so() -> None:
+    header = HEADER.replace("id,", "id,year,", 1)
+    lines = [
+        _line(name, shape="GPT-20B,dense-transformer,48,6144,48,48,24576,0,50304,2048", split="8,1", batch="256,16")
+        .replace(",none,", ",unknown,")
+        .replace(f"{name},", f"{name},{year},", 1)
+        for name, year in (("a", 2021), ("b", 2024))
+    ]
+    old, recent = validate_table(read_table("\n".join((header, *lines))), load_catalogue())
+    assert old.predicted < 0.85 * recent.predicted
+
+
 def test_bad_lines_are_reported_with_their_number_and_the_others_are_read() -> None:
     table = read_table("\n".join((HEADER, _line("a"), "too,short", _line("b", value="nought"), _line("c", value="-1"))))
     assert [row.id for row in table.rows] == ["a"]
