@@ -101,19 +101,23 @@ def reach(job: ChildJob) -> Accelerator:
                 torch.cuda.device_count(),
                 torch.cuda.get_device_capability(0),
                 torch.cuda.get_arch_list(),
+                1 + len(job.peers),
             )
         )
     return accelerator
 
 
-def what_torch_lacks(version: str, num_seen: int, capability: tuple[int, int], built_for: Sequence[str]) -> str:
-    """Why this torch cannot measure the one device that is visible to it, empty where it can.
+def what_torch_lacks(
+    version: str, num_seen: int, capability: tuple[int, int], built_for: Sequence[str], num_meant: int = 1
+) -> str:
+    """Why this torch cannot measure the devices made visible to it, empty where it can.
 
     Code for an older minor version of the same architecture runs; so does code that is compiled on the spot (PTX,
     "compute_90") for a newer one. HIP names architectures (gfx942) and is left to torch itself.
     """
-    if num_seen != 1:
-        return f"torch {version} sees {num_seen} devices where one was made visible: the driver and torch disagree"
+    if num_seen != num_meant:
+        meant = "one was" if num_meant == 1 else f"{num_meant} were"
+        return f"torch {version} sees {num_seen} devices where {meant} made visible: the driver and torch disagree"
     cubins = [name.removeprefix("sm_").rstrip("af") for name in built_for if name.startswith("sm_")]
     texts = [name.removeprefix("compute_").rstrip("af") for name in built_for if name.startswith("compute_")]
     if not cubins and not texts:

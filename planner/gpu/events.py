@@ -31,6 +31,7 @@ class ChildJob:
     grace_seconds: float = 1.0  # between SIGTERM and SIGKILL
     num_threads: int | None = None  # None: what torch takes, within the processors that this process may use
     seed: int = 20_261_120
+    peers: tuple[str, ...] = ()  # UUIDs of further devices of the node that the process may see, for collectives
 
     def __post_init__(self) -> None:
         if self.time_limit_seconds <= 0:
@@ -122,6 +123,7 @@ class ChildResult:
 
 FINISHED, TIMED_OUT, CRASHED, CANCELLED = "finished", "timed_out", "crashed", "cancelled"
 BUSY, REFUSED = "busy", "refused"
+LOST = "lost"  # of an engine that measures elsewhere: the node is gone, and with it all it had not told
 
 
 def job_to_json(job: ChildJob) -> str:
@@ -133,6 +135,7 @@ def job_to_json(job: ChildJob) -> str:
         "num_threads": job.num_threads,
         "seed": job.seed,
         "time_limit_seconds": job.time_limit_seconds,
+        "peers": list(job.peers),
     }
     return json.dumps(document, allow_nan=False)
 
@@ -147,6 +150,7 @@ def job_from_json(text: str) -> ChildJob:
         time_limit_seconds=document["time_limit_seconds"],
         num_threads=document["num_threads"],
         seed=document["seed"],
+        peers=tuple(document["peers"]),
     )
 
 

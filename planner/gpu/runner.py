@@ -81,7 +81,7 @@ def measure(
     """
     started_at = time.monotonic()
     before = inspect(job.backend, job.device)
-    refusal = why_not_to_start(before, is_slice=job.device.startswith("MIG-"))
+    refusal = why_not_to_start(before, is_slice=job.device.startswith("MIG-")) or _why_not_with_peers(job)
     if refusal is not None:
         return _not_started(refusal, before, time.monotonic() - started_at)
     seen = _Seen()
@@ -116,6 +116,15 @@ def measure(
         conditions={**run.conditions(), **_around(before, after, verdict)},
         verdict=verdict,
     )
+
+
+def _why_not_with_peers(job: ChildJob) -> Refusal | None:
+    """The first reason not to use one of the job's peers, None where all are free and fit."""
+    for peer in job.peers:
+        refusal = why_not_to_start(inspect(job.backend, peer), is_slice=peer.startswith("MIG-"))
+        if refusal is not None:
+            return replace(refusal, reason=f"device {peer} beside it: {refusal.reason}", quarantine="")
+    return None
 
 
 @dataclass(slots=True)
@@ -248,13 +257,14 @@ def _cause(run: _Run, end: str, num_kills: int | None) -> _Cause | None:
 
 
 def child_environment(job: ChildJob) -> dict[str, str]:
-    """This process's environment without our own settings (the child reaches no database), with one device visible."""
+    """This process's environment without our own settings (the child reaches no database), with the job's device alone
+    visible, and its peers after it where it has any."""
     environment = helper_environment()
     environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     if job.device.startswith(AMD):
-        environment["ROCR_VISIBLE_DEVICES"] = job.device.removeprefix(AMD)
+        environment["ROCR_VISIBLE_DEVICES"] = ",".join(each.removeprefix(AMD) for each in (job.device, *job.peers))
         return environment
-    environment["CUDA_VISIBLE_DEVICES"] = job.device if job.backend is Backend.CUDA else ""
+    environment["CUDA_VISIBLE_DEVICES"] = ",".join((job.device, *job.peers)) if job.backend is Backend.CUDA else ""
     return environment
 
 

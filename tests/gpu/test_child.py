@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from planner.calibration.sample import Bench, Operation
-from planner.calibration.suites import get_suite
+from planner.calibration.sample import COLLECTIVES, Bench, Operation
+from planner.calibration.suites import collective_benches, get_suite
 from planner.calibration.theory import bench_theory
 from planner.gpu.child import what_torch_lacks
 from planner.gpu.events import (
@@ -142,6 +142,26 @@ def test_a_torch_for_other_architectures_is_refused_naming_both(
     else:
         assert "torch 2.13.0 is built for sm_" in reason
         assert f"sm_{capability[0]}{capability[1]}" in reason
+
+
+def test_a_run_over_several_devices_shows_them_all_and_wants_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = ChildJob("GPU-1", Backend.CUDA, BAD, 60.0, peers=("GPU-2", "GPU-3"))
+    assert child_environment(job)["CUDA_VISIBLE_DEVICES"] == "GPU-1,GPU-2,GPU-3"
+    assert job_from_json(job_to_json(job)) == job
+    assert "sees 2 devices where 3 were made visible" in what_torch_lacks("2.13.0", 2, (9, 0), ["sm_90"], 3)
+    assert what_torch_lacks("2.13.0", 3, (9, 0), ["sm_90"], 3) == ""
+
+
+def test_processes_beside_each_other_sum_and_exchange_through_the_runner() -> None:
+    smallest = [bench for bench in collective_benches(Backend.CPU, 2) if bench.parameters["num_bytes"] == 65_536]
+    benches = tuple(bench for bench in smallest if bench.operation is not Operation.ALL_TO_ALL)
+    events: list[Event] = []
+    result = measure(ChildJob("CPU-test", Backend.CPU, benches, 170.0, telemetry_seconds=None), events.append)
+    assert result.outcome == "finished", result.stderr_tail
+    assert [event.failure.message for event in events if isinstance(event, Failed)] == []
+    samples = [event.sample for event in events if isinstance(event, Measured)]
+    assert {sample.bench.operation for sample in samples} == COLLECTIVES - {Operation.ALL_TO_ALL}
+    assert all(0 < sample.num_bytes / sample.seconds < 1e12 for sample in samples)
 
 
 @pytest.mark.fault(74)
