@@ -39,7 +39,7 @@ def main() -> None:
         print(json.dumps(_measure(_READINGS[options.one], options.file)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        path = options.file or _made_up(Path(folder) / "history.csv.gz")
+        path = options.file or made_up_history(Path(folder) / "history.csv.gz")
         best = {name: _best(name, path, options.repeats) for name in _READINGS if _is_there(name)}
     for name, found in best.items():
         pace = found["rows"] / found["seconds"]
@@ -109,7 +109,7 @@ def _best(name: str, path: Path, repeats: int) -> dict[str, float]:
     return min(runs, key=lambda run: run["seconds"])
 
 
-def _made_up(path: Path) -> Path:
+def made_up_history(path: Path) -> Path:
     """A history of the same form and size as the real one: 336 machines in zones, one price each a day."""
     day, zones, types = date(2022, 12, 2), 6, ("p3.2xlarge", "p4d.24xlarge", "g4dn.xlarge", "g5.48xlarge")
     with gzip.open(path, "wt", encoding="utf-8", newline="") as file:

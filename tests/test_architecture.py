@@ -51,6 +51,7 @@ ROOMS_OF: Mapping[str, frozenset[str]] = {
     "pynvml": frozenset({"gpu"}),
     "amdsmi": frozenset({"gpu"}),
     "psutil": frozenset({"gpu"}),
+    "ray": frozenset({"worker"}),
     "apscheduler": frozenset({"worker"}),
     "flask": frozenset({"web"}),
     "flask_wtf": frozenset({"web"}),
@@ -69,6 +70,8 @@ ROOMS_OF: Mapping[str, frozenset[str]] = {
     "numpy": frozenset({"jobs", "calibration", "estimates", "plans", "hardware", "gpu"}),
     "cronsim": frozenset({"calibration"}),  # arithmetic on dates: touches nothing
     "highspy": frozenset({"plans"}),
+    "boto3": frozenset({"feeds"}),
+    "botocore": frozenset({"feeds"}),
 }
 # The network of the standard library: the rooms that may reach out. (cli and gpu ask for this machine's own name.)
 NETWORK: Mapping[str, frozenset[str]] = {

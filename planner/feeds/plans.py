@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import BinaryIO
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from planner.errors import NotFound
+from planner.feeds import aws_spot_live, gpuhunt_live
 from planner.feeds.fetch import AnswerRefused, FetchPlan, FetchSettings, Request, fetch
-from planner.readers import runpod
+from planner.readers import aws_spot, gpuhunt, runpod
 from planner.readers.json_stream import Path, members
 from planner.readers.registry import SourceEntry, get_source
 from planner.readers.unpack import FileFault
@@ -45,9 +47,21 @@ def get_feed(name: str) -> Feed:
     entry = get_source(name)
     if not entry.is_on_network:
         raise NotFound(f"the price source {name} is read from files only")
+    live = _live(name)
+    if live is not None:
+        return Feed(entry, live=live)
     make = _SPECIAL.get(name)
     plan = _get(entry.address) if make is None else make(entry.address)
     return Feed(entry, replace(plan, credential=entry.credential, sign=_SIGNS.get(name)))
+
+
+def _live(name: str) -> Pages | None:
+    """How a source is asked by a library of the provider's or of others; None: by our own requests."""
+    if name.startswith(f"{aws_spot.READER.name}-"):
+        return partial(aws_spot_live.pages, name.removeprefix(f"{aws_spot.READER.name}-"))
+    if name.startswith(f"{gpuhunt.NAME}-"):
+        return partial(gpuhunt_live.pages, name.removeprefix(f"{gpuhunt.NAME}-"))
+    return None
 
 
 def _get(url: str) -> FetchPlan:

@@ -27,6 +27,11 @@ class Row:
     def differs(self) -> bool:
         return len({value for value in self.values if value is not None}) > 1
 
+    @property
+    def is_known(self) -> bool:
+        """Of at least one of the offers."""
+        return any(value is not None for value in self.values)
+
 
 @dataclass(frozen=True, slots=True)
 class Against:
@@ -95,7 +100,8 @@ def _reasons(item: PricedOffer, cheapest: PricedOffer, now: datetime) -> list[st
     if cheap.interruptions_per_hour and not dear.interruptions_per_hour:
         found.append(f"the cheapest is interrupted {plain_decimal(cheap.interruptions_per_hour)} times an hour")
     if cheap.num_gpus != dear.num_gpus:
-        found.append(f"the cheapest comes as {plain_decimal(cheap.num_gpus)} GPUs, not {plain_decimal(dear.num_gpus)}")
+        noun = "GPU" if cheap.num_gpus == 1 else "GPUs"
+        found.append(f"the cheapest comes as {plain_decimal(cheap.num_gpus)} {noun}, not {plain_decimal(dear.num_gpus)}")
     found += _sizes(dear, cheap)
     if dear.region != cheap.region and UNSTATED_REGION not in (dear.region, cheap.region):
         found.append(f"another region: {cheap.region}")

@@ -35,7 +35,7 @@ from planner.readers.source import Quote, ReadContext, Refused, Source
 class SourceEntry:
     """One source: its reader, the provider if the format does not say it, and where its list stands.
 
-    `address` is where the list is asked for on the network, "" for files only; `credential` names the setting with
+    `address` says where the list is asked for on the network, "" for files only; `credential` names the setting with
     the key that is needed there.
     """
 
@@ -61,7 +61,8 @@ SKYPILOT_CLOUDS = (  # those of schema 8, which is kept up to date
     *("primeintellect", "runpod", "seeweb", "shadeform", "spheron", "vast", "verda", "yotta"),
 )
 SKYPILOT_FILE_CLOUDS = ("azure", "do", "fluidstack", "ibm", "ovhcloud", "paperspace", "scaleway", "scp")
-GPUHUNT_PROVIDERS = ("aws", "azure", "cloudrift", "gcp", "lambdalabs", "nebius", "oci", "runpod", "verda")
+GPUHUNT_PROVIDERS = ("aws", "azure", "gcp", "lambdalabs", "nebius", "oci", "verda")  # from its files only
+GPUHUNT_LIVE_PROVIDERS = ("cloudrift", "lium", "runpod", "vastai", "vultr")  # which it asks without a key, too
 HISTORY_PROVIDERS = ("aws", "azure", "gcp")
 GOOGLE_COMPUTE = "6F81-5844-456A"  # the service in Google's billing catalogue
 
@@ -82,9 +83,14 @@ def _entries() -> Iterator[SourceEntry]:
     )
     yield from map(_entry, (skypilot.READER, gpuhunt.READER))
     yield from (_part(aws_price_list.READER, region, address=_aws_price_list(region)) for region in AWS_PRICE_REGIONS)
+    yield from (
+        _part(aws_spot.READER, region, address=f"EC2 DescribeSpotPriceHistory in {region}, by boto3")
+        for region in AWS_PRICE_REGIONS
+    )
     yield from (_part(skypilot.READER, name, name, _skypilot(name)) for name in SKYPILOT_CLOUDS)
     yield from (_part(skypilot.READER, name, name) for name in SKYPILOT_FILE_CLOUDS)
     yield from (_part(gpuhunt.READER, name, name) for name in GPUHUNT_PROVIDERS)
+    yield from (_part(gpuhunt.READER, name, name, f"{name}, by gpuhunt") for name in GPUHUNT_LIVE_PROVIDERS)
     yield from (_part(history.READER, name, name) for name in HISTORY_PROVIDERS)
 
 
