@@ -28,6 +28,7 @@ from planner.services.estimates import find_placements
 from planner.services.fits import newest_fits
 from planner.services.price_books import NO_ROLES
 from planner.services.requests.sizing import SizingRequest
+from planner.services.service_mixes import MixView, mix_of
 from planner.store.engine import Session
 
 
@@ -117,6 +118,7 @@ class SizingView:
     curve: LoadCurve | None
     api: AgainstApi | None
     push: Push | None
+    mix: MixView | None  # of a trace: the cheapest kinds for its sizes
     policy: EnginePolicy
     notes: tuple[str, ...]
     request: dict[str, Any] = field(default_factory=dict)
@@ -149,6 +151,7 @@ def size_service(session: Session, request: SizingRequest, now: datetime, roles:
         floor=None if best is None else floor(demand.sample(), best.way.table, policy),
         curve=None if best is None else load_curve(best.way.table, _steady(demand), policy, terms.level),
         api=_api(best, demand, request),
+        mix=mix_of(ways.ways, demand, terms, policy, request.currency),
         push=None if best is None else _push(best, ways, demand),
         policy=policy,
         notes=_notes(request, demand, best),

@@ -129,6 +129,21 @@ def test_trace_is_replayed_and_told(session: Session, offers: None, now: datetim
     assert faster.options[0].num_gpus > found.options[0].num_gpus
 
 
+def test_mix_of_a_trace_is_proven_and_never_dearer_than_one_kind(session: Session, offers: None, now: datetime) -> None:
+    found = ask(session, now, prompt_tokens=None, output_tokens=None, rate=100, trace=TRACE).mix
+    assert found is not None
+    assert found.is_optimal
+    assert found.cost_per_hour is not None
+    assert found.best_alone_per_hour is not None
+    assert found.cost_per_hour <= found.best_alone_per_hour + 1e-9
+    assert sum(route.requests_per_second for route in found.routes) == pytest.approx(100)
+    for route in found.routes:
+        assert sum(route.to.values()) == pytest.approx(route.requests_per_second)
+    assert sum(part.cost_per_hour for part in found.parts) == pytest.approx(found.cost_per_hour)
+    assert all(loser.why_not for loser in found.losers)
+    assert ask(session, now).mix is None
+
+
 def test_attached_device_is_one_way_without_a_price(session: Session, offers: None, now: datetime) -> None:
     record_discovery(session, discovery(), now)
     found = ask(session, now, rate=0.001, first_token=None, per_token=None, offer_kinds=["owned"])

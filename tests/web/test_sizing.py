@@ -59,6 +59,8 @@ def test_page_answers_a_trace_at_once(client: FlaskClient, send: Send) -> None:
     page = send("/services", {**form, "trace_file": file})
     assert page.status_code == 200, page.text
     assert "400 requests" in page.text
+    assert "Cheapest mix of GPU kinds" in page.text
+    assert "Proven" in page.text
 
 
 def test_page_names_bad_fields_and_says_when_nothing_keeps_the_level(client: FlaskClient) -> None:
