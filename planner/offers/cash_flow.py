@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from planner.offers.investment import ZERO, Flow, present_value
+from planner.offers.investment import ZERO, Flow, left_after, present_value
 from planner.offers.ownership import HOURS_PER_YEAR, Asset
 
 
@@ -43,7 +43,7 @@ def years_of(
     for number in range(1, int(asset.years) + 1):
         last = found[-1]
         owning = running - (asset.residual if number == asset.years else ZERO)
-        renting = rent_per_hour * (1 - rent_decline) ** (number - 1) * used_hours
+        renting = rent_per_hour * left_after(rent_decline, number - 1) * used_hours
         saved = Flow(number + lead_years, renting - owning)
         found.append(
             Year(

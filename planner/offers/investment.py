@@ -30,6 +30,11 @@ def capital_recovery(rate: Decimal, years: Decimal, payments_per_year: int = 1) 
     return each * payments_per_year
 
 
+def left_after(decline: Decimal, years: int) -> Decimal:
+    """What is left of 1 after so many years of losing the share `decline` a year: (1 − d)^t, and all of it at once."""
+    return (1 - decline) ** years if years else Decimal(1)
+
+
 def present_value(flows: Iterable[Flow], rate: Decimal) -> Decimal:
     """What the flows are worth today: each amount ÷ (1 + rate)^years."""
     return sum((flow.amount / (1 + rate) ** flow.years for flow in flows), ZERO)

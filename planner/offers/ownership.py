@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from planner.errors import FieldProblem, InvalidInput
-from planner.offers.investment import ZERO, Flow, capital_recovery, payback_years, present_value
+from planner.offers.investment import ZERO, Flow, capital_recovery, left_after, payback_years, present_value
 
 HOURS_PER_YEAR = Decimal(8760)
 MONTHS_PER_YEAR = 12
@@ -190,7 +190,7 @@ def mean_rent(rent_per_hour: Decimal, decline: Decimal, years: int) -> Decimal:
     _check_rent(rent_per_hour)
     if years < 1:
         raise InvalidInput.of("years", f"{years} is not one year or more")
-    return rent_per_hour * sum(((1 - decline) ** year for year in range(years)), ZERO) / years
+    return rent_per_hour * sum((left_after(decline, year) for year in range(years)), ZERO) / years
 
 
 def reservation_break_even(upfront: Decimal, per_hour: Decimal, on_demand: Decimal, term_hours: Decimal) -> Decimal:
@@ -257,7 +257,7 @@ def _yearly_savings(
     used_hours = utilisation * asset.availability * HOURS_PER_YEAR
     running = asset.energy_per_year(utilisation) + asset.fixed_per_year
     return [
-        Flow(lead_years + year + 1, rent_per_hour * (1 - decline) ** year * used_hours - running)
+        Flow(lead_years + year + 1, rent_per_hour * left_after(decline, year) * used_hours - running)
         for year in range(_whole_years(asset))
     ]
 

@@ -16,7 +16,7 @@ RACK = asset()
 
 @pytest.mark.parametrize("share", ["0.3", "0.6", "1"])
 @pytest.mark.parametrize("rent", ["1.25", "2.29", "3.50"])
-@pytest.mark.parametrize(("decline", "lead"), [("0", "0"), ("0.1", "0"), ("0.05", "0.5")])
+@pytest.mark.parametrize(("decline", "lead"), [("0", "0"), ("0.1", "0"), ("0.05", "0.5"), ("1", "0")])
 def test_the_last_year_is_worth_the_net_present_value(share: str, rent: str, decline: str, lead: str) -> None:
     how = {"rent_decline": Decimal(decline), "lead_years": Decimal(lead)}
     found = years_of(RACK, Decimal(share), Decimal(rent), **how)
