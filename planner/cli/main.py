@@ -14,6 +14,7 @@ from planner.cli.devices import devices
 from planner.cli.edge import Edge, fail
 from planner.cli.estimate import estimate
 from planner.cli.money import books, rates
+from planner.cli.plan import plan_command, replay_command
 from planner.cli.prices import prices
 from planner.cli.run import run
 from planner.cli.serve import db, serve, worker
@@ -42,6 +43,8 @@ def planner(context: click.Context) -> None:
 for command in (run, serve, worker, calibrate, estimate, validate_command, prices, devices, db):
     planner.add_command(command)
 for command in (actuals, assets, books, rates, size):
+    planner.add_command(command)
+for command in (plan_command, replay_command):
     planner.add_command(command)
 
 

@@ -121,3 +121,30 @@ def _at(place: str, name: str) -> str:
 
 def _wrong(place: str, message: str, problems: list[FieldProblem]) -> None:
     problems.append(FieldProblem(place or "request", message))
+
+
+def schema(kind: Any) -> dict[str, Any]:
+    """The JSON schema of the documents that `from_document` reads for a dataclass."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        known = fields(kind)
+        return {
+            "type": "object",
+            "title": kind.__name__,
+            "description": (kind.__doc__ or "").strip(),
+            "properties": {field.name: schema(_hints(kind)[field.name]) for field in known},
+            "required": [f.name for f in known if f.default is MISSING and f.default_factory is MISSING],
+            "additionalProperties": False,
+        }
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        inner = schema(next(item for item in arguments if item is not type(None)))
+        return {"anyOf": [inner, {"type": "null"}]} if type(None) in arguments else inner
+    if origin is tuple:
+        return {"type": "array", "items": schema(arguments[0])}
+    if origin is not None:
+        return {"type": "object", "additionalProperties": schema(arguments[1])}
+    if issubclass(kind, Enum):
+        return {"type": "string", "enum": [item.value for item in kind]}
+    if kind is datetime:
+        return {"type": "string", "format": "date-time"}
+    return {"type": {float: "number", int: "integer", str: "string", bool: "boolean"}[kind]}

@@ -15,6 +15,7 @@ from planner.plans.horizon import Horizon
 from planner.plans.supply import Limits, Supply
 
 NO_LIMITS = Limits()
+MOST_CHOICES = 20_000_000  # slots × supplies × demands; a plan of a month by the hour has 2.5 million
 
 
 class Goal(StrEnum):
@@ -39,7 +40,7 @@ class PlanRequest:
     fixed: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
-        problems = [*_names(self), *_demands(self)]
+        problems = [*_size(self), *_names(self), *_demands(self)]
         if problems:
             raise InvalidInput(problems)
 
@@ -51,6 +52,18 @@ class PlanRequest:
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """The request that `to_document` wrote; raises InvalidInput naming each field that cannot be used."""
         return codec.from_document(cls, document)
+
+
+def _size(request: PlanRequest) -> list[FieldProblem]:
+    """A request that no search could hold is refused before it is built."""
+    demands = len(request.jobs) + len(request.services)
+    size = request.horizon.num_slots * max(len(request.supplies), 1) * max(demands, 1)
+    if size <= MOST_CHOICES:
+        return []
+    words = (
+        f"{request.horizon.num_slots:,} slots × {len(request.supplies):,} supplies × {demands:,} demands are too many"
+    )
+    return [FieldProblem("horizon", f"{words}: at most {MOST_CHOICES:,} together; take longer slots or fewer demands")]
 
 
 def _names(request: PlanRequest) -> list[FieldProblem]:
