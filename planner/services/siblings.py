@@ -112,7 +112,10 @@ def _reason(is_measured: bool, behind: Laggard | None, num_measured: int) -> str
     if not is_measured:
         return "not measured yet"
     if behind is not None:
-        return behind.sentence
+        return (
+            f"{behind.behind:.1%} more time than its {behind.num_siblings} siblings over {behind.num_benches} benches "
+            f"(usual ±{behind.spread:.1%})"
+        )
     if num_measured < MIN_SIBLINGS:
         return f"{num_measured} of them measured; of fewer than {MIN_SIBLINGS} nobody can say which is off"
     return "not behind the others measured under its own conditions"
@@ -129,7 +132,7 @@ def _sentence(behind: Iterable[Laggard], num_measured: int, worth: HourlyWorth) 
     if not lost:
         return f"{what} behind the others; what that costs is unknown: {worth.source}."
     total = sum(lost, Decimal(0)).quantize(PLACES)
-    return f"{what} behind the others, which loses {total} {worth.currency} a month at full use ({worth.source})."
+    return f"{what} behind the others, which loses {total} {worth.currency} a month at full use."
 
 
 def _worth(session: Session, devices: list[DeviceView], now: datetime) -> HourlyWorth:

@@ -40,6 +40,7 @@ def compare_devices_page() -> tuple[str, int]:
     preset = (query or CpuGpuQuery()).preset
     if preset not in JOBS:
         raise NotFound(f"there is no ready job {preset!r}")
+    form.values.setdefault("preset", [preset])
     page = render_template(
         "devices/compare.html",
         groups=sibling_groups(session(), now()),
