@@ -53,7 +53,12 @@ def service_mix(
     """The cheapest units of the ways for `rate` requests/s of these sizes. Of equal replicas in equal units only the
     cheapest offer takes part, of all kinds the MAX_KINDS that serve a request the cheapest."""
     kinds = _cheapest_of_each(ways)
-    rated = [(way, _unit_throughputs(way, buckets, level, policy)) for way in kinds]
+    alike = [RandomDemand(1.0, Sizes.fixed(each.prompt_tokens, each.output_tokens), number=2) for each in buckets]
+    tables = {id(way.table): way.table for way in kinds}
+    known = {key: [_throughput(table, one, level, policy) for one in alike] for key, table in tables.items()}
+    rated = [
+        (way, tuple(way.unit_gpus // way.gpus_per_replica * speed for speed in known[id(way.table)])) for way in kinds
+    ]
     rated = [(way, speeds) for way, speeds in rated if any(speeds)]
     rated.sort(key=lambda pair: _cost_of_a_request(pair[0], pair[1], buckets))
     rated = rated[:MAX_KINDS]
@@ -92,23 +97,15 @@ def _cheapest_of_each(ways: Sequence[Way]) -> list[Way]:
     return list(best.values())
 
 
-def _unit_throughputs(
-    way: Way, buckets: Sequence[Bucket], level: ServiceLevel, policy: EnginePolicy
-) -> tuple[float, ...]:
-    """Requests/s of each bucket that one unit serves within the level; 0 where it serves none."""
-    replicas = way.unit_gpus // way.gpus_per_replica
-    return tuple(replicas * _throughput(way.table, bucket, level, policy) for bucket in buckets)
-
-
-def _throughput(table: StepTable, bucket: Bucket, level: ServiceLevel, policy: EnginePolicy) -> float:
-    if bucket.prompt_tokens + bucket.output_tokens + policy.tokens_per_step > table.capacity:
+def _throughput(table: StepTable, alike: RandomDemand, level: ServiceLevel, policy: EnginePolicy) -> float:
+    """Requests/s of one replica where all are of one size; 0 where it serves none within the level."""
+    if alike.longest + policy.tokens_per_step > table.capacity:
         return 0.0
-    alike = RandomDemand(1.0, Sizes.fixed(bucket.prompt_tokens, bucket.output_tokens), number=2)
     if below_floor(level, least_waits(table, alike, policy)) is not None:
         return 0.0
-    limit = level.per_token_seconds
-    if level.whole_seconds is not None and bucket.output_tokens > 1:
-        each = level.whole_seconds / (bucket.output_tokens - 1)
+    further, limit = alike.sizes.output_tokens[0] - 1, level.per_token_seconds
+    if level.whole_seconds is not None and further > 0:
+        each = level.whole_seconds / further
         limit = each if limit is None else min(limit, each)
     most = fullest(table, alike, policy, limit)
     return 0.0 if most is None else most.requests_per_second

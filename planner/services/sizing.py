@@ -20,7 +20,7 @@ from planner.estimates.load.latencies import Latencies
 from planner.estimates.load.level import floor
 from planner.estimates.load.push import Push, push
 from planner.estimates.load.replica import Replica
-from planner.estimates.load.sizing import Sized, Terms, Unfit, size, size_one
+from planner.estimates.load.sizing import MAX_SIMULATED, Sized, Terms, Unfit, size, size_one
 from planner.estimates.load.ways import Refused, Ways, find_ways, is_taken_away, why_unpriced
 from planner.jobs.job import InferenceJob
 from planner.quantity import Basis, Cause, Quantity
@@ -30,6 +30,8 @@ from planner.services.price_books import NO_ROLES
 from planner.services.requests.sizing import SizingRequest
 from planner.services.service_mixes import MixView, mix_of
 from planner.store.engine import Session
+
+MAX_REPLAYED = 5  # layouts on which a whole trace is replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ def size_service(session: Session, request: SizingRequest, now: datetime, roles:
     placements = find_placements(session, request.estimate(demand), now, roles)
     reached = profiles(job, placements, newest_fits(session))
     ways = find_ways(job, placements, reached, policy, request.currency, request.tensor_parallel)
-    found = size(ways.ways, demand, terms, policy)
+    most = MAX_REPLAYED if isinstance(demand, TraceDemand) else MAX_SIMULATED
+    found = size(ways.ways, demand, terms, policy, most)
     options = tuple(_option(option, ways, demand, request.currency) for option in found.options)
     best = found.options[0] if found.options else None
     others = _others(found.others, ways.refused)

@@ -35,6 +35,8 @@ TRACE = "arrival_seconds,prompt_tokens,output_tokens\n" + "".join(
     f"{second * 0.25},{300 + 10 * (second % 20)},{20 + second % 30}\n" for second in range(400)
 )
 
+LONG_TRACE = "arrival_seconds,prompt_tokens,output_tokens\n0,10,10\n1,9000,10\n"
+
 
 @pytest.fixture
 def offers(session: Session) -> None:
@@ -164,6 +166,7 @@ def test_attached_device_is_one_way_without_a_price(session: Session, offers: No
         ({"trace": TRACE}, "prompt_tokens"),
         ({"trace": TRACE, "prompt_tokens": None, "output_tokens": None, "variation": 2}, "variation"),
         ({"trace": "nothing", "prompt_tokens": None, "output_tokens": None, "rate": None}, "trace"),
+        ({"trace": LONG_TRACE, "prompt_tokens": None, "output_tokens": None, "rate": None}, "trace"),
         ({"gpus": ["H1000"]}, "gpus"),
     ],
 )

@@ -131,8 +131,8 @@ class Sizing:
     num_simulated: int  # layouts
 
 
-def size(ways: Sequence[Way], demand: Demand, terms: Terms, policy: EnginePolicy) -> Sizing:
-    """Every way's GPUs for the demand, cheapest first."""
+def size(ways: Sequence[Way], demand: Demand, terms: Terms, policy: EnginePolicy, most: int = MAX_SIMULATED) -> Sizing:
+    """Every way's GPUs for the demand, cheapest first; at most `most` layouts are simulated."""
     others: list[Unfit] = []
     waiting: list[tuple[tuple[float, ...], int, Way, int]] = []
     known_least: dict[int, int | Unfit] = {}
@@ -151,7 +151,7 @@ def size(ways: Sequence[Way], demand: Demand, terms: Terms, policy: EnginePolicy
     for worth, _, way, least in waiting:
         known = simulated.get(id(way.table))
         is_hopeless = best is not None and worth > best
-        if known is None and (is_hopeless or len(simulated) >= MAX_SIMULATED):
+        if known is None and (is_hopeless or len(simulated) >= most):
             others.append(_lost_by_formula(way, least, terms, options[0] if options else None, is_hopeless))
             continue
         if known is None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from planner.errors import InvalidInput
+from planner.errors import FieldProblem, InvalidInput
 from planner.estimates.load.arrivals import Sizes
 from planner.estimates.load.demand import Demand, RandomDemand, TraceDemand
 from planner.estimates.load.engine import EnginePolicy
@@ -151,10 +151,19 @@ class SizingRequest(Request):
 
     def job(self, demand: Demand) -> InferenceJob:
         """The model as a job. Raises InvalidInput, by the field, for what cannot be served."""
-        job = self.estimate(demand).job()
+        try:
+            job = self.estimate(demand).job()
+        except InvalidInput as error:
+            raise InvalidInput([self._in_trace(problem) for problem in error.problems]) from None
         if not isinstance(job, InferenceJob):
             raise InvalidInput.of("architecture", "is not one that generates tokens")
         return replace(job, engine=self.engine, weight_bits=self.weight_bits, pipeline_parallel=self.pipeline_parallel)
+
+    def _in_trace(self, problem: FieldProblem) -> FieldProblem:
+        """What is wrong with the longest request, laid on the trace that it comes from."""
+        if self.trace is None or problem.field not in ("prompt_tokens", "output_tokens"):
+            return problem
+        return FieldProblem("trace", f"its longest request does not fit the model: {problem.message}")
 
     def terms(self) -> Terms:
         """The level, the spare replicas and the head-room."""
