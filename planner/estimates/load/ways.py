@@ -109,15 +109,19 @@ def _first(
     num_gpus: int,
     policy: EnginePolicy,
 ) -> tuple[Replica, StepTable] | str:
-    """The replica of the fewest stages that holds the weights, or why the first one does not."""
+    """The replica of the fewest stages that holds weights and the longest request, or why the first one does not."""
     reasons = []
     for stages in _stages(job, num_gpus // split):
         if (key, split, stages) not in tables:
             tables[key, split, stages] = _table(job, placement, profile, split, stages, policy)
         found = tables[key, split, stages]
-        if not isinstance(found, str):
+        if isinstance(found, str):
+            reasons.append(found)
+            continue
+        longest, held = job.prompt_tokens + job.output_tokens, found[1].capacity
+        if held > longest + policy.tokens_per_step:
             return found
-        reasons.append(found)
+        reasons.append(f"the longest request has {longest:,} tokens and the cache of a replica holds {held:,.0f}")
     return reasons[0] if reasons else f"{num_gpus} GPUs hold no {job.pipeline_parallel} stages of {split}"
 
 
