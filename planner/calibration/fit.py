@@ -41,6 +41,9 @@ from planner.jobs.operations import Amount, Work
 Entry = TypeVar("Entry")
 
 FIT_FORM = 1
+# A sample whose repeats differ by more says little of its device and pulls what is drawn from it (assumed: on an idle
+# machine the interquartile range is a few per cent of the median, beside other work a quarter and more).
+MOST_SPREAD = 0.25
 # Where whole passes say nothing about it: the part of the best product rate that fused attention reaches (forward and
 # backward of FlashAttention-2 on A100 and FlashAttention-3 on H100 lie at 0.5 to 0.75 of the peak, Dao 2023 and Shah et
 # al. 2024), and the part of the memory bandwidth at which it reads keys and values (assumed).
@@ -158,13 +161,15 @@ def fit_samples(
 ) -> Fit:
     """The fit of one device from its samples, of one run or several.
 
-    `telemetry_power` holds mean watts by bench key. Unsteady samples, failures and older bench versions are left out
-    and counted; of a bench measured several times the median counts, and how much its runs differ widens the range.
+    `telemetry_power` holds mean watts by bench key. Unsteady samples, those of wide spread (MOST_SPREAD), failures and
+    older bench versions are left out and counted; of a bench measured several times the median counts, and how much its
+    runs differ widens the range.
     """
     left_out: Counter[str] = Counter()
     for failure in failures:
         left_out[f"failed: {failure.error_class}"] += 1
     kept = _newest_versions([sample for sample in samples if _is_steady(sample, left_out)], left_out)
+    kept = _without_wide(kept, left_out)
     merged = _of_one_grouping(_merged(kept), left_out)
     bandwidth, bandwidth_quality = _fit_bandwidth(_of(merged, Operation.COPY))
     is_cpu = gpu.kind is GpuKind.CPU
@@ -192,6 +197,16 @@ def _is_steady(sample: Sample, left_out: Counter[str]) -> bool:
     if not sample.steady:
         left_out["unsteady"] += 1
     return sample.steady
+
+
+def _without_wide(samples: Sequence[Sample], left_out: Counter[str]) -> list[Sample]:
+    """Those whose repeats agree; of an operation in a format that has none such, all: their spread widens its range."""
+    narrow = [sample for sample in samples if sample.spread <= MOST_SPREAD]
+    known = {(sample.bench.operation, sample.bench.dtype) for sample in narrow}
+    kept = [s for s in samples if s.spread <= MOST_SPREAD or (s.bench.operation, s.bench.dtype) not in known]
+    if len(kept) < len(samples):
+        left_out[f"spread above {MOST_SPREAD:.0%}"] += len(samples) - len(kept)
+    return kept
 
 
 def _newest_versions(samples: Sequence[Sample], left_out: Counter[str]) -> list[Sample]:

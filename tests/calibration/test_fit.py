@@ -72,6 +72,25 @@ def _made_samples() -> list[Sample]:
     ]
 
 
+def test_samples_of_wide_spread_are_left_out_and_counted_and_pull_nothing() -> None:
+    wide = replace(_product(1024, 1024, 1024), seconds=1.0, spread=0.45)
+    others = [sample for sample in _made_samples() if sample.bench.key != wide.bench.key]
+    with_it, without = fit_samples([*others, wide], GPU), fit_samples(others, GPU)
+    assert with_it.left_out == {"spread above 25%": 1}
+    assert replace(with_it, left_out={}) == without
+
+
+def test_where_every_sample_of_an_operation_is_wide_they_stay_and_widen_its_range() -> None:
+    made = _made_samples()
+    wide = [replace(s, spread=0.45) if s.bench.operation is Operation.COPY else s for s in made]
+    fit, usual = fit_samples(wide, GPU), fit_samples(made, GPU)
+    assert fit.left_out == {}
+    assert fit.bandwidth == usual.bandwidth
+    assert fit.bandwidth_quality is not None
+    assert usual.bandwidth_quality is not None
+    assert fit.bandwidth_quality.spread > usual.bandwidth_quality.spread
+
+
 def test_known_rates_are_found_again() -> None:
     fit = fit_samples(_made_samples(), GPU)
     assert fit.bandwidth is not None
