@@ -4,7 +4,8 @@
 
 Two lists, each into a database of its own and then once more (when every row is known): a catalogue of so many
 different offers, and a spot history of 173,522 rows (FILE, else one made up). While an import runs, another thread
-writes one row every 10 ms, as the renewal of a lease does; its longest wait is what the import costs the others (30 s: it gave up).
+writes one row every 10 ms, as the renewal of a lease does; its longest wait is what the import costs
+the others (30 s: it gave up).
 Every list goes through beside the lock (as the planner does) and, for comparison, wholly under it.
 """
 

@@ -72,8 +72,14 @@ class _Lines:
                 raise FileFault(self.number, f"a line of more than {LONGEST_LINE:,} bytes is no row of a price list")
             if self._wanted and not self._is_header and line.count(b'"') % 2 == 0 and not self._wanted(line):
                 continue
-            yield self._decoded(line)
-            self._is_header = False
+            if self._is_header or b"\0" in line:
+                yield self._decoded(line)
+                self._is_header = False
+                continue
+            try:
+                yield line.decode("utf-8")
+            except UnicodeDecodeError:
+                raise FileFault(self.number, "the line is not UTF-8") from None
 
     def _decoded(self, line: bytes) -> str:
         if self._is_first:

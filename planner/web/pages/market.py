@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from planner.errors import InvalidInput
 from planner.offers.offer import OfferKind
+from planner.offers.priced import PricedOffer
 from planner.services.market import (
     MOST_COMPARED,
     compare_offers,
@@ -49,7 +52,8 @@ def offer_page(offer_id: int) -> tuple[str, int]:
 @pages.get(f"/prices/{OFFER}")
 def old_offer_page(offer_id: int) -> Response:
     """Where the page of an offer stood before."""
-    return redirect(url_for("pages.offer_page", offer_id=offer_id, **request.args.to_dict()), 308)
+    given: dict[str, Any] = request.args.to_dict()
+    return redirect(url_for("pages.offer_page", offer_id=offer_id, **given), 308)
 
 
 @pages.get("/prices/gpus/<key>")
@@ -74,7 +78,8 @@ def gpu_prices_page(key: str) -> tuple[str, int]:
 def compare_page() -> tuple[str, int]:
     """Some offers side by side, and why one is cheaper."""
     query, form = read_repeated(CompareQuery, lists=("offer",))
-    items, comparison = [], None
+    items: list[PricedOffer] = []
+    comparison = None
     as_of, known_at = now(), now()
     if query is not None:
         as_of, known_at = query.as_of or as_of, query.known_at or known_at
