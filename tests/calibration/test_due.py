@@ -44,6 +44,7 @@ AUTUMN = [
 
 
 @pytest.mark.parametrize(("zone", "cron", "after", "expected"), SPRING)
+@pytest.mark.fault(3)
 def test_a_time_in_the_spring_gap_falls_due_once_at_the_first_instant_after_it(
     zone: str, cron: str, after: datetime, expected: datetime
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_time_in_the_spring_gap_falls_due_once_at_the_first_instant_after_it(
 
 
 @pytest.mark.parametrize(("zone", "cron", "after", "expected"), AUTUMN)
+@pytest.mark.fault(4)
 def test_a_time_that_comes_twice_in_autumn_falls_due_at_its_first_occurrence_only(
     zone: str, cron: str, after: datetime, expected: datetime
 ) -> None:
@@ -155,6 +157,7 @@ def holds(text: str, value: int) -> bool:
 
 
 @pytest.mark.parametrize("cron", ["0 3 31 2 *", "0 0 30 2 *", "0 0 31 4,6 *"])
+@pytest.mark.fault(9)
 def test_a_rule_that_never_falls_due_is_refused_by_its_field(cron: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         Rule.read(cron, "UTC")

@@ -62,6 +62,7 @@ def test_of_several_ways_the_freshest_is_taken() -> None:
         [rate(), rate("GBP", "CHF", "1.1")],
     ],
 )
+@pytest.mark.fault(77)
 def test_a_missing_rate_is_an_error_and_never_1(rates: list[Rate]) -> None:
     with pytest.raises(MissingRate, match=r"no rate from USD to JPY|no rate from USD to EUR"):
         convert(Decimal(1), "USD", "JPY" if len(rates) == 2 else "EUR", DAY, rates)

@@ -220,6 +220,7 @@ def test_a_device_that_went_missing_while_its_run_was_queued_ends_the_run_with_t
     assert "the device is missing" in run.error
 
 
+@pytest.mark.fault(40)
 def test_a_run_of_a_suite_that_this_code_does_not_know_is_cancelled_and_says_so(
     session: Session, gpu: DeviceView
 ) -> None:
@@ -264,6 +265,7 @@ def test_readings_sent_again_after_an_unanswered_commit_are_stored_once(session:
     assert [point.seconds_in for point in get_run(session, claim.run_id).telemetry] == [0.5, 1.0, 1.5]
 
 
+@pytest.mark.fault(40)
 def test_a_worker_hears_of_a_cancel_with_its_next_report(session: Session, gpu: DeviceView) -> None:
     claim = running(session, gpu)
     assert cancel_run(session, claim.run_id, LATER).state is RunState.RUNNING
@@ -375,6 +377,7 @@ def test_the_device_is_free_once_its_run_has_ended(session: Session, gpu: Device
     assert claimed(session, gpu, "worker-2").lease.fence == 2
 
 
+@pytest.mark.fault(16)
 def test_what_a_zombie_measured_is_not_taken_once_another_claim_has_come(session: Session, gpu: DeviceView) -> None:
     zombie = running(session, gpu, "worker-1", term=ENDED)
     mark_lost(session, LATER, "worker-2")
@@ -396,6 +399,7 @@ def test_what_a_zombie_measured_is_not_taken_once_another_claim_has_come(session
     assert get_run(session, claim.run_id).state is RunState.SUCCEEDED
 
 
+@pytest.mark.fault(16)
 def test_what_a_zombie_measured_is_not_taken_after_its_run_was_given_up(session: Session, gpu: DeviceView) -> None:
     """Nobody else has claimed the device yet, so its fence is still the newest; the run has ended all the same."""
     zombie = running(session, gpu, term=ENDED)
@@ -405,6 +409,7 @@ def test_what_a_zombie_measured_is_not_taken_after_its_run_was_given_up(session:
     assert counts(session)["samples"] == 0
 
 
+@pytest.mark.fault(16)
 def test_what_a_zombie_measured_is_not_taken_while_its_run_still_looks_alive(session: Session, gpu: DeviceView) -> None:
     """The device moved to another node, whose worker claimed it before anybody gave the old run up."""
     zombie = running(session, gpu, term=ENDED)
@@ -473,6 +478,7 @@ def test_a_sample_that_the_database_refuses_stores_nothing_of_the_run(engine: En
 # Cancelling
 
 
+@pytest.mark.fault(40)
 def test_a_queued_run_is_cancelled_at_once_and_never_claimed(session: Session, gpu: DeviceView) -> None:
     run_id = queued(session, gpu)
     assert cancel_run(session, run_id, LATER, "ada").state is RunState.CANCELLED
@@ -492,6 +498,7 @@ def test_a_run_that_a_worker_holds_goes_on_until_the_worker_ends_it(session: Ses
 
 
 @pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.FAILED])
+@pytest.mark.fault(40)
 def test_a_run_that_has_ended_cannot_be_cancelled(session: Session, gpu: DeviceView, state: RunState) -> None:
     claim = running(session, gpu)
     finished(session, claim, state)
@@ -499,6 +506,7 @@ def test_a_run_that_has_ended_cannot_be_cancelled(session: Session, gpu: DeviceV
         cancel_run(session, claim.run_id, LATER)
 
 
+@pytest.mark.fault(40)
 def test_cancel_and_claim_at_the_same_moment_leave_one_of_two_clear_states(engine: Engine) -> None:
     sessions = session_factory(engine)
     for number in range(6):
@@ -547,6 +555,7 @@ def test_a_run_whose_lease_ran_out_is_lost_and_its_device_free(session: Session,
     assert claimed(session, gpu, "worker-2").lease.fence == claim.lease.fence + 1
 
 
+@pytest.mark.fault(26)
 def test_a_run_of_an_earlier_boot_is_lost_at_once_though_its_lease_still_runs(
     session: Session, gpu: DeviceView
 ) -> None:

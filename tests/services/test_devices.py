@@ -35,6 +35,7 @@ def test_discovering_the_same_again_changes_only_when_it_was_last_seen(session: 
     assert again == [replace(device, last_seen_at=LATER) for device in first]
 
 
+@pytest.mark.fault(55)
 def test_a_device_that_is_gone_is_missing_with_date_and_the_driver_s_words_and_comes_back_whole(
     session: Session,
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_conversion_in_a_document_is_all_decimal_strings(session: Session, now
     }
 
 
+@pytest.mark.fault(77)
 def test_a_missing_rate_is_an_error_and_never_1(session: Session, now: datetime) -> None:
     record_rates(session, [rate()], now)
     with pytest.raises(MissingRate, match="no rate from GBP to USD is known for 2026-11-20"):

@@ -110,6 +110,7 @@ def test_every_bad_field_is_named_at_once(session: Session, devices: list[Device
     assert len(list_schedules(session, NOW)) == 1
 
 
+@pytest.mark.fault(9)
 def test_a_rule_that_never_falls_due_is_refused_by_its_field(session: Session, devices: list[DeviceView]) -> None:
     with pytest.raises(InvalidInput) as caught:
         create_schedule(session, request(cron="0 3 31 2 *"), NOW)
@@ -168,6 +169,7 @@ def test_the_name_of_an_archived_schedule_is_free_again(session: Session, device
     assert nightly(session)
 
 
+@pytest.mark.fault(8)
 def test_a_schedule_whose_zone_or_suite_went_away_says_so_and_stops(
     session: Session, devices: list[DeviceView]
 ) -> None:
@@ -231,6 +233,7 @@ def test_before_its_time_and_a_second_time_nothing_falls_due(session: Session, d
     assert fall(session, schedule_id, THREE + DAY - timedelta(seconds=1)) == []
 
 
+@pytest.mark.fault(2)
 def test_five_missed_due_times_become_one_run_that_says_four_were_missed(
     session: Session, devices: list[DeviceView]
 ) -> None:
@@ -277,6 +280,7 @@ def test_to_rename_a_schedule_forgets_no_due_time(session: Session, devices: lis
     assert run.due_at == THREE
 
 
+@pytest.mark.fault(11)
 def test_a_queued_run_keeps_what_it_was_asked_for_when_the_schedule_changes(
     session: Session, devices: list[DeviceView]
 ) -> None:
@@ -288,6 +292,7 @@ def test_a_queued_run_keeps_what_it_was_asked_for_when_the_schedule_changes(
 
 
 @pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.fault(10)
 def test_due_again_while_a_run_is_under_way_is_a_run_that_ended_busy_and_says_why(
     session: Session, devices: list[DeviceView], begun: bool
 ) -> None:
@@ -382,6 +387,7 @@ engine.dispose()
 """
 
 
+@pytest.mark.fault(1)
 def test_two_processes_at_one_due_time_queue_one_run_per_device(engine: Engine, any_url: str) -> None:
     with session_factory(engine).begin() as session:
         known_devices(session)
@@ -407,6 +413,7 @@ def test_two_processes_at_one_due_time_queue_one_run_per_device(engine: Engine, 
     assert outputs == ["0", "2"]
 
 
+@pytest.mark.fault(3, 4)
 def test_due_times_follow_the_zone_over_a_clock_change(session: Session, devices: list[DeviceView]) -> None:
     """Berlin skips 02:30 on 2026-03-29 and has it twice on 2026-10-25: one run each."""
     for first, days in ((datetime(2026, 3, 27, 12, tzinfo=UTC), 4), (datetime(2026, 10, 23, 12, tzinfo=UTC), 4)):

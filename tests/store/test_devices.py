@@ -84,6 +84,7 @@ def test_a_quarantined_device_stays_so_whether_seen_or_missing(session: Session)
     assert (back.state, back.state_reason, back.missing_since) == (DeviceState.QUARANTINED, "ECC errors", None)
 
 
+@pytest.mark.fault(55)
 def test_boards_that_swap_their_index_keep_their_identity(session: Session) -> None:
     first, second = device(session, index=0).id, device(session, uuid=OTHER, index=1).id
     assert device(session, index=1).id == first
@@ -92,6 +93,7 @@ def test_boards_that_swap_their_index_keep_their_identity(session: Session) -> N
     assert rows == {first: 1, second: 0}
 
 
+@pytest.mark.fault(56)
 def test_a_board_swapped_in_the_same_slot_is_a_new_device(session: Session) -> None:
     old = device(session)
     new = device(session, uuid=OTHER)

@@ -169,6 +169,7 @@ def test_ctrl_c_cancels_the_run_and_passes_on(sessions: Sessions, claim: Claimed
     assert (run.state, run.error) == (RunState.CANCELLED, "ended by Ctrl-C")
 
 
+@pytest.mark.fault(16)
 def test_what_a_zombie_measured_is_refused(sessions: Sessions, claim: ClaimedRun, device_id: str) -> None:
     """Its lease ran out while it slept; the run was given up and another worker has the device under a higher fence."""
 

@@ -61,6 +61,7 @@ def here(postgres_url: str, tmp_path: Path) -> Iterator[Here]:
     engine.dispose()
 
 
+@pytest.mark.fault(12)
 def test_a_worker_waits_for_a_database_that_is_away_and_then_works(here: Here, outage: Outage) -> None:
     run_id = here.queue()
     with outage.lasting():
@@ -80,6 +81,7 @@ def test_a_worker_that_waits_for_its_database_can_be_stopped(here: Here, outage:
         assert worker.wait(15) == 0
 
 
+@pytest.mark.fault(14)
 def test_an_outage_shorter_than_the_lease_costs_nothing(here: Here, outage: Outage) -> None:
     run_id = here.queue()
     here.start(term_seconds=12)
@@ -94,6 +96,7 @@ def test_an_outage_shorter_than_the_lease_costs_nothing(here: Here, outage: Outa
     assert len(run.samples) == run.num_benches
 
 
+@pytest.mark.fault(15)
 def test_in_an_outage_longer_than_the_lease_the_child_is_ended_before_the_lease_is(here: Here, outage: Outage) -> None:
     run_id = here.queue()
     here.start(term_seconds=4)
@@ -108,6 +111,7 @@ def test_in_an_outage_longer_than_the_lease_the_child_is_ended_before_the_lease_
     assert here.reaches(again, "succeeded").transitions[1].fence == 2
 
 
+@pytest.mark.fault(17)
 def test_a_result_that_cannot_be_stored_at_first_is_stored_once_when_the_database_is_back(
     here: Here, outage: Outage
 ) -> None:

@@ -63,6 +63,7 @@ def entries(found: Clockwork) -> dict[str, datetime]:
     return {job.id: job.trigger.run_date for job in found.scheduler.get_jobs()}
 
 
+@pytest.mark.fault(2)
 def test_five_missed_due_times_become_one_run_that_says_so(sessions: Sessions) -> None:
     schedule_id = keep(sessions, cron="0 */4 * * *", age=timedelta(hours=20))
     with started(clockwork(sessions, "leader")) as leader:
@@ -75,6 +76,7 @@ def test_five_missed_due_times_become_one_run_that_says_so(sessions: Sessions) -
     assert run.due_at <= datetime.now(UTC)
 
 
+@pytest.mark.fault(1)
 def test_the_second_worker_stands_by_while_the_first_one_leads(sessions: Sessions) -> None:
     with started(clockwork(sessions, "first")) as first, started(clockwork(sessions, "second")) as second:
         first.lead()
@@ -97,6 +99,7 @@ def test_the_second_worker_takes_over_when_the_first_one_falls_silent(sessions: 
         assert entries(first) == {}
 
 
+@pytest.mark.fault(1)
 def test_a_zombie_leader_queues_nothing(sessions: Sessions) -> None:
     with started(clockwork(sessions, "zombie", EXPIRED)) as zombie, started(clockwork(sessions, "leader")) as leader:
         zombie.lead()
@@ -141,6 +144,7 @@ def test_an_entry_acts_at_its_moment_without_the_leading_loop(sessions: Sessions
         assert [run.schedule_id for run in runs(sessions)] == [schedule_id]
 
 
+@pytest.mark.fault(8)
 def test_a_schedule_whose_zone_went_away_is_told_and_does_not_hold_up_the_others(
     sessions: Sessions, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +165,7 @@ def test_a_schedule_whose_zone_went_away_is_told_and_does_not_hold_up_the_others
     assert problems["sound"] == ""
 
 
+@pytest.mark.fault(5)
 def test_a_wall_clock_an_hour_ahead_makes_nothing_due_early(sessions: Sessions) -> None:
     """Due times are judged on the database's clock: an entry that fires too early by ours finds nothing to do."""
     half_past = datetime.now(UTC) + timedelta(minutes=30)
@@ -176,6 +181,7 @@ def test_a_wall_clock_an_hour_ahead_makes_nothing_due_early(sessions: Sessions) 
         assert runs(sessions) == []
 
 
+@pytest.mark.fault(6)
 def test_a_wall_clock_set_back_an_hour_does_not_stop_the_leading(sessions: Sessions) -> None:
     leader = clockwork(sessions, "leader", timedelta(seconds=3))
 

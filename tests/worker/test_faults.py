@@ -35,6 +35,7 @@ def no_measuring(_job: ChildJob, _on_event: object, _should_stop: object) -> Chi
     raise AssertionError("nothing starts without a confirmed lease")
 
 
+@pytest.mark.fault(13)
 def test_a_claim_whose_lease_ran_out_before_the_start_measures_nothing(sessions: Sessions) -> None:
     """The start waited for the database longer than the lease holds: another worker may have the device already."""
     with sessions.begin() as session:

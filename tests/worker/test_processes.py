@@ -66,6 +66,7 @@ def test_progress_and_telemetry_are_seen_while_it_measures(here: Here) -> None:
     assert len(times) >= len(run.telemetry)
 
 
+@pytest.mark.fault(1)
 def test_two_workers_share_the_runs_and_never_measure_one_twice(here: Here) -> None:
     run_id = here.queue()
     here.start(child="a")
@@ -79,6 +80,7 @@ def test_two_workers_share_the_runs_and_never_measure_one_twice(here: Here) -> N
         assert states(here, one) == ["queued", "claimed", "running", "succeeded"]
 
 
+@pytest.mark.fault(24)
 def test_after_sigkill_the_child_dies_the_run_is_lost_and_the_next_worker_carries_on(here: Here) -> None:
     run_id = here.queue()
     worker = here.start()
@@ -99,6 +101,7 @@ def test_after_sigkill_the_child_dies_the_run_is_lost_and_the_next_worker_carrie
     assert len(ended.samples) == ended.num_benches
 
 
+@pytest.mark.fault(25)
 def test_sigterm_ends_the_child_stores_what_there_is_and_exits_with_0(here: Here) -> None:
     run_id = here.queue()
     worker = here.start()
@@ -125,6 +128,7 @@ def test_an_idle_worker_exits_with_0_on_sigterm_and_lets_another_lead_at_once(he
     wait_for(lambda: scheduled(here), "a run by the second worker, 40 s before the first one's term ends", 20)
 
 
+@pytest.mark.fault(40)
 def test_a_running_calibration_is_cancelled_within_two_seconds(here: Here) -> None:
     run_id = here.queue()
     here.start()
@@ -139,6 +143,7 @@ def test_a_running_calibration_is_cancelled_within_two_seconds(here: Here) -> No
     assert len(run.samples) == 1
 
 
+@pytest.mark.fault(31, 40)
 def test_a_cancelled_child_that_ignores_sigterm_is_killed(here: Here) -> None:
     (here.folder / "child").mkdir()
     (here.folder / "child" / "ignore-sigterm").touch()
@@ -151,6 +156,7 @@ def test_a_cancelled_child_that_ignores_sigterm_is_killed(here: Here) -> None:
     assert not is_alive(pid)
 
 
+@pytest.mark.fault(27)
 def test_a_child_that_dies_fails_its_run_with_the_signal_and_keeps_what_was_measured(here: Here) -> None:
     run_id = here.queue()
     here.start()
@@ -170,6 +176,7 @@ def scheduled(here: Here) -> list[str]:
         return [run.id for run in list_runs(session) if run.schedule_id is not None]
 
 
+@pytest.mark.fault(1)
 def test_a_schedule_that_is_due_becomes_one_run_of_two_workers_and_finishes(here: Here) -> None:
     with here.sessions.begin() as session:
         kept = create_schedule(session, schedule("0 3 * * *"), datetime.now(UTC) - timedelta(days=6))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,16 +18,17 @@ from sqlalchemy import func, select
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import BenchFailure
 from planner.gpu.events import ChildJob, ChildResult, Event, Measured
-from planner.services.claims import ClaimedRun, mark_lost
+from planner.services.claims import ClaimedRun, begin_run, mark_lost
 from planner.services.runs import RunDetail, get_run
 from planner.store import leases
-from planner.store.engine import Sessions
+from planner.store.engine import Sessions, make_engine, session_factory
 from planner.store.tables import LateResultRow, SampleRow, TelemetryRow
-from planner.worker.apply import apply, replay
+from planner.worker.apply import apply, replay, store
 from planner.worker.calibrate import carry_through
 from planner.worker.spool import Ending, Spool
 from tests.builders import NOW
 from tests.runs import claimed, known_devices, outcomes_of, queued, readings, running
+from tests.worker.conftest import wait_for
 
 ENDING = Ending(
     RunState.SUCCEEDED, "", {"torch": "2.13.0"}, "", None, tuple(readings(0.5, 1.0)), {"matmul/bf16/k=1": 250.0}
@@ -169,3 +172,41 @@ def test_a_stored_result_leaves_no_file(sessions: Sessions, spool: Spool, claim:
     file = spool.open(claim)
     assert apply(sessions, claim, outcomes_of(claim), ENDING, file, lambda: False) is RunState.SUCCEEDED
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+@pytest.mark.fault(20)
+def test_a_failover_that_loses_the_last_commit_has_no_double_effect(sqlite_url: str, tmp_path: Path) -> None:
+    """The server that takes over knows the run as under way: it becomes lost and is tried again, once."""
+    path, copy = Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "replica.sqlite3"
+    engine = make_engine(sqlite_url)
+    with session_factory(engine).begin() as session:
+        claim = running(session, known_devices(session)[0], term=timedelta(seconds=0.5))
+    engine.dispose()  # brings the write-ahead log home
+    shutil.copyfile(path, copy)
+    engine = make_engine(sqlite_url)
+    assert apply(session_factory(engine), claim, outcomes_of(claim), ENDING, None, lambda: False) is RunState.SUCCEEDED
+    engine.dispose()
+    shutil.copyfile(copy, path)
+
+    engine = make_engine(sqlite_url)
+    sessions = session_factory(engine)
+    wait_for(lambda: lost(sessions) == [claim.run_id], "the lease to run out")
+    assert lost(sessions) == []
+    run = look(sessions, claim)
+    assert (run.state, run.samples) == (RunState.LOST, ())
+    assert not store(sessions, claim, outcomes_of(claim), ENDING)
+    again = run.retried_by
+    assert again is not None
+    with sessions.begin() as session:
+        gpu = known_devices(session)[0]
+        newer = claimed(session, gpu)
+        assert (newer.run_id, newer.lease.fence) == (again, claim.lease.fence + 1)
+        assert begin_run(session, newer, NOW)
+    assert store(sessions, newer, outcomes_of(newer), ENDING)
+    assert num_rows(sessions, SampleRow) == len(newer.benches)
+    engine.dispose()
+
+
+def lost(sessions: Sessions) -> list[str]:
+    with sessions.begin() as session:
+        return mark_lost(session, NOW, "leader")

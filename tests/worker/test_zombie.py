@@ -22,6 +22,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.fault(16)
 def test_a_frozen_worker_that_wakes_after_its_lease_ran_out_stores_nothing(here: Here) -> None:
     """A suspended machine, a paused container: its measuring process goes on and even finishes meanwhile."""
     run_id = here.queue()
@@ -68,6 +69,7 @@ def planner(url: str, home: Path, *arguments: str) -> subprocess.CompletedProces
 
 
 @pytest.mark.parametrize("revision", ["0000", "from the future"])
+@pytest.mark.fault(22)
 def test_a_worker_refuses_a_schema_that_is_not_its_own_and_says_what_to_do(
     sqlite_engine: Engine, sqlite_url: str, tmp_path: Path, revision: str
 ) -> None:
