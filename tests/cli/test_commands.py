@@ -150,3 +150,27 @@ def test_a_plan_of_calibration_is_shown_without_measuring(run: Any) -> None:
     plan = json.loads(output)["plans"][0]
     assert plan["num_benches"] == len(plan["benches"]) > 0
     assert 0 < plan["expected_seconds"] < plan["time_limit_seconds"]
+
+
+def test_service_is_sized_from_a_file_and_a_trace(run: Any, tmp_path: Path) -> None:
+    question, trace = tmp_path / "question.json", tmp_path / "trace.csv"
+    asked = {"architecture": "llama-3-8b", "first_token": "1 s", "gpus": ["H100-80GB-SXM"], "spare": 1}
+    question.write_text(json.dumps({**asked, "prompt_tokens": 512, "output_tokens": 64, "rate": 5}))
+    code, output, errors = run("size", str(question), "--json")
+    assert code == 0, errors
+    found = json.loads(output)
+    assert "spare) replicas" in found["sentence"]
+    question.write_text(json.dumps(asked))
+    lines = [f"{second},{300 + second},{20 + second}" for second in range(50)]
+    trace.write_text("arrival_seconds,prompt_tokens,output_tokens\n" + "\n".join(lines))
+    code, output, errors = run("size", str(question), "--trace", str(trace))
+    assert code == 0, errors
+    assert "first token" in output
+    question.write_text("{}")
+    assert run("size", str(question))[0] == 2
+    question.write_text(
+        json.dumps({**asked, "prompt_tokens": 9, "output_tokens": 9, "rate": 1, "first_token": "20 us"})
+    )
+    code, output, _ = run("size", str(question), "--json")
+    assert code == 6
+    assert "below the floor" in json.loads(output)["sentence"]
