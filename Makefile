@@ -2,7 +2,7 @@
 # All paths are relative, so that a checkout may lie in a folder with a space in its name.
 
 .DELETE_ON_ERROR:
-.PHONY: help run test check format assets accuracy soak repeatability overhead clean
+.PHONY: help run test check format assets accuracy soak repeatability overhead ray clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -30,6 +30,7 @@ help:
 	@echo "make soak    a thousand calibration runs; fails where memory, descriptors or processes grow"
 	@echo "make repeatability  the quick suite twice on this CPU: do the two agree (on an idle machine)"
 	@echo "make overhead  what telemetry and bookkeeping take of a calibration"
+	@echo "make ray     calibrations on a local Ray cluster, one node of which is killed"
 	@echo "make clean   remove what the other commands made, except your data in var/"
 
 run: $(VENV)/run.stamp
@@ -37,7 +38,7 @@ run: $(VENV)/run.stamp
 	@$(PY) -m planner run
 
 test: $(VENV)/dev.stamp assets check
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not ray"
 
 check: $(VENV)/dev.stamp
 	$(PY) -m ruff check .
@@ -59,6 +60,10 @@ soak: $(VENV)/run.stamp
 
 repeatability: $(VENV)/run.stamp
 	$(PY) -m benchmarks.repeatability $(SUITE)
+
+ray: $(VENV)/dev.stamp
+	@$(PIP) install --quiet $(CONSTRAINTS) -e '.[ray]'
+	$(PY) -m pytest -n 0 -m ray
 
 overhead: $(VENV)/run.stamp
 	$(PY) -m benchmarks.calibration_overhead $(SUITE)

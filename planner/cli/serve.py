@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from planner.cli.edge import Edge, json_option, pass_edge
+from planner.errors import Unavailable
 from planner.store.migrate import current, upgrade
 
 
@@ -18,9 +19,20 @@ def serve(edge: Edge) -> None:
 
 
 @click.command(epilog="Example: PLANNER_DATABASE_URL=postgresql://planner@db/planner planner worker")
+@click.option("--ray", "address", help='Calibrate the nodes of the Ray cluster at this address ("auto": the one here).')
 @pass_edge
-def worker(edge: Edge) -> None:
-    """Watch the schedules and calibrate this machine's devices when they are due, until Ctrl-C."""
+def worker(edge: Edge, address: str | None) -> None:
+    """Watch the schedules and calibrate this machine's devices when they are due, until Ctrl-C.
+
+    With --ray it is the nodes of a Ray cluster instead, one run at a time on each.
+    """
+    if address is not None:
+        try:
+            from planner.worker.engines.fleet import run_fleet
+        except ModuleNotFoundError as error:
+            raise Unavailable(f"{error.name} is not installed; pip install 'gpu-planner[ray]' brings it") from None
+        run_fleet(edge.settings, address)
+        return
     from planner.worker.main import run_worker  # likewise APScheduler
 
     run_worker(edge.settings)
