@@ -21,7 +21,12 @@ from planner.worker.spool import Spool
 
 @click.command(epilog="Example: planner calibrate --suite smoke --json")
 @click.option("--device", "device_id", help="Id or UUID of the device (default: every device of this machine).")
-@click.option("--suite", default="quick", show_default=True, help="Which benches: quick or smoke.")
+@click.option(
+    "--suite",
+    default="quick",
+    show_default=True,
+    help="Which benches: smoke, quick, standard, custom:OPERATION+OPERATION/FORMAT, or a suite of your own.",
+)
 @click.option("--plan-only", is_flag=True, help="Show what would be measured and for how long, and stop.")
 @json_option
 @pass_edge

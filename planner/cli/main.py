@@ -16,9 +16,12 @@ from planner.cli.estimate import estimate
 from planner.cli.money import books, rates
 from planner.cli.plan import plan_command, replay_command
 from planner.cli.prices import prices
+from planner.cli.quarantine import quarantine
 from planner.cli.run import run
+from planner.cli.schedules import schedules
 from planner.cli.serve import db, serve, worker
 from planner.cli.size import size
+from planner.cli.suites import suites
 from planner.cli.validate import validate_command
 from planner.errors import FieldProblem, InvalidInput, PlannerError
 
@@ -45,6 +48,8 @@ for command in (run, serve, worker, calibrate, estimate, validate_command, price
 for command in (actuals, assets, books, rates, size):
     planner.add_command(command)
 for command in (plan_command, replay_command):
+    planner.add_command(command)
+for command in (quarantine, schedules, suites):
     planner.add_command(command)
 
 

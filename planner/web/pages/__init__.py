@@ -29,6 +29,7 @@ from planner.web.pages import (
     prices,
     schedules,
     sizing,
+    upkeep,
 )
 from planner.web.pages.blueprint import pages
 
@@ -51,6 +52,7 @@ MODULES = (
     ledger,
     plans,
     schedules,
+    upkeep,
     api_guide,
 )
 

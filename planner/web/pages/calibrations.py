@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from planner.calibration.suites import SUITES
 from planner.errors import Conflict, InvalidInput, NotFound
 from planner.services.calibrations import cancel_run, plan_calibration, request_run
 from planner.services.devices import get_device, list_devices
 from planner.services.requests import CalibrationRequest, parse
 from planner.services.runs import get_run, list_runs
+from planner.services.suites import find_suite, list_suites
 from planner.version import code_version
 from planner.web.database import now, session
 from planner.web.forms import Form
@@ -91,12 +91,12 @@ def _form_page(form: Form, status: int) -> tuple[str, int]:
     if not form.value("device_id") and devices:
         form.values["device_id"] = [devices[0].id]
     chosen = next((device for device in devices if device.id == form.value("device_id")), None)
-    known = chosen is not None and form.value("suite") in SUITES
+    known = chosen is not None and find_suite(session(), form.value("suite")) is not None
     page = render_template(
         "calibrations/form.html",
         form=form,
         devices=[(device.id, f"{device.name} on {device.hostname}") for device in devices],
-        suites=[(suite.name, f"{suite.name}: {suite.title}") for suite in SUITES.values()],
+        suites=[(suite.name, f"{suite.name}: {suite.title}") for suite in list_suites(session())],
         chosen=chosen,
         plan=plan_calibration(session(), chosen.id, form.value("suite")) if chosen and known else None,
     )

@@ -8,6 +8,7 @@ from planner.hardware.catalogue import load_catalogue
 from planner.services.devices import get_device, list_devices
 from planner.services.fits import newest_fits
 from planner.services.owned_offers import owned_hours
+from planner.services.quarantine import quarantine_history
 from planner.services.runs import list_runs
 from planner.web.database import session
 from planner.web.pages.blueprint import pages
@@ -27,6 +28,7 @@ def device_page(device_id: str) -> str:
     return render_template(
         "devices/show.html",
         device=device,
+        history=quarantine_history(session(), device_id),
         gpu=None if device.gpu_key is None else load_catalogue().gpus.get(device.gpu_key),
         fit=fits[device_id][1] if device_id in fits else None,
         runs=list_runs(session(), limit=10, device_id=device_id),

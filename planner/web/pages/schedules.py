@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from planner.calibration.suites import SUITES
-from planner.errors import InvalidInput
+from planner.errors import InvalidInput, Stale
 from planner.services.devices import list_devices
+from planner.services.pauses import current_pause
 from planner.services.requests import ScheduleRequest, parse
 from planner.services.run_now import run_schedule_now
 from planner.services.schedules import (
@@ -20,18 +20,23 @@ from planner.services.schedules import (
     set_enabled,
     update_schedule,
 )
+from planner.services.suites import list_suites
 from planner.version import code_version
 from planner.web.database import now, session
 from planner.web.forms import Form
 from planner.web.pages.blueprint import pages
 
-FIELDS = ("name", "cron", "timezone", "suite", "device_id")
+FIELDS = (
+    *("name", "cron", "timezone", "suite", "device_id"),
+    *("window_start", "window_end", "daily_minutes", "daily_amount", "daily_currency"),
+)
 
 
 @pages.get("/schedules")
 def schedules_page() -> str:
     """All schedules with their next due times."""
-    return render_template("schedules/list.html", schedules=list_schedules(session(), now()))
+    found = list_schedules(session(), now())
+    return render_template("schedules/list.html", schedules=found, pause=current_pause(session()))
 
 
 @pages.get("/schedules/new")
@@ -66,7 +71,7 @@ def create() -> Response | tuple[str, int]:
 def edit_schedule(schedule_id: str) -> tuple[str, int]:
     """The form of a schedule that there is."""
     found = get_schedule(session(), schedule_id, now())
-    values = {name: getattr(found, name) for name in FIELDS}
+    values = {name: getattr(found, name) for name in FIELDS} | dict(found.only) | {"revision": found.revision}
     return _form_page(Form.filled({**values, "enabled": found.enabled}), found, 200)
 
 
@@ -75,6 +80,8 @@ def update(schedule_id: str) -> Response | tuple[str, int]:
     """Change the schedule."""
     found = get_schedule(session(), schedule_id, now())
     form = Form.sent()
+    if form.value("revision") not in ("", str(found.revision)):
+        raise Stale(f"“{found.name}” was changed since you opened its form; open it again and then decide")
     try:
         update_schedule(session(), schedule_id, _asked(form), now())
     except InvalidInput as error:
@@ -118,7 +125,7 @@ def delete_schedule(schedule_id: str) -> Response:
 
 def _asked(form: Form) -> ScheduleRequest:
     """A check box that is not ticked is not sent, so its absence means no."""
-    values = form.given(ScheduleRequest)
+    values = form.given(ScheduleRequest, ignore=("revision",))
     return parse(ScheduleRequest, {**values, "enabled": values.get("enabled", False)})
 
 
@@ -137,7 +144,7 @@ def _form_page(form: Form, schedule: ScheduleView | None, status: int) -> tuple[
         schedule=schedule,
         reading=reading,
         fault=fault,
-        suites=[(suite.name, f"{suite.name}: {suite.title}") for suite in SUITES.values()],
+        suites=[(suite.name, f"{suite.name}: {suite.title}") for suite in list_suites(session())],
         devices=[(device.id, f"{device.name} on {device.hostname}") for device in list_devices(session())],
     )
     return page, status
