@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from planner.calibration.sample import Operation
-from planner.estimates.estimate import Layout
 from planner.estimates.priors import load_priors
 from planner.estimates.profile import MIXED_8BIT, Profile
 from planner.hardware.gpu import Dtype, Vendor
@@ -33,7 +32,7 @@ class RangeCause(StrEnum):
     OLD_ATTENTION = "old_attention"
     EAGER = "eager"
     COMPILED = "compiled"
-    MODEL_PARALLEL = "model_parallel"
+    IDLE = "idle"
     SEVERAL_NODES = "several_nodes"
     OTHER_VENDOR = "other_vendor"
     CONSUMER = "consumer"
@@ -52,7 +51,7 @@ TITLES = {
     RangeCause.OLD_ATTENTION: "attention that is not fused",
     RangeCause.EAGER: "plain software",
     RangeCause.COMPILED: "what a compiler makes of it",
-    RangeCause.MODEL_PARALLEL: "a model split over GPUs",
+    RangeCause.IDLE: "idle stages and exchanges that lie bare",
     RangeCause.SEVERAL_NODES: "several nodes",
     RangeCause.OTHER_VENDOR: "few published runs of the vendor",
     RangeCause.CONSUMER: "few published runs of cards with GDDR memory",
@@ -64,18 +63,17 @@ TITLES = {
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """How a job runs, as far as it tells how well such runs are known. `overhead_share` is the part of the step that
-    neither products nor memory bound."""
+    neither products nor memory bound, `idle_share` that of idle stages of a pipeline and of bare exchanges."""
 
-    layout: Layout
     num_nodes: int
     overhead_share: float
+    idle_share: float
 
 
 def applying(job: TrainingJob, profile: Profile, how: Circumstances) -> dict[RangeCause, float]:
     """The causes that hold, and how much of each: 1, or the share of the step that it is about."""
     network = job.architecture
     is_transformer = isinstance(network, Transformer)
-    layout = how.layout
     found = {
         RangeCause.PUBLISHED: True,
         RangeCause.EIGHT_BIT: job.dtype in MIXED_8BIT,
@@ -87,12 +85,12 @@ def applying(job: TrainingJob, profile: Profile, how: Circumstances) -> dict[Ran
         RangeCause.OLD_ATTENTION: is_transformer and not job.fused_attention,
         RangeCause.EAGER: job.stack is Stack.EAGER,
         RangeCause.COMPILED: job.stack is Stack.COMPILED,
-        RangeCause.MODEL_PARALLEL: layout.tensor_parallel * layout.pipeline_parallel > 1,
         RangeCause.SEVERAL_NODES: how.num_nodes > 1,
         RangeCause.OTHER_VENDOR: profile.gpu.vendor is not Vendor.NVIDIA,
         RangeCause.CONSUMER: profile.gpu.vendor is Vendor.NVIDIA and profile.gpu.memory_type.startswith("GDDR"),
     }
-    return {cause: 1.0 for cause, holds in found.items() if holds} | {RangeCause.HOST: how.overhead_share}
+    shares = {RangeCause.HOST: how.overhead_share, RangeCause.IDLE: how.idle_share}
+    return {cause: 1.0 for cause, holds in found.items() if holds} | shares
 
 
 def assumed_cause() -> Cause:

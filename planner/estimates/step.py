@@ -98,8 +98,11 @@ def _passes_seconds(job: TrainingJob, profile: Profile, layouts: Layouts) -> Sec
     works = _passes(job, kinds)
     rows = columns[0][first] * job.sequence_length
     found = profile.seconds(Operation.TRAIN_STEP, works, rows if rows.size > 1 else float(rows[0]))
-    parts = (np.broadcast_to(part, first.shape)[places] for part in (found.total, found.compute, found.memory))
-    return Seconds(*parts, np.broadcast_to(found.overhead, first.shape)[places])
+
+    def spread(part: Amount) -> Array:
+        return np.broadcast_to(part, first.shape)[places]
+
+    return Seconds(spread(found.total), spread(found.compute), spread(found.memory), spread(found.overhead))
 
 
 @lru_cache(maxsize=128)

@@ -206,7 +206,8 @@ def _causes(
     causes = profile.phase_causes(Operation.TRAIN_STEP, job.architecture, rows, pick(times.micro_seconds, place))
     if profile.fit is None:
         between = pick(times.compute.overhead, place) + pick(times.optimizer.overhead, place) + times.constant
-        how = Circumstances(layout, num_nodes, min(between / step, 1.0))
+        idle = communication + pick(times.bubble, place) / step
+        how = Circumstances(num_nodes, min(between / step, 1.0), idle)
         causes = (*published_causes(job, profile, how), *profile.causes)
     found = shared(causes, 1.0 if profile.fit is None else 1.0 - communication)
     found += shared((Cause("communication", figures["communication_spread"]),), communication)

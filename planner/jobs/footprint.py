@@ -135,8 +135,8 @@ def training_bytes(
     states = MIXED_OPTIMIZER_BYTES if e < 4 else PLAIN_OPTIMIZER_BYTES
     local = local_parameters(architecture, split.tensor_parallel, split.pipeline_parallel, split.expert_parallel)
     is_full = method is TrainingMethod.FULL
-    adapters = lora_parameters(architecture, lora_rank, lora_targets)
-    adapters = adapters / (split.tensor_parallel * split.pipeline_parallel)
+    model_parallel = split.tensor_parallel * split.pipeline_parallel
+    adapters = lora_parameters(architecture, lora_rank, lora_targets) / model_parallel
     trained = local if is_full else adapters
     frozen = 0.0 if is_full else local
     frozen_bytes = e if method is TrainingMethod.LORA else QUANTISED_BASE_BYTES

@@ -17,7 +17,7 @@ from planner.estimates.step import step_times
 from planner.estimates.training import TRAINING_SHARES
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Dtype, LinkTopology
-from planner.jobs.job import LoraTargets, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
+from planner.jobs.job import LoraTargets, Sharding, Stack, TrainingJob, TrainingMethod
 from planner.jobs.operations import ACCUMULATION_BYTES, accumulation_work, lora_parameters, total_bytes
 from planner.jobs.presets import ARCHITECTURES
 from planner.jobs.vision import vision_network
@@ -138,16 +138,15 @@ def test_training_in_4_bits_is_for_gpus_that_multiply_in_them() -> None:
 )
 def test_what_is_asked_decides_which_causes_widen_the_range(changes: dict[str, object], cause: RangeCause) -> None:
     profile = profile_from_priors(load_catalogue().get("A100-80GB-SXM"), Dtype.BF16)
-    layout = _outcome(_job(architecture=LLAMA_8B, recompute=Recompute.FULL), 1).layout
-    how = Circumstances(layout, 1, 0.1)
+    how = Circumstances(1, 0.1, 0.2)
     plain = replace(_job(architecture=LLAMA_8B), stack=Stack.FUSED)
     assert cause not in applying(plain, profile, how)
     assert applying(replace(plain, **changes), profile, how)[cause] == 1.0
     assert applying(plain, profile, how)[RangeCause.HOST] == 0.1
+    assert applying(plain, profile, how)[RangeCause.IDLE] == 0.2
 
 
-def test_several_nodes_and_split_models_widen_the_range() -> None:
+def test_several_nodes_are_a_cause_of_their_own() -> None:
     profile = profile_from_priors(load_catalogue().get("A100-80GB-SXM"), Dtype.BF16)
-    layout = _outcome(_job(tensor_parallel=8)).layout
-    found = applying(_job(), profile, Circumstances(layout, 4, 0.0))
-    assert {RangeCause.MODEL_PARALLEL, RangeCause.SEVERAL_NODES} <= set(found)
+    one, four = (applying(_job(), profile, Circumstances(nodes, 0.0, 0.0)) for nodes in (1, 4))
+    assert set(four) - set(one) == {RangeCause.SEVERAL_NODES}

@@ -23,6 +23,8 @@ FLOPS = ("model_tflops_per_gpu", "hw_tflops_per_gpu", "mfu")
 DOUBTFUL = re.compile(r"\b(LOW TRUST|ANOMALY|AMBIGUOUS|SUSPECT)\b")
 # Sequences sorted into bins by length: what is counted as 512 positions is fewer. Said of one length of several.
 BINNED = re.compile(r"(?:\(seq (\d+)\) uses )?\bBINNED\b")
+# What hardly changes the work of a large network: the width of its last product, how the same width is cut into heads.
+MINOR = re.compile(r"^a vocabulary of|heads$")
 NO_UPDATE = re.compile(r"\bno optimizer step\b", re.IGNORECASE)
 VIRTUAL_STAGES = re.compile(r"\bVPP?[= ](\d*)")
 OFFLOAD = re.compile(r"offload(?!=False)", re.IGNORECASE)
@@ -93,7 +95,8 @@ def training_trial(row: Row, catalogue: Catalogue) -> Trial | Declined:
         return metric_of
     rises = row.metric in ("step_time_s", "wall_s")
     notes = tuple(assumptions + usual)
-    return Trial(job, placement, metric_of, rises, notes, _recomputes(row), is_open=bool(assumptions))
+    is_open = not all(MINOR.search(assumption) for assumption in assumptions)
+    return Trial(job, placement, metric_of, rises, notes, _recomputes(row), is_open)
 
 
 def _declined(row: Row) -> Declined | None:
