@@ -67,7 +67,7 @@ def option_fault(demand: Demand, gpu: str, request: PlanRequest) -> str:
     supplies = [supply for supply in request.supplies if supply.gpu == gpu]
     if not supplies:
         return f"{gpu}: none is on offer"
-    pools, left = gather(replace(request, jobs=_only(request.jobs, demand), services=_only(request.services, demand)))
+    pools, left = gather(_alone(request, demand))
     mine = [pool for pool in pools if pool.gpu == gpu]
     if not mine:
         barred = {item.supply: item.reason for item in left}
@@ -86,12 +86,14 @@ def option_fault(demand: Demand, gpu: str, request: PlanRequest) -> str:
     return ""
 
 
-def _only(items: tuple[Demand, ...], demand: Demand) -> tuple[Demand, ...]:  # type: ignore[type-var]
-    return tuple(item for item in items if item.name == demand.name)
+def _alone(request: PlanRequest, demand: Demand) -> PlanRequest:
+    if isinstance(demand, Job):
+        return replace(request, jobs=(replace(demand, after=()),), services=())
+    return replace(request, jobs=(), services=(demand,))
 
 
 def _by_name(request: PlanRequest) -> dict[str, Demand]:
-    return {demand.name: demand for demand in (*request.jobs, *request.services)}
+    return {demand.name: demand for demand in request.demands}
 
 
 def _suspects(request: PlanRequest, should_stop: ShouldStop | None) -> list[str] | None:

@@ -65,7 +65,7 @@ def refusals(draft: Draft, assignments: Iterable[Assignment]) -> tuple[Refusal, 
     for item in assignments:
         used.setdefault(item.demand, set()).add(item.gpu)
     found: list[Refusal] = []
-    for demand in (*draft.request.jobs, *draft.request.services):
+    for demand in draft.request.demands:
         lost: list[tuple[float, Refusal]] = []
         mine = used.get(demand.name, set())
         least = min((price_on(draft, demand, gpu) for gpu in mine), default=math.inf)

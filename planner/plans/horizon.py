@@ -18,11 +18,13 @@ class Horizon:
     """Slots between `edges` (hours from the plan's start, rising from 0); each happens `repeats` times (default once).
 
     A slot that repeats stands for many like it (an hour of a typical day): all done and paid in it counts as often.
+    `starts` are the edges at which jobs that run whole may begin (empty: all, and a job's own release besides).
     Deadlines are then met in the plan's own hours: work of a job is what all repeats of its slots do.
     """
 
     edges: tuple[float, ...]
     repeats: tuple[float, ...] = ()
+    starts: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.edges) < 2 or self.edges[0] != 0 or not all(a < b for a, b in pairwise(self.edges)):
@@ -64,7 +66,8 @@ class Horizon:
     def overlap(self, start: float, end: float) -> Array:
         """Hours of each slot that lie between two moments."""
         edges = np.array(self.edges)
-        return np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0.0, None)
+        hours: Array = np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0.0, None)
+        return hours
 
     def slot_of(self, hour: float) -> int:
         """The slot that a moment lies in; the last one for the end of the horizon and after."""

@@ -137,7 +137,7 @@ class Model:
             kinds = np.full(self.num_columns, highspy.HighsVarType.kContinuous, dtype=object)
             kinds[self.integers] = highspy.HighsVarType.kInteger
             program.integrality_ = list(kinds)
-        solver = highspy.Highs()
+        solver = highspy.Highs()  # type: ignore[no-untyped-call]
         solver.silent()
         solver.setOptionValue("random_seed", 0)
         solver.passModel(program)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from planner.errors import FieldProblem, InvalidInput
 from planner.plans import codec
-from planner.plans.demand import Job, Service
+from planner.plans.demand import Demand, Job, Service
 from planner.plans.horizon import Horizon
 from planner.plans.supply import Limits, Supply
 
@@ -44,9 +44,15 @@ class PlanRequest:
         if problems:
             raise InvalidInput(problems)
 
+    @property
+    def demands(self) -> tuple[Demand, ...]:
+        """Jobs and services."""
+        return (*self.jobs, *self.services)
+
     def to_document(self) -> dict[str, Any]:
         """The request as JSON values."""
-        return codec.to_document(self)
+        document: dict[str, Any] = codec.to_document(self)
+        return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:

@@ -148,7 +148,7 @@ class Supply:
         capex = self.capex or 0.0
         if rate == 0:
             return (capex - self.residual) / (years * HOURS_PER_YEAR) + self.fixed_per_hour
-        grown = (1 + rate) ** years
+        grown = math.pow(1 + rate, years)
         recovery = rate * grown / (grown - 1)
         return (capex - self.residual / grown) * recovery / HOURS_PER_YEAR + self.fixed_per_hour
 

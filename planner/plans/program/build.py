@@ -62,13 +62,13 @@ def on_edges(request: PlanRequest, wanted: tuple[float, ...]) -> PlanRequest:
     edges[-1] = horizon.hours
     if tuple(edges) == horizon.edges:
         return request
-    return _with_horizon(request, Horizon(tuple(edges)))
+    return _with_horizon(request, Horizon(tuple(edges), starts=horizon.starts or horizon.edges))
 
 
 def cut_at(request: PlanRequest, hours: float) -> PlanRequest:
     """The request with all of its jobs due by an hour, and nothing after it."""
     edges = [edge for edge in request.horizon.edges if edge < hours - SAME_HOUR]
-    cut = _with_horizon(request, Horizon((*edges, hours)))
+    cut = _with_horizon(request, Horizon((*edges, hours), starts=request.horizon.starts))
     return replace(cut, jobs=tuple(_due(job, hours) for job in request.jobs))
 
 

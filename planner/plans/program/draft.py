@@ -19,7 +19,8 @@ Array = NDArray[np.float64]
 class Draft:
     """Columns by meaning. Places are those of request.jobs, request.services, `pools` and slots.
 
-    `uses` collects what columns take of a pool in a slot, in GPU-hours of one happening of it.
+    `uses` collects what columns take of a pool in a slot, in GPU-hours of one happening of it; `peaks` what whole
+    jobs hold in it at once, in GPUs, were it for a part of the slot.
     """
 
     request: PlanRequest
@@ -38,6 +39,7 @@ class Draft:
     begins: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
     waits: dict[int, int] = field(default_factory=dict)  # whole job: start where it is free to choose it
     uses: dict[tuple[int, int], list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
+    peaks: dict[tuple[int, int], list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
     spends: dict[int, list[tuple[int, float]]] = field(default_factory=dict)  # column: money by slot
     capacity_rows: dict[tuple[int, int], int] = field(default_factory=dict)
     quota_rows: dict[tuple[int, int], int] = field(default_factory=dict)

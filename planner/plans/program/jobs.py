@@ -67,7 +67,7 @@ def _add_flow(draft: Draft, place: int, job: Job) -> None:
 
 
 def _add_starts(draft: Draft, place: int, job: Job) -> None:
-    """Σ starts = 1; a start holds its GPUs through its whole last slot where others may want them.
+    """Σ starts = 1; a start is paid for by the hour, and where GPUs are limited holds them through its last slot.
 
     Where a pool's price never changes and it is never short, only waiting for other jobs can delay a start: one column
     chooses the pool, and another the hour.
@@ -119,7 +119,12 @@ def _start_slots(draft: Draft, pool: Pool, start: float, end: float, hours: floa
         return []
     if pool.flat_price is not None:
         return [draft.request.horizon.slot_of(start)]
-    return [s for s in range(len(edges) - 1) if edges[s] >= start - TINY and edges[s] + hours <= end + TINY]
+    allowed = {*draft.request.horizon.starts, start} if draft.request.horizon.starts else set(edges)
+    return [
+        slot
+        for slot, edge in enumerate(edges[:-1])
+        if edge >= start - TINY and edge + hours <= end + TINY and edge in allowed
+    ]
 
 
 def _has_room(pool: Pool, num_gpus: int, horizon: Horizon, slot: int, hours: float) -> bool:
@@ -137,8 +142,9 @@ def _hold(draft: Draft, pool: Pool, column: int, slot: int, release: float, opti
     for held in range(slot, horizon.num_slots):
         if overlap[held] <= TINY:
             break
-        length = float(overlap[held] if pool.flat_price is not None else horizon.slot_hours[held])
-        draft.take(pool, held, column, gpus * length)
+        draft.take(pool, held, column, gpus * float(overlap[held]))
+        if pool.flat_price is None:
+            draft.peaks[pool.place, held].append((column, float(gpus)))
 
 
 def _add_order(draft: Draft) -> None:

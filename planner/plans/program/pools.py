@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.plans.demand import Demand, Job, Service
+from planner.plans.demand import Demand, Job
 from planner.plans.horizon import Horizon
 from planner.plans.request import PlanRequest
 from planner.plans.supply import RENTED, Kind, Supply
@@ -95,16 +95,14 @@ def gather(request: PlanRequest) -> tuple[tuple[Pool, ...], tuple[Left, ...]]:
     left: list[Left] = []
     for supply in request.supplies:
         reason = _barred(supply, request)
-        users = frozenset(
-            demand.name for demand in (*request.jobs, *request.services) if why_not(demand, supply) is None
-        )
+        users = frozenset(demand.name for demand in request.demands if why_not(demand, supply) is None)
         if reason is None and not users:
             reason = _nobody(supply, request)
         if reason is not None:
             left.append(Left(supply.name, reason))
         else:
             groups.setdefault(_key(supply, users, request), []).append(supply)
-    pools = []
+    pools: list[Pool] = []
     for members in groups.values():
         sources, dropped = _sources(members, request)
         left.extend(dropped)
@@ -172,7 +170,7 @@ def _barred(supply: Supply, request: PlanRequest) -> str | None:
 
 
 def _nobody(supply: Supply, request: PlanRequest) -> str:
-    reasons = {why_not(demand, supply) for demand in (*request.jobs, *request.services)}
+    reasons = {why_not(demand, supply) for demand in request.demands}
     known = sorted(reason for reason in reasons if reason)
     return (
         known[0].replace("it does", "no job or service does", 1) if len(known) == 1 else "no job or service may use it"
@@ -180,7 +178,7 @@ def _nobody(supply: Supply, request: PlanRequest) -> str:
 
 
 def _users(supply: Supply, request: PlanRequest) -> frozenset[str]:
-    return frozenset(d.name for d in (*request.jobs, *request.services) if why_not(d, supply) is None)
+    return frozenset(d.name for d in request.demands if why_not(d, supply) is None)
 
 
 def _block(supply: Supply) -> int:
@@ -189,8 +187,7 @@ def _block(supply: Supply) -> int:
 
 def _key(supply: Supply, users: frozenset[str], request: PlanRequest) -> tuple[object, ...]:
     """What two supplies must share to be in one pool. A gang larger than an instance stays in one place."""
-    demands: list[Job | Service] = [*request.jobs, *request.services]
-    largest = max(gang_of(demand, supply.gpu) for demand in demands if demand.name in users)
+    largest = max(gang_of(demand, supply.gpu) for demand in request.demands if demand.name in users)
     place = (supply.provider, supply.region) if largest > supply.gpus_per_instance else None
     spot = (supply.spot.work_share, supply.spot.paid_share) if supply.kind is Kind.SPOT and supply.spot else None
     return supply.gpu, _block(supply), users, place, spot
@@ -205,7 +202,8 @@ def _sources(members: list[Supply], request: PlanRequest) -> tuple[tuple[Source,
     sources = []
     for same in merged.values():
         each = [gpus_by_slot(supply, horizon) for supply in same]
-        total = None if any(gpus is None for gpus in each) else np.sum(each, axis=0)
+        known = [gpus for gpus in each if gpus is not None]
+        total = np.sum(known, axis=0) if len(known) == len(each) else None
         quotas = [request.limits.quotas[place].num_gpus for place in _quotas(same[0], request)]
         sources.append(Source(tuple(same), total, min(quotas, default=math.inf)))
     sources.sort(key=lambda source: (source.price, not source.is_committed))

@@ -100,8 +100,7 @@ def _whole(
     gpus = pool.taken(option.num_gpus)
     overlap = horizon.overlap(start, start + hours)
     for at in np.flatnonzero(overlap > 1e-9):
-        length = overlap[at] if pool.flat_price is not None else horizon.slot_hours[at]
-        taken[pool.place, int(at)].append(gpus * float(length))
+        taken[pool.place, int(at)].append(gpus * float(overlap[at]))
     return job.name, pool, start, start + hours, gpus, hours, 1, slot
 
 

@@ -46,6 +46,8 @@ def add_services(draft: Draft) -> None:
                 column = draft.model.column(upper=float(most), whole=True)
                 draft.instances[place, pool.place, slot] = column
                 draft.take(pool, slot, column, gpus * float(horizon.slot_hours[slot]))
+                if (pool.place, slot) in draft.peaks:
+                    draft.peaks[pool.place, slot].append((column, float(gpus)))
                 columns.append((column, rate))
             _meet(draft, place, service, slot, columns)
 

@@ -21,6 +21,7 @@ def add_supply(draft: Draft) -> None:
                 if source.is_committed:
                     _add_commitment(draft, pool, place, source.first)
             _add_slots(draft, pool)
+    _add_peaks(draft)
     _add_gang_cuts(draft)
     _add_quotas(draft)
     _add_power(draft)
@@ -136,6 +137,23 @@ def committed_terms(draft: Draft, pool: Pool, place: int, slot: int) -> list[tup
 def _is_limited(draft: Draft, source: Source) -> bool:
     """Whether use of the source itself counts somewhere: the room's power."""
     return draft.request.limits.power_cap_kw is not None and source.first.kind is Kind.PURCHASE
+
+
+def _add_peaks(draft: Draft) -> None:
+    """Where a pool is limited, whole jobs and services hold at most what there is at any moment of a slot."""
+    for (place, slot), terms in draft.peaks.items():
+        pool = draft.pools[place]
+        if pool.most is None or not math.isfinite(pool.most[slot]):
+            continue
+        hours = float(draft.request.horizon.slot_hours[slot])
+        there = 0.0
+        given: list[tuple[int, float]] = []
+        for number, source in enumerate(pool.sources):
+            if source.is_committed:
+                given += [(c, -weight / hours) for c, weight in committed_terms(draft, pool, number, slot)]
+            else:
+                there += min(float(source.gpus[slot]) if source.gpus is not None else math.inf, source.quota)
+        draft.model.row([*terms, *given], upper=there)
 
 
 def _add_gang_cuts(draft: Draft) -> None:
