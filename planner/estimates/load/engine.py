@@ -103,7 +103,7 @@ def simulate(requests: Requests, table: StepTable, policy: EnginePolicy) -> Serv
         busy_seconds=replica.busy,
         decode_seconds=replica.decoding,
         batch_seconds=replica.batch_seconds,
-        num_steps=replica.step,
+        num_steps=replica.num_steps,
         num_preempted=replica.num_preempted,
         cached_tokens=replica.prefixes.found_tokens if replica.prefixes else 0.0,
         peak_kv_tokens=replica.peak_kv,
@@ -121,16 +121,17 @@ class _Replica:
         self.left: list[float] = requests.output_tokens.astype(float).tolist()  # tokens still to come
         self.first_token, self.done = [math.nan] * requests.size, [math.nan] * requests.size
         self.at = [0.0] * requests.size  # how far a prompt has been taken in
-        self.joined = [-1] * requests.size  # the step at which it began to decode; −1: does not decode
+        self.joined = [-1] * requests.size  # the decoding step at which it began; −1: does not decode
+        self.ticket = [0] * requests.size  # which of its beginnings counts, if it was sent back
         self.prefixes = PrefixCache(requests) if policy.reuses_prefixes and requests.prefix_blocks is not None else None
         self.waiting: deque[int] = deque()
         self.taking_in: deque[int] = deque()
-        self.ends: list[tuple[int, int, int]] = []  # (last step, request, the step at which it joined)
+        self.ends: list[tuple[int, int, int]] = []  # (last step, request, its ticket)
         self.latest: list[int] = []  # running requests, the last admitted at the end; may hold ended ones
         self.clock, self.next, self.step, self.running, self.num_done = self.arrivals[0], 0, 0, 0, 0
         self.kv = self.kv_running = self.peak_kv = 0.0
         self.busy = self.decoding = self.batch_seconds = 0.0
-        self.num_preempted = self.peak_running = 0
+        self.num_preempted = self.peak_running = self.num_steps = 0
 
     def run(self) -> None:
         total = len(self.arrivals)
@@ -199,11 +200,10 @@ class _Replica:
         before = max(0.0, work / tokens - 0.5 * tokens)  # the earlier tokens of one prompt with as much attention
         seconds = self._passes(tokens, before, beside)
         self._pass_time(seconds, 1 if beside else 0, beside)
+        self.num_steps += 1
         if beside:
             self._grow(1)
             self._end()
-        else:
-            self.step += 1
         self._through(through)
         self._relieve()
 
@@ -234,6 +234,7 @@ class _Replica:
             steps = min(steps, _steps_within(self.arrivals[self.next] - self.clock, first, slope))
         last = cost * self.table.decode(self.running, self.kv_running + (steps - 1) * grows)
         self._pass_time(0.5 * steps * (first + last), steps, self.running)
+        self.num_steps += steps
         self._grow(steps)
         self._end()
         self._relieve()
@@ -255,15 +256,20 @@ class _Replica:
     def _end(self) -> None:
         ends = self.ends
         while ends and ends[0][0] <= self.step:
-            last, request, joined = heappop(ends)
-            if self.joined[request] != joined:
+            last, request, ticket = heappop(ends)
+            if self.joined[request] < 0 or self.ticket[request] != ticket:
                 continue
-            held = self.prompts[request] + (last - joined) * self.policy.tokens_per_step
+            held = self.prompts[request] + (last - self.joined[request]) * self.policy.tokens_per_step
             self.kv -= held
             self.kv_running -= held
             self.running -= 1
             self._finish(request)
-        while ends and self.joined[ends[0][1]] != ends[0][2]:
+        self._drop_void_ends()
+
+    def _drop_void_ends(self) -> None:
+        """Forget the nearest ends of requests that were sent back."""
+        ends = self.ends
+        while ends and (self.joined[ends[0][1]] < 0 or self.ticket[ends[0][1]] != ends[0][2]):
             heappop(ends)
 
     def _finish(self, request: int) -> None:
@@ -288,7 +294,8 @@ class _Replica:
             self.kv_running += self.prompts[request]
             self.joined[request] = self.step
             steps = math.ceil(self.left[request] / self.policy.tokens_per_step)
-            heappush(self.ends, (self.step + steps, request, self.step))
+            self.ticket[request] += 1
+            heappush(self.ends, (self.step + steps, request, self.ticket[request]))
             self.latest.append(request)
 
     def _relieve(self) -> None:
@@ -307,8 +314,7 @@ class _Replica:
             self.left[request] = max(1.0, self.left[request] - made)
             self.num_preempted += 1
             self.waiting.appendleft(request)
-        while self.ends and self.joined[self.ends[0][1]] != self.ends[0][2]:
-            heappop(self.ends)
+        self._drop_void_ends()
 
 
 def _steps_within(seconds: float, first: float, slope: float) -> int:

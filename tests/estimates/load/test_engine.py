@@ -156,6 +156,14 @@ def test_chunks_spare_the_running_from_long_prompts() -> None:
     assert chunked.done[0] == pytest.approx(whole.done[0], rel=0.05)
 
 
+def test_without_chunks_decoding_waits_for_a_whole_prompt_and_loses_no_token() -> None:
+    requests = Requests(np.array([0.0, 1.0]), np.array([100, 8_000]), np.array([400, 1]))
+    table = linear_table()
+    served = simulate(requests, table, EnginePolicy(is_chunked=False))
+    assert served.done[0] == pytest.approx(alone_seconds(table, 100, 400) + table.prefill(8_000, 0.0), rel=1e-9)
+    assert served.num_steps == 1 + 399 + 1
+
+
 def test_speculation_divides_the_steps_and_its_cost_multiplies_them() -> None:
     table, requests = linear_table(token=0.0), at_once(1, 100, 101)
     plain = simulate(requests, table, EnginePolicy())
