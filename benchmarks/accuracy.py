@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.fit_priors import FACTS, cases_of, fit, left_out, spans_left_out
+from benchmarks.serving_accuracy import section
 from planner.estimates.priors import load_priors
 from planner.estimates.validation.score import Scored, by_source, grouped, overall, score
 from planner.estimates.validation.table import read_table
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
     parts = [_head(), _training(folder / "training_runs.csv")]
     serving = folder / "inference_runs.csv"
     if serving.exists():
-        parts.append("## Inference\n" + _tables(_scored(serving)))
+        parts.append(section(serving))
     output.write_text("\n".join(parts) + "\n", encoding="utf-8")
     print(f"{output} written")
 

@@ -66,8 +66,9 @@ class Deployment:
     def stages(self) -> Amount:
         return self.layouts.pipeline_parallel
 
-    def prompts(self, num: Amount, tokens: Amount, context: Amount = 0.0) -> StepParts:
-        """A pass over `num` prompts of `tokens` new tokens each, after `context` earlier ones."""
+    def prompts(self, num: Amount, tokens: Amount, context: Amount = 0.0, *, overlapped: bool = False) -> StepParts:
+        """A pass over `num` prompts of `tokens` new tokens each, after `context` earlier ones. `overlapped`: others
+        follow at once, so that every stage of a pipeline is busy."""
         through = Pass(
             num,
             tokens,
@@ -81,7 +82,10 @@ class Deployment:
         works = self._works(through)
         parts = self.profile.seconds(Operation.PREFILL, works, through.rows)
         exchange = self.exchange(through.rows)
-        return StepParts(parts, exchange, self._with_engine(parts.total, exchange, Operation.PREFILL, 0.0))
+        total = self._with_engine(parts.total, exchange, Operation.PREFILL, 0.0)
+        return StepParts(
+            parts, exchange, total * (1.0 / self.stages if overlapped else self._filled_stages(through.rows))
+        )
 
     def decode(self, active: Amount, context: Amount) -> StepParts:
         """A step of `active` sequences on a replica, each after `context` tokens; the stages of a pipeline work on as
@@ -112,6 +116,12 @@ class Deployment:
             handed = send_seconds(num_bytes, self.links, self.layouts.tensor_parallel)
             total = total + (self.stages - 1.0) * handed
         return total
+
+    def _filled_stages(self, rows: Amount) -> Amount:
+        """Parts of a prompt follow each other through the stages of a pipeline: n parts take (n + p − 1) ÷ (n · p)."""
+        parts = np.maximum(np.ceil(rows / self.engine.prompt_tokens), 1.0)
+        found: Amount = (parts + self.stages - 1.0) / (parts * self.stages)
+        return found
 
     def _works(self, through: Pass) -> tuple[Work, ...]:
         network = self.job.architecture

@@ -12,7 +12,7 @@ from planner.estimates.serving_steps import Deployment, StepParts
 from planner.jobs.engine import Batching
 
 Array = NDArray[np.float64]
-ITERATIONS = 8  # the balance of prefill and decode settles within six (our design notes)
+ITERATIONS = 6  # the balance of prefill and decode settles within six (our design notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,7 @@ def _continuous(deployment: Deployment, sequences: Array, in_flight: Array) -> S
     prefill = deployment.prompts(1.0, prompt)
     first = prefill.total
     together = _together(deployment, sequences)
-    # The stages of a pipeline take in different prompts at once.
-    prompt_seconds = deployment.prompts(together, prompt).total / together / deployment.stages
+    prompt_seconds = deployment.prompts(together, prompt, overlapped=True).total / together
     context = prompt + job.output_tokens / 2.0
     active: Array = sequences
     decode = deployment.decode(active, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,7 +13,7 @@ from planner.estimates.outcome import Outcome
 from planner.estimates.priors.serving import load_serving_priors
 from planner.estimates.serving_ranges import ServingClass, token_class
 from planner.estimates.validation.formats import Format, engine_of, format_of
-from planner.estimates.validation.gpus import published_gpu
+from planner.estimates.validation.gpus import NamedGpu, published_gpu
 from planner.estimates.validation.subjects import Declined, Subject, subject_of
 from planner.estimates.validation.table import Row
 from planner.estimates.validation.trials import DOUBTFUL
@@ -22,6 +23,7 @@ from planner.jobs.engine import Batching, Engine
 from planner.jobs.job import InferenceJob
 from planner.quantity import Quantity
 
+STEPS = re.compile(r"(\d+) denoising steps")
 USUAL_PROMPT = 256  # of a chat, where a table does not state it
 USUAL_BATCH = 128  # pictures or texts of an offline run, where a table does not state it
 GPUS_PER_NODE = 8
@@ -57,7 +59,7 @@ def inference_trial(row: Row, catalogue: Catalogue) -> InferenceTrial | Declined
         return Declined("a training run in an inference table")
     if row.metric not in _READERS:
         return Declined(f"the metric {row.metric!r} is not supported")
-    named = published_gpu(catalogue, row.text("gpu_model"), row.number("gpu_memory_gb"))
+    named = _gpu(row, catalogue)
     if named is None:
         return Declined(f"the catalogue has no GPU {row.text('gpu_model')!r}")
     subject = subject_of(row)
@@ -77,6 +79,12 @@ def inference_trial(row: Row, catalogue: Catalogue) -> InferenceTrial | Declined
     return InferenceTrial(job, placement, _READERS[row.metric](row, job, num_gpus), kind, tuple(assumptions))
 
 
+def _gpu(row: Row, catalogue: Catalogue) -> NamedGpu | None:
+    """The GPU that is named; what stands in brackets behind a name is where it stood."""
+    name, memory = row.text("gpu_model"), row.number("gpu_memory_gb")
+    return published_gpu(catalogue, name, memory) or published_gpu(catalogue, name.partition(" (")[0], memory)
+
+
 def _job(row: Row, subject: Subject, form: Format, num_gpus: int, assumptions: list[str]) -> InferenceJob | Declined:
     network = subject.architecture
     is_pass = isinstance(network, ConvNet) or not network.causal
@@ -88,7 +96,8 @@ def _job(row: Row, subject: Subject, form: Format, num_gpus: int, assumptions: l
         output = 1.0
     if is_pass:
         prompt, output = float(subject.sequence_length if not row.number("input_len") else prompt or 1.0), 0.0
-        if not isinstance(network, ConvNet) and row.number("input_len") is None and row.text("model_family") != "vit":
+        is_text = not isinstance(network, ConvNet) and row.text("model_family") not in ("vit", "diffusion")
+        if is_text and row.number("input_len") is None:
             return Declined("the length of the texts is not stated")
     elif output is None:
         return Declined("how many tokens are generated is not stated")
@@ -114,7 +123,7 @@ def _job(row: Row, subject: Subject, form: Format, num_gpus: int, assumptions: l
         architecture=network,
         prompt_tokens=max(1, round(prompt or 1.0)),
         output_tokens=max(0, round(output or 0.0)),
-        concurrency=batch if batch is None or not is_pass else batch * num_gpus,
+        concurrency=batch if batch is None or not is_pass else batch * num_gpus * subject.passes,
         dtype=form.dtype,
         kv_dtype=form.kv_dtype,
         engine=engine,
@@ -199,10 +208,33 @@ def _samples(row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
 def _latency(row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
     """Of a pass alone; under a server's load, of the 99th percentile at the highest rate that its limit allows."""
     figures = load_serving_priors().figures
-    factor = 1e3 * (figures["percentile_99"] if row.metric.endswith("p99") else 1.0)
+    factor = 1e3 * _steps(row) * (figures["percentile_99"] if row.metric.endswith("p99") else 1.0)
     if row.text("scenario") == "server":
         return lambda _outcome: Declined("the latency limit decides a server's percentile, not the machine")
     return lambda outcome: _named(outcome, "request_seconds", factor)
+
+
+def _steps(row: Row) -> float:
+    """Passes one after the other that a picture takes: the steps of a diffusion model, which notes state."""
+    found = STEPS.search(row.text("notes"))
+    return float(found[1]) if found and row.text("model_family") == "diffusion" else 1.0
+
+
+def _iterations(_row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
+    """Steps per second of the whole batch."""
+
+    def read(outcome: Outcome) -> Quantity | Declined:
+        found = outcome.extras["request_seconds"]
+        return Quantity(1.0 / found.high, 1.0 / found.mid, 1.0 / found.low, "1/s", found.basis)
+
+    return read
+
+
+def _sample_energy(row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
+    """Of all passes of a picture."""
+    asked = row.whole("batch_or_concurrency") or 1
+    passes = _steps(row) * (job.concurrency or asked) / asked
+    return lambda outcome: _named(outcome, "joules_per_request", passes)
 
 
 def _per_sample(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
@@ -238,7 +270,8 @@ _READERS: dict[str, Callable[[Row, InferenceJob, int], Reader]] = {
     "latency_ms_avg": _latency,
     "latency_ms_per_sample": _per_sample,
     "energy_j_per_request": _extra("joules_per_request"),
-    "energy_j_per_sample": _extra("joules_per_request"),
+    "energy_j_per_sample": _sample_energy,
+    "iterations_per_s": _iterations,
     "energy_j_per_token": _extra("joules_per_token"),
     "avg_power_w": _power(lambda _outcome, _num_gpus: 1.0),
 }

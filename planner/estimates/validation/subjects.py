@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from planner.estimates.validation.table import Row
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
+from planner.jobs.detection import detector
+from planner.jobs.diffusion import denoiser
 from planner.jobs.presets import ARCHITECTURES
 from planner.jobs.vision import patches, vision_network
 
 USUAL_VOCABULARY = 50_304
 USUAL_IMAGE = 224
+EFFICIENTNET_IMAGES = (224, 240, 260, 300, 380, 456, 528, 600)
 # A width that misses the stated number of parameters by more than this factor is not that of the experts.
 FAR_OFF = 1.5
 
@@ -25,6 +28,7 @@ class Subject:
     sequence_length: int
     head_share: float = 1.0
     assumptions: tuple[str, ...] = ()
+    passes: int = 1  # per picture: two where a step runs with and without the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Declined:
 def subject_of(row: Row) -> Subject | Declined:
     """The architecture of a training or inference row."""
     family = row.text("model_family")
+    if family == "diffusion":
+        return _denoiser(row)
     if family in ("cnn", "vit"):
         return _picture(row)
     if family in ("dense-transformer", "moe-transformer", "encoder", ""):
@@ -46,8 +52,8 @@ def subject_of(row: Row) -> Subject | Declined:
 
 def _picture(row: Row) -> Subject | Declined:
     name = row.text("model_name")
-    image = row.whole("image_size") or USUAL_IMAGE
-    network = vision_network(name, image)
+    image = row.whole("image_size") or usual_image(name)
+    network = vision_network(name, image) or detector(name, row.whole("image_size"))
     if network is None:
         return Declined(f"the shape of {name!r} is not known")
     assumed = () if row.whole("image_size") else (f"pictures of {image} pixels",)
@@ -57,6 +63,22 @@ def _picture(row: Row) -> Subject | Declined:
     if positions is None:
         return Declined(f"the patch size of {name!r} is not stated")
     return Subject(network, positions, head_share=1.0 / positions, assumptions=assumed)
+
+
+def usual_image(name: str) -> int:
+    """Pixels a side that a network was published for: EfficientNets grow with their number (Tan and Le 2019)."""
+    found = re.search(r"efficientnet.*b([0-7])", name.casefold())
+    return EFFICIENTNET_IMAGES[int(found[1])] if found else USUAL_IMAGE
+
+
+def _denoiser(row: Row) -> Subject | Declined:
+    """One step of a diffusion model."""
+    name = row.text("model_name").rpartition("/")[2]
+    found = denoiser(name, row.whole("image_size"))
+    if found is None:
+        return Declined(f"the shape of {name!r} is not known")
+    assumed = () if row.whole("image_size") else (f"pictures of {found.pixels} pixels",)
+    return Subject(found.network, found.positions, passes=found.passes, assumptions=assumed)
 
 
 def _text(row: Row, family: str) -> Subject | Declined:

@@ -14,6 +14,7 @@ from planner.estimates.own_step import OwnStep
 from planner.estimates.training import layout_faults
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
+from planner.jobs.engine import Engine
 from planner.jobs.huggingface import MAX_CHARACTERS, architecture_from_config
 from planner.jobs.job import InferenceJob, Job, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
 from planner.jobs.presets import ARCHITECTURES, JOBS
@@ -94,6 +95,8 @@ class EstimateRequest(Request):
     requests: Annotated[float, *count(1, 1e15)] | None = None
     concurrency: Annotated[int, *whole(1, 1_000_000)] | None = None
     kv_dtype: Dtype | None = None
+    engine: Engine | None = None
+    weight_bits: Annotated[float, *count(1, 32)] | None = None
 
     measured_step: Annotated[float, *duration(1e-6, 1e7)] | None = None
     measured_gpu: Key | None = None
@@ -196,7 +199,8 @@ class EstimateRequest(Request):
         return _transformer({**fields, **changes, "name": f"{base.name}, changed"})
 
     def _training_job(self, architecture: Transformer, base: TrainingJob | None) -> TrainingJob:
-        self._refuse(("prompt_tokens", "output_tokens", "requests", "concurrency", "kv_dtype"), "training")
+        own = ("prompt_tokens", "output_tokens", "requests", "concurrency", "kv_dtype", "engine", "weight_bits")
+        self._refuse(own, "training")
         if base is None:
             _require(self, ("tokens", "sequence_length", "global_batch"), "a training job needs it")
         job = TrainingJob(
@@ -243,6 +247,8 @@ class EstimateRequest(Request):
             concurrency=self.concurrency or (base.concurrency if base else None),
             dtype=_pick(self.dtype, base and base.dtype, Dtype.BF16),
             kv_dtype=self.kv_dtype or (base.kv_dtype if base else None),
+            engine=_pick(self.engine, base and base.engine, Engine.UNSTATED),
+            weight_bits=self.weight_bits or (base.weight_bits if base else None),
         )
         problems: list[FieldProblem] = []
         _check_context(problems, "prompt_tokens", job.prompt_tokens + job.output_tokens, architecture)

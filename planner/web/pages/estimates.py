@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from planner.errors import InvalidInput, NotFound
 from planner.hardware.catalogue import load_catalogue
 from planner.jobs.architecture import Transformer
+from planner.jobs.engine import Engine
 from planner.jobs.job import InferenceJob, Job, TrainingJob
 from planner.jobs.presets import ARCHITECTURES, JOBS
 from planner.services.actuals import list_actuals
@@ -198,6 +199,8 @@ def _typed(job: Job) -> dict[str, Any]:
         "requests": None if job.num_requests is None else _count(job.num_requests),
         "concurrency": job.concurrency,
         "kv_dtype": None if job.kv_dtype is None else job.kv_dtype.value,
+        "engine": None if job.engine is Engine.UNSTATED else job.engine.value,
+        "weight_bits": job.weight_bits,
     }
 
 
@@ -247,6 +250,8 @@ def _shape_of(view: EstimateView) -> list[tuple[str, str]]:
             ("output tokens", f"{job.output_tokens:,}"),
             ("requests", "a service" if job.num_requests is None else f"{job.num_requests:,.0f}"),
             ("concurrency", job.concurrency or "as many as fit"),
+            ("engine", "not named" if job.engine is Engine.UNSTATED else job.engine.value),
+            *(() if job.weight_bits is None else (("stored bits of a weight", f"{job.weight_bits:g}"),)),
         ]
     request = view.request
     if request.get("nodes"):

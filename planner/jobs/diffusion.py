@@ -1,0 +1,139 @@
+"""Networks that take noise from pictures, one pass per step: the U-Nets of Stable Diffusion, and what a step runs.
+
+A block of attention over pixels is written as products over those pixels: projections, the two products with all other
+pixels, and the feed-forward network (Rombach et al. 2022, appendix; the models' unet/config.json).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import Conv, ConvNet
+
+LATENT = 8  # pixels of a picture per pixel of the latent, each way
+BLOCKS = 2  # residual blocks per level of the encoder; the decoder has one more
+TEXT = 77  # tokens of a prompt
+# Stable Diffusion 3 medium is a transformer of 24 blocks over 4 × 4 … latent patches and up to 333 text tokens
+# (Esser et al. 2024, section 4 and its transformer/config.json).
+SD3_TEXT = 333
+SD3_PATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class UNet:
+    """Channels of each level, transformer blocks behind each residual block of it, and the usual side of a picture."""
+
+    channels: tuple[int, ...]
+    depths: tuple[int, ...]
+    usual_pixels: int
+    guided: bool = True  # each picture passes twice, with and without its text
+
+
+UNETS = {
+    "stablediffusionv15": UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 512),
+    "stablediffusion21": UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 768),
+    "stablediffusionxlbase10": UNet((320, 640, 1280), (0, 2, 10), 1024),
+    "sdxlturbo": UNet((320, 640, 1280), (0, 2, 10), 512, guided=False),
+    "sdxl": UNet((320, 640, 1280), (0, 2, 10), 1024),
+    "ssd1b": UNet((320, 640, 1280), (0, 2, 4), 1024),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Denoiser:
+    """What one step runs, the positions of a transformer, passes per picture and step, and the picture's side."""
+
+    network: ConvNet | Transformer
+    positions: int
+    passes: int
+    pixels: int
+
+
+def denoiser(name: str, pixels: int | None = None) -> Denoiser | None:
+    """The network of that name for pictures of `pixels` a side (None: its usual size); None where it is not known."""
+    wanted = re.sub(r"[^a-z0-9]+", "", name.casefold())
+    is_controlled = wanted.endswith("controlnet")
+    wanted = wanted.removesuffix("controlnet").removesuffix("diffusers")
+    if wanted == "stablediffusion3medium":
+        return _sd3(pixels or 1024)
+    unet = UNETS.get(wanted)
+    if unet is None:
+        return None
+    side = pixels or unet.usual_pixels
+    convs = _encoder(unet, side // LATENT) + _decoder(unet, side // LATENT)
+    if is_controlled:  # a second encoder steers the first (Zhang et al. 2023)
+        convs += _encoder(unet, side // LATENT)
+    network = ConvNet(name, tuple(convs), side, features=unet.channels[0], classes=4)
+    return Denoiser(network, 1, 2 if unet.guided else 1, side)
+
+
+def _sd3(pixels: int) -> Denoiser:
+    network = Transformer(
+        name="Stable Diffusion 3 medium",
+        num_layers=24,
+        hidden=1536,
+        num_heads=24,
+        num_kv_heads=24,
+        ffn=6144,
+        vocab=64,
+        gated=False,
+        causal=False,
+    )
+    return Denoiser(network, (pixels // SD3_PATCH) ** 2 + SD3_TEXT, 2, pixels)
+
+
+def _encoder(unet: UNet, side: int) -> list[Conv]:
+    """Down to the smallest level, and the middle."""
+    convs = [Conv(side, 4, unet.channels[0], 3)]
+    before = unet.channels[0]
+    for level, (channels, depth) in enumerate(zip(unet.channels, unet.depths, strict=True)):
+        if level:
+            side = -(-side // 2)
+            convs.append(Conv(side, before, before, 3))
+        for _ in range(BLOCKS):
+            convs += _residual(side, before, channels) + _attention(side, channels, depth)
+            before = channels
+    last = max(depth for depth in unet.depths[-2:])
+    return convs + 2 * _residual(side, before, before) + _attention(side, before, last)
+
+
+def _decoder(unet: UNet, side: int) -> list[Conv]:
+    """Up again; each residual block also reads what the encoder wrote at its level."""
+    sides = [side]
+    for _ in unet.channels[1:]:
+        sides.append(-(-sides[-1] // 2))
+    convs: list[Conv] = []
+    before = unet.channels[-1]
+    for level in reversed(range(len(unet.channels))):
+        channels, here = unet.channels[level], sides[level]
+        for block in range(BLOCKS + 1):
+            skipped = channels if block < BLOCKS or level == 0 else unet.channels[level - 1]
+            convs += _residual(here, before + skipped, channels) + _attention(here, channels, unet.depths[level])
+            before = channels
+        if level:
+            convs.append(Conv(sides[level - 1], channels, channels, 3))
+    return [*convs, Conv(side, unet.channels[0], 4, 3)]
+
+
+def _residual(side: int, inputs: int, outputs: int) -> list[Conv]:
+    found = [Conv(side, inputs, outputs, 3), Conv(side, outputs, outputs, 3)]
+    return found if inputs == outputs else [*found, Conv(side, inputs, outputs, is_linear=True)]
+
+
+def _attention(side: int, channels: int, depth: int) -> list[Conv]:
+    """Among pixels, from pixels to text, and a gated feed-forward network of four times the width."""
+    if not depth:
+        return []
+    pixels = side * side
+    return [
+        Conv(side, channels, channels, count=2, is_linear=True),  # in and out of the block
+        Conv(side, channels, channels, count=6 * depth),  # query, key, value, output; query, output
+        Conv(side, channels, pixels, count=depth, is_linear=True),
+        Conv(side, pixels, channels, count=depth, is_linear=True),
+        Conv(side, channels, TEXT, count=depth, is_linear=True),
+        Conv(side, TEXT, channels, count=depth, is_linear=True),
+        Conv(side, channels, 8 * channels, count=depth),
+        Conv(side, 4 * channels, channels, count=depth),
+    ]
