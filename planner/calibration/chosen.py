@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 from planner.calibration.sample import COLLECTIVES, Bench, Operation
 from planner.calibration.suites import SUITES, bench_of
@@ -16,6 +17,7 @@ from planner.units import GB
 MOST_BENCHES = 200
 LARGEST = 2**40  # of a parameter: above it is a slip, and its arithmetic would take hours
 LONGEST_SECONDS = 600.0  # that one bench may be expected to take on a typical device of its kind
+Kind = TypeVar("Kind", Operation, Dtype)
 _LARGE_BYTES = int(80 * GB)
 _TEXT = re.compile(r"[a-z0-9_]+=\d{1,13}(,[a-z0-9_]+=\d{1,13})*")
 
@@ -80,7 +82,7 @@ def _examples() -> Mapping[Operation, Mapping[str, int]]:
     }
 
 
-def _named(kind: type[Operation] | type[Dtype], text: str, words: str) -> Operation | Dtype:
+def _named(kind: type[Kind], text: str, words: str) -> Kind:
     try:
         return kind(text)
     except ValueError:
