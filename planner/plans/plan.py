@@ -59,7 +59,7 @@ def _cheapest(
     if relaxed.values is None or relaxed.objective is None:
         return no_plan(request, left, Outcome.STOPPED, relaxed.seconds)
     if not draft.model.integers:
-        return _written(draft, left, relaxed, relaxed.objective, relaxed.seconds, gap)
+        return _written(draft, left, relaxed, relaxed.objective, relaxed.seconds, gap, should_stop)
     bound, spent = relaxed.objective, relaxed.seconds
     _tell(on_progress, None, bound, spent, "bound")
     best = first_plan(draft, relaxed, max(seconds - spent, 1.0), should_stop)
@@ -67,9 +67,9 @@ def _cheapest(
         spent += best.seconds
         _tell(on_progress, best.objective, bound, spent, "first plan")
         if gap_of(best.objective, bound) <= gap:
-            return _written(draft, left, best, bound, spent, gap)
+            return _written(draft, left, best, bound, spent, gap, should_stop)
     if spent >= seconds or (should_stop is not None and should_stop()):
-        return _best_so_far(draft, left, best, bound, spent, gap, request)
+        return _best_so_far(draft, left, best, bound, spent, gap, should_stop)
     start = best.values if best is not None else None
     found = solve_mip(draft.model, gap, seconds - spent, start, on_progress, should_stop, spent, bound)
     spent += found.seconds
@@ -78,7 +78,7 @@ def _cheapest(
         return _clashing(request, left, spent, should_stop)
     if found.objective is not None and (best is None or best.objective is None or found.objective < best.objective):
         best = found
-    return _best_so_far(draft, left, best, bound, spent, gap, request)
+    return _best_so_far(draft, left, best, bound, spent, gap, should_stop)
 
 
 def _best_so_far(
@@ -88,16 +88,24 @@ def _best_so_far(
     bound: float,
     spent: float,
     gap: float,
-    request: PlanRequest,
+    should_stop: ShouldStop | None,
 ) -> Plan:
     if best is None or best.values is None:
-        return replace(no_plan(request, left, Outcome.STOPPED, spent), bound=bound)
-    return _written(draft, left, best, bound, spent, gap)
+        return replace(no_plan(draft.request, left, Outcome.STOPPED, spent), bound=bound)
+    return _written(draft, left, best, bound, spent, gap, should_stop)
 
 
-def _written(draft: Draft, left: tuple[Left, ...], best: Answer, bound: float, spent: float, gap: float) -> Plan:
+def _written(
+    draft: Draft,
+    left: tuple[Left, ...],
+    best: Answer,
+    bound: float,
+    spent: float,
+    gap: float,
+    should_stop: ShouldStop | None,
+) -> Plan:
     """The plan of a program's values, made tight: with its whole numbers kept, all else is solved to its optimum."""
-    polished = best if best.row_duals is not None or best.values is None else polish(draft, best.values)
+    polished = best if best.row_duals is not None or best.values is None else polish(draft, best.values, should_stop)
     values = polished.values if polished.values is not None else best.values
     if values is None:
         raise ValueError("there is nothing to write")

@@ -123,3 +123,14 @@ def test_a_trace_without_jobs_is_refused(capsys: pytest.CaptureFixture[str], tmp
     code, _, err = run(capsys, "replay", str(tmp_path / "trace.csv"), "--nodes", "1", "--json")
     assert code == 2
     assert json.loads(err)["errors"][0]["field"] == "trace"
+
+
+def test_the_question_of_the_page_is_answered(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plans.md").read_text(encoding="utf-8")
+    path = tmp_path / "question.json"
+    path.write_text(page.split("```json")[1].split("```")[0], encoding="utf-8")
+    code, out, _ = run(capsys, "plan", str(path), "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["cost"] <= 20_000
+    assert found["gap"] <= 0.01
