@@ -106,7 +106,7 @@ def _formats(samples: list[Sample]) -> tuple[Sides, ...]:
 
 
 def _unknown(sides: Mapping[Operation, Side]) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     if any(side.power_watts is None for side in sides.values()):
         no_power = "the driver told no power beside that run"
         found |= {"power_watts": no_power, "joules_per_token": no_power}

@@ -15,6 +15,7 @@ from planner.services.estimates import EstimateView, get_estimate, list_estimate
 from planner.services.fits import newest_fits
 from planner.store import fits as store
 from planner.store.engine import Session
+from planner.store.tables import FitRow
 
 NUM_FITS = 20
 NUM_ESTIMATES = 30  # of the newest that are looked at for what a fit would change
@@ -76,7 +77,7 @@ def fit_history(session: Session, device_id: str) -> FitHistory:
     return FitHistory(device_id, fits, _narrowed(session, device_id))
 
 
-def _version(row: store.FitRow) -> FitVersion:
+def _version(row: FitRow) -> FitVersion:
     is_readable = row.document.get("form") == FIT_FORM
     fit = Fit.from_document(row.document) if is_readable else None
     return FitVersion(

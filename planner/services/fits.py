@@ -9,7 +9,7 @@ from planner.calibration.conditions import what_differs
 from planner.calibration.fit import FIT_FORM, Fit, fit_samples
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import BenchFailure, Sample
-from planner.calibration.suites import CUSTOM
+from planner.calibration.suites import SUITES
 from planner.calibration.verdict import why_restless
 from planner.hardware.catalogue import load_catalogue, unlisted_gpu
 from planner.hardware.gpu import Gpu, GpuKind
@@ -66,7 +66,7 @@ def deserves_fit(session: Session, run: RunRow, outcomes: Mapping[int, Sample | 
 
 
 def append_fit(session: Session, run: RunRow, code_version: str, now: datetime) -> None:
-    """Draw a fit from the run; one of a custom suite measures a part, so it adds to what the newest fit was drawn from.
+    """Draw a fit from the run; one of chosen benches measures a part, so it adds to what the newest fit was drawn from.
 
     It does not where the conditions differ: a run under another driver or limit is of another machine.
     """
@@ -77,7 +77,7 @@ def append_fit(session: Session, run: RunRow, code_version: str, now: datetime) 
 
 
 def _added_to(session: Session, run: RunRow) -> list[str]:
-    if not run.suite.startswith(CUSTOM):
+    if run.suite in SUITES:
         return []
     newest = store.fits_of(session, run.device_id, 1)
     earlier = [] if not newest else [run_store.get_run(session, run_id) for run_id in newest[0].run_ids]

@@ -18,6 +18,7 @@ from planner.services.offers import PriceFilter, find_prices
 from planner.services.owned_offers import owned_hours
 from planner.store import runs as store
 from planner.store.engine import Session
+from planner.store.tables import RunRow
 
 CURRENCY = "USD"  # of list prices: the one that most are in; a price in another is left aside, not converted
 PLACES = Decimal("0.01")
@@ -103,7 +104,7 @@ def _group(session: Session, devices: list[DeviceView], now: datetime) -> Siblin
     return SiblingGroup(first.name, first.gpu_key, worth, tuple(views), _sentence(found.values(), len(measured), worth))
 
 
-def _newest_run(session: Session, device_id: str) -> store.RunRow | None:
+def _newest_run(session: Session, device_id: str) -> RunRow | None:
     found = store.newest_runs(session, 1, device_id, RunState.SUCCEEDED.value)
     return found[0][0] if found else None
 
