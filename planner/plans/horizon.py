@@ -51,7 +51,11 @@ class Horizon:
     @cached_property
     def slot_hours(self) -> Array:
         """Hours of each slot."""
-        return np.diff(np.array(self.edges))
+        return np.diff(self._moments)
+
+    @cached_property
+    def _moments(self) -> Array:
+        return np.array(self.edges)
 
     @cached_property
     def weights(self) -> Array:
@@ -65,10 +69,10 @@ class Horizon:
 
     def overlap(self, start: float, end: float) -> Array:
         """Hours of each slot that lie between two moments."""
-        edges = np.array(self.edges)
+        edges = self._moments
         hours: Array = np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0.0, None)
         return hours
 
     def slot_of(self, hour: float) -> int:
         """The slot that a moment lies in; the last one for the end of the horizon and after."""
-        return min(max(int(np.searchsorted(np.array(self.edges), hour, side="right")) - 1, 0), self.num_slots - 1)
+        return min(max(int(np.searchsorted(self._moments, hour, side="right")) - 1, 0), self.num_slots - 1)

@@ -40,6 +40,7 @@ class Draft:
     waits: dict[int, int] = field(default_factory=dict)  # whole job: start where it is free to choose it
     uses: dict[tuple[int, int], list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
     peaks: dict[tuple[int, int], list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
+    forces: dict[tuple[str, int], Array] = field(default_factory=dict)  # supply, start slot: hours in force
     spends: dict[int, list[tuple[int, float]]] = field(default_factory=dict)  # column: money by slot
     capacity_rows: dict[tuple[int, int], int] = field(default_factory=dict)
     quota_rows: dict[tuple[int, int], int] = field(default_factory=dict)

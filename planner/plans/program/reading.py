@@ -144,7 +144,7 @@ def _offers(draft: Draft, values: Array, pool: Pool, slot: int) -> list[tuple[Su
                 float(values[c])
                 * source.first.gpus_per_instance
                 * source.first.availability
-                * float(in_force(source.first, start, draft)[1][slot])
+                * float(in_force(source.first, start, draft)[slot])
                 for (p, s, start), c in draft.committed.items()
                 if (p, s) == (pool.place, place)
             )
@@ -169,7 +169,7 @@ def _commit(draft: Draft, values: Array, reading: Reading, parts: dict[str, list
         if not count:
             continue
         supply = draft.pools[pool].sources[place].first
-        held, _ = in_force(supply, slot, draft)
+        held = in_force(supply, slot, draft)
         start = horizon.edges[slot]
         arrived = start + (supply.lead_time_hours if supply.kind is Kind.PURCHASE else 0.0)
         length = (supply.term_hours if supply.kind is Kind.RESERVED else supply.life_hours) or 0.0

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from planner.plans.horizon import Array, Horizon
 from planner.plans.linear import INFINITY
 from planner.plans.program.draft import Draft
 from planner.plans.program.jobs import option_on
@@ -46,16 +47,20 @@ def _step(supply: Supply) -> float:
     return supply.starts_every_hours
 
 
-def in_force(supply: Supply, slot: int, draft: Draft) -> tuple[np.ndarray, np.ndarray]:
-    """For a commitment begun at a slot: hours of each slot that are paid for, and those in which it can be used."""
-    horizon = draft.request.horizon
+def in_force(supply: Supply, slot: int, draft: Draft) -> Array:
+    """Hours of each slot in which a commitment begun at a slot is paid for and can be used."""
+    known = draft.forces.get((supply.name, slot))
+    if known is None:
+        known = draft.forces[supply.name, slot] = _in_force(supply, slot, draft.request.horizon)
+    return known
+
+
+def _in_force(supply: Supply, slot: int, horizon: Horizon) -> Array:
     start = horizon.edges[slot]
     if supply.kind is Kind.RESERVED:
-        held = horizon.overlap(start, start + (supply.term_hours or 0.0))
-        return held, held
+        return horizon.overlap(start, start + (supply.term_hours or 0.0))
     arrived = start + supply.lead_time_hours
-    held = horizon.overlap(arrived, arrived + (supply.life_hours or 0.0))
-    return held, held
+    return horizon.overlap(arrived, arrived + (supply.life_hours or 0.0))
 
 
 def _add_commitment(draft: Draft, pool: Pool, place: int, supply: Supply) -> None:
@@ -69,7 +74,7 @@ def _add_commitment(draft: Draft, pool: Pool, place: int, supply: Supply) -> Non
         column = draft.model.column(upper=most, whole=True)
         draft.committed[pool.place, place, slot] = column
         columns.append((column, 1.0))
-        held, _ = in_force(supply, slot, draft)
+        held = in_force(supply, slot, draft)
         for at in np.flatnonzero(held):
             money = block * supply.commitment_per_hour * float(held[at] * weights[at])
             draft.charge(column, int(at), money)
@@ -78,7 +83,7 @@ def _add_commitment(draft: Draft, pool: Pool, place: int, supply: Supply) -> Non
             live = [
                 (draft.committed[pool.place, place, start], 1.0)
                 for start in start_slots(supply, draft)
-                if in_force(supply, start, draft)[0][slot] > 0
+                if in_force(supply, start, draft)[slot] > 0
             ]
             if len(live) > 1:
                 draft.model.row(live, upper=most)
@@ -127,7 +132,7 @@ def committed_terms(draft: Draft, pool: Pool, place: int, slot: int) -> list[tup
     supply = pool.sources[place].first
     terms = []
     for start in start_slots(supply, draft):
-        hours = float(in_force(supply, start, draft)[1][slot])
+        hours = float(in_force(supply, start, draft)[slot])
         if hours > 0:
             column = draft.committed[pool.place, place, start]
             terms.append((column, supply.gpus_per_instance * supply.availability * hours))
