@@ -17,6 +17,7 @@ from typing import IO, Any
 import structlog
 
 from planner.plans.linear import gap_of
+from planner.plans.outlook import Outlook
 from planner.plans.solution import Plan
 from planner.services.plans import ClaimedPlan, SearchProgress, claim_plan, finish_search, note_search
 from planner.store.engine import DatabaseError, Sessions, database_now
@@ -66,7 +67,7 @@ class PlanSolver:
                 return True
             plan, reason = search.result()
         with self._sessions.begin() as session:
-            kept = finish_search(session, claim, plan, reason, database_now(session))
+            kept = finish_search(session, claim, plan, reason, database_now(session), search.outlook)
         log.info("plan.ended", plan=claim.id, kept=kept, reason=reason, cost=None if plan is None else plan.cost)
         return True
 
@@ -120,12 +121,14 @@ class _Search:
         self._plan: Plan | None = None
         self._error = ""
         self.progress: SearchProgress | None = None
+        self.outlook: Outlook | None = None
 
     def __enter__(self) -> _Search:
         job = {
             "request": self._claim.request.to_document(),
             "gap": self._claim.gap,
             "seconds": self._claim.seconds,
+            "spread": self._claim.spread,
         }
         self._reader.start()
         with suppress(BrokenPipeError):  # it ended at once: its end is told by result()
@@ -192,6 +195,8 @@ class _Search:
     def _take(self, event: dict[str, Any]) -> None:
         if "plan" in event:
             self._plan = Plan.from_document(event["plan"])
+            if event.get("outlook") is not None:
+                self.outlook = Outlook.from_document(event["outlook"])
         elif "error" in event:
             self._error = str(event["error"])
         else:

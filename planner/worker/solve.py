@@ -12,9 +12,11 @@ import threading
 from typing import Any
 
 from planner.errors import PlannerError
-from planner.plans.linear import Progress
+from planner.plans.linear import Progress, ShouldStop
+from planner.plans.outlook import outlook
 from planner.plans.plan import plan
 from planner.plans.request import PlanRequest
+from planner.plans.solution import Plan
 
 LONGEST_LINE = 512 * 2**20
 
@@ -35,7 +37,17 @@ def main() -> None:
     except PlannerError as error:
         _tell({"error": str(error)})
     else:
-        _tell({"plan": found.to_document()})
+        _tell({"plan": found.to_document(), "outlook": _outlook(job, found, stop.is_set)})
+
+
+def _outlook(job: dict[str, Any], found: Plan, should_stop: ShouldStop) -> dict[str, Any] | None:
+    """What else is worth knowing, in the time that is left; None for a plan that was not found or not waited for."""
+    left = job["seconds"] - found.seconds
+    if not found.is_found or should_stop() or left <= 0:
+        return None
+    _tell({"cost": found.cost, "bound": found.bound, "seconds": found.seconds, "stage": "what moves it"})
+    request = PlanRequest.from_document(job["request"])
+    return outlook(request, found, left, job["spread"], job["gap"], should_stop).to_document()
 
 
 def _listen(stop: threading.Event) -> None:

@@ -67,7 +67,7 @@ def pages_of(world: World) -> dict[str, str]:
         f"/estimates/{world.training}": "Memory of each GPU",
         "/ledger": "Nothing is entered yet",
         "/plans": "One day",
-        f"/plans/{world.plan}": "Timetable",
+        f"/plans/{world.plan}": "If demand turns out otherwise",
         f"/plans/{world.plan}/brief": "Findings",
         f"/plans/{world.plan}/compare": "Scenarios side by side",
         "/plans/new": "Span and goal",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -139,3 +139,19 @@ def test_a_form_that_cannot_be_used_comes_back(send: Send, changes: dict[str, st
     answer = send("/plans", {"name": "p", "offers": "true", **changes}, page="/plans/new")
     assert answer.status_code == 422
     assert fault in answer.text
+
+
+def test_what_is_left_is_planned_from_a_moment_on(client: FlaskClient, app: Flask, send: Send) -> None:
+    first = ask(client)
+    assert client.post(f"{API}/{first['id']}/rest", json={}).status_code == 409
+    solve(app)
+    begun = datetime.fromisoformat(first["request"]["starts_at"])
+    rest = client.post(f"{API}/{first['id']}/rest", json={"at": (begun + timedelta(hours=3)).isoformat()})
+    assert rest.status_code == 202, rest.text
+    assert rest.json["request"]["horizon"]["edges"][-1] == pytest.approx(21)
+    assert rest.json["root_id"] == first["id"]
+    none = client.post(f"{API}/{first['id']}/rest", json={"done": {"train": 1.0}})
+    assert none.status_code == 422
+    late = client.post(f"{API}/{first['id']}/rest", json={"at": (begun + timedelta(days=3)).isoformat()})
+    assert late.json["errors"][0]["field"] == "at"
+    assert send(f"/plans/{first['id']}/rest", {"at": ""}, page=f"/plans/{first['id']}").status_code == 303

@@ -8,6 +8,7 @@ from datetime import timedelta
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Sample
 from planner.calibration.theory import bench_theory
+from planner.plans.outlook import outlook
 from planner.plans.plan import plan
 from planner.services.calibrations import request_run
 from planner.services.claims import ClaimedRun, begin_run, claim_run, finish_run, note_progress
@@ -90,7 +91,8 @@ def solved_plan(session: Session) -> str:
     asked = ask_plan(session, question, NOW, CODE)
     claim = claim_plan(session, "worker", "boot", TERM, NOW)
     assert claim is not None
-    assert finish_search(session, claim, plan(claim.request, seconds=20), "", NOW)
+    found = plan(claim.request, seconds=20)
+    assert finish_search(session, claim, found, "", NOW, outlook(claim.request, found, 60.0, claim.spread, 0.01))
     return asked.id
 
 

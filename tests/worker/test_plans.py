@@ -49,6 +49,9 @@ def test_a_plan_is_solved_and_stored(engine: Engine, now: datetime) -> None:
     assert view.plan.cost == pytest.approx(8 * 6 * 2.5)
     assert view.progress is not None
     assert view.progress.cost == view.plan.cost
+    assert view.outlook is not None
+    assert {swing.figure for swing in view.outlook.swings} >= {"rents", "hours of jobs"}
+    assert any("no commitment" in words for words in view.outlook.left_out)
     assert not solver(engine).solve_next(), "nothing waits any more"
 
 

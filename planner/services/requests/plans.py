@@ -208,6 +208,14 @@ class ScenarioRequest(Request):
     time_limit: Annotated[float, *duration(1, 3600)] | None = None
 
 
+class ReplanRequest(Request):
+    """Plan the rest of a plan from `at` (now) on. `done`: shares of jobs that are really done, where the plan erred."""
+
+    name: Name | None = None
+    at: Moment | None = None
+    done: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict, max_length=MOST_DEMANDS)
+
+
 class StageRequest(Request):
     """A step of the decision on a plan."""
 

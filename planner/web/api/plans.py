@@ -11,22 +11,25 @@ from flask import url_for
 
 from planner.services.plan_comparison import ComparedPlan, compare_family
 from planner.services.plans import (
+    PlanStep,
     PlanSummary,
     PlanView,
     SearchProgress,
     ask_plan,
+    ask_rest,
     ask_scenario,
     cancel_plan,
     get_plan,
     list_plans,
     move_plan,
 )
-from planner.services.requests.plans import PlanQuestion, ScenarioRequest, StageRequest
-from planner.store.plans import StoredStage
+from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest
 from planner.version import code_version
 from planner.web.api.resources import api
 from planner.web.database import now, session
 from planner.web.queries import ListQuery
+
+APART = ("request", "plan", "outlook")  # documents of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,12 @@ class PlanAnswer:
     next_stages: tuple[str, ...]
     progress: SearchProgress | None
     plan: Mapping[str, Any] | None
+    outlook: Mapping[str, Any] | None
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested_at: datetime | None
     code_version: str
-    stages: tuple[StoredStage, ...]
+    stages: tuple[PlanStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,21 @@ def compare_plans(plan_id: str) -> Comparison:
     return Comparison(list(compare_family(session(), plan_id)))
 
 
+@api.post(
+    "/plans/<plan_id>/rest",
+    tag="plans",
+    answers=PlanAnswer,
+    body=ReplanRequest,
+    status=202,
+    problems=(404, 409),
+    location=True,
+)
+def replan(plan_id: str, body: ReplanRequest) -> tuple[PlanAnswer, str]:
+    """Plan what is left from a moment on: what happened stays, what was committed to is kept."""
+    made = ask_rest(session(), plan_id, body, now(), code_version())
+    return _answer(made), url_for("api.get_one_plan", plan_id=made.id)
+
+
 @api.post("/plans/<plan_id>/stages", tag="plans", answers=PlanAnswer, body=StageRequest, problems=(409,))
 def decide_on_plan(plan_id: str, body: StageRequest) -> PlanAnswer:
     """A step of the decision: draft, submitted, approved, locked, withdrawn."""
@@ -132,8 +151,7 @@ def decide_on_plan(plan_id: str, body: StageRequest) -> PlanAnswer:
 
 
 def _answer(view: PlanView) -> PlanAnswer:
-    same = {
-        field.name: getattr(view, field.name) for field in fields(PlanView) if field.name not in ("request", "plan")
-    }
+    same = {field.name: getattr(view, field.name) for field in fields(PlanView) if field.name not in APART}
     plan = None if view.plan is None else view.plan.to_document()
-    return PlanAnswer(**same, request=view.request.to_document(), plan=plan)
+    outlook = None if view.outlook is None else view.outlook.to_document()
+    return PlanAnswer(**same, request=view.request.to_document(), plan=plan, outlook=outlook)

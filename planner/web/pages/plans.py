@@ -12,9 +12,18 @@ from planner.errors import Conflict, FieldProblem, InvalidInput
 from planner.services.estimates import list_estimates
 from planner.services.offers import price_facets
 from planner.services.plan_comparison import compare_family
-from planner.services.plans import PlanView, ask_plan, ask_scenario, cancel_plan, get_plan, list_plans, move_plan
+from planner.services.plans import (
+    PlanView,
+    ask_plan,
+    ask_rest,
+    ask_scenario,
+    cancel_plan,
+    get_plan,
+    list_plans,
+    move_plan,
+)
 from planner.services.requests import parse
-from planner.services.requests.plans import PlanQuestion, ScenarioRequest, StageRequest
+from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest
 from planner.version import code_version
 from planner.web.database import now, session
 from planner.web.forms import Form
@@ -141,6 +150,20 @@ def create_scenario_page(plan_id: str) -> Response | tuple[str, int]:
             "plans/show.html", **_shown(view), form=form, family=list_plans(session(), 20, None, view.root_id)
         )
         return page, error.status
+    return redirect(url_for("pages.plan_page", plan_id=made.id), 303)
+
+
+@pages.post("/plans/<plan_id>/rest")
+def replan_page(plan_id: str) -> Response:
+    """Plan what is left, from now on or from the moment that was typed."""
+    form = Form.sent()
+    try:
+        made = ask_rest(
+            session(), plan_id, parse(ReplanRequest, form.given(ReplanRequest)), now(), code_version(), "form"
+        )
+    except (Conflict, InvalidInput) as error:
+        flash(str(error), "warn")
+        return redirect(url_for("pages.plan_page", plan_id=plan_id) + "#whatif", 303)
     return redirect(url_for("pages.plan_page", plan_id=made.id), 303)
 
 
