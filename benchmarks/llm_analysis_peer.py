@@ -1,4 +1,4 @@
-"""The peer's side of `benchmarks.training_peer`, run by an interpreter that has llm-analysis (its pins conflict with ours).
+"""The peer's side of `benchmarks.training_peer`, run by an interpreter that has llm-analysis, whose pins are not ours.
 
 Reads one JSON list of cases from standard input and writes one list of {"seconds", "taken"}: seconds of an optimizer
 step by the peer (null where it refuses), and how long it took to say so.
@@ -36,12 +36,12 @@ def main() -> None:
 
     answers = []
     for case in json.load(sys.stdin):
-        before = time.perf_counter()
+        before = time.process_time()
         try:
             seconds: float | None = step(case)
         except (AssertionError, ValueError, ZeroDivisionError, TypeError):  # how the peer refuses
             seconds = None
-        answers.append({"seconds": seconds, "taken": time.perf_counter() - before})
+        answers.append({"seconds": seconds, "taken": time.process_time() - before})
     json.dump(answers, sys.stdout)
 
 

@@ -150,3 +150,14 @@ def test_several_nodes_are_a_cause_of_their_own() -> None:
     profile = profile_from_priors(load_catalogue().get("A100-80GB-SXM"), Dtype.BF16)
     one, four = (applying(_job(), profile, Circumstances(nodes, 0.0, 0.0)) for nodes in (1, 4))
     assert set(four) - set(one) == {RangeCause.SEVERAL_NODES}
+
+
+def test_layouts_that_a_pass_cannot_tell_apart_are_timed_alike_and_in_bulk() -> None:
+    job = _job(global_batch=1024, micro_batch=None)
+    layouts = training_layouts(job, 256, 8)
+    together = step_times(job, profile_from_priors(gpu(), Dtype.BF16), layouts, node_links(gpu(), 256, 8))
+    assert layouts.size > 200
+    for place in range(0, layouts.size, 37):
+        alone = layouts.only(np.arange(layouts.size) == place)
+        found = step_times(job, profile_from_priors(gpu(), Dtype.BF16), alone, node_links(gpu(), 256, 8))
+        assert float(found.total[0]) == pytest.approx(float(together.total[place]))
