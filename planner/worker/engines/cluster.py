@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-import ray
+import ray as ray_package
 import structlog
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from planner.errors import Unavailable
@@ -26,12 +26,17 @@ from planner.gpu.runner import CHILD_COMMAND, measure
 from planner.inventory.device import Backend, Discovery
 
 log = structlog.get_logger()
+ray: Any = ray_package  # whether its types are there depends on the extra being installed
 
 NODE_LABEL = "planner-node"  # names a node of the cluster where several stand on one machine
 FAULTS = (RayError, ConnectionError)
 KIND = "accelerator_type:"
 ASK_SECONDS = 60.0  # for a node to say what is attached to it
-ANSWER_SECONDS = 15.0  # for a measuring actor to hand over what it has; silent for so long its node is taken for lost
+ANSWER_SECONDS = 15.0  # for a node that was lost to do something again
+SILENT_SECONDS = (
+    60.0  # a measuring actor that starts or answers no sooner is lost; of one that died Ray says so at once
+)
+LOOK_SECONDS = 1.0  # between two looks at whether to stop, while it is waited for
 TAKE_SECONDS = 0.2
 
 
@@ -180,16 +185,19 @@ def measure_on(node: ClusterNode, command: Sequence[str] = CHILD_COMMAND) -> Cal
     ) -> ChildResult:
         started_at = time.monotonic()
         actor = _actor(node, job, command)
+        asked_to_stop = False
         try:
-            asked_to_stop = False
             while True:
-                if not asked_to_stop and should_stop():
-                    asked_to_stop = True
-                    actor.stop.remote()
-                events, result, error = ray.get(actor.take.remote(), timeout=ANSWER_SECONDS)
+                reference, asked_at = actor.take.remote(), time.monotonic()
+                while not ray.wait([reference], timeout=LOOK_SECONDS)[0]:
+                    if time.monotonic() - asked_at > SILENT_SECONDS:
+                        raise GetTimeoutError(f"silent for {SILENT_SECONDS:g} s")
+                    asked_to_stop = asked_to_stop or _stopped(actor, should_stop)
+                asked_to_stop = asked_to_stop or _stopped(actor, should_stop)
+                events, result, error = ray.get(reference)
                 for event in events:
                     on_event(event)
-                if result is not None:
+                if isinstance(result, ChildResult):
                     return result
                 if error:
                     raise RuntimeError(error)
@@ -202,6 +210,14 @@ def measure_on(node: ClusterNode, command: Sequence[str] = CHILD_COMMAND) -> Cal
                 ray.kill(actor)
 
     return measure_there
+
+
+def _stopped(actor: Any, should_stop: Callable[[], bool]) -> bool:
+    """Whether it is to stop; then the actor was told."""
+    if not should_stop():
+        return False
+    actor.stop.remote()
+    return True
 
 
 def _actor(node: ClusterNode, job: ChildJob, command: Sequence[str]) -> Any:
