@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from planner.errors import InvalidInput
 from planner.jobs.document import job_from_document, job_to_document
+from planner.jobs.engine import Engine
 from planner.jobs.job import InferenceJob, Recompute, TrainingJob
 from planner.jobs.presets import ARCHITECTURES, JOBS
 from planner.services.requests import EstimateRequest, PriceQuery, ScheduleRequest, parse, without_blanks
@@ -41,6 +42,15 @@ def test_given_fields_are_laid_over_the_preset() -> None:
     assert isinstance(job, TrainingJob)
     assert (job.num_tokens, job.recompute, job.name) == (3e6, Recompute.FULL, "Mine")
     assert job.architecture == JOBS["finetune-small"].job.architecture
+
+
+def test_a_service_names_its_engine_and_the_bits_that_it_stores() -> None:
+    job = parse(EstimateRequest, {"preset": "serve-small", "engine": "vllm", "weight_bits": "4.25"}).job()
+    assert isinstance(job, InferenceJob)
+    assert (job.engine, job.weight_bits) == (Engine.VLLM, 4.25)
+    assert job_from_document(job_to_document(job)) == job
+    assert "engine" in problems_of({"preset": "finetune-small", "engine": "vllm"})
+    assert "weight_bits" in problems_of({"preset": "serve-small", "weight_bits": "0.5"})
 
 
 def test_a_job_is_described_without_a_preset() -> None:
