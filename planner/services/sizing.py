@@ -12,6 +12,7 @@ from planner import units
 from planner.calibration.sample import Operation
 from planner.estimates.answer import profiles
 from planner.estimates.energy import average_power
+from planner.estimates.load.apart import size_apart
 from planner.estimates.load.bill import AgainstApi, ServiceBill, against_api, bill
 from planner.estimates.load.curve import LoadCurve, load_curve
 from planner.estimates.load.demand import Demand, RandomDemand, TraceDemand
@@ -95,6 +96,19 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class ApartView:
+    """The best way with prefill and decode apart; the sentence says why not where the rest is None."""
+
+    sentence: str
+    num_gpus: int | None = None
+    num_prefill: int | None = None
+    num_decode: int | None = None
+    found: Latencies | None = None
+    transfer_seconds: float | None = None
+    cost_per_hour: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OtherView:
     """A way that cannot serve, or did not win, and why. `num_gpus` of a replica; None: whatever their number."""
 
@@ -120,6 +134,7 @@ class SizingView:
     curve: LoadCurve | None
     api: AgainstApi | None
     push: Push | None
+    apart: ApartView | None  # prefill and decode on replicas of their own, where a link was given
     mix: MixView | None  # of a trace: the cheapest kinds for its sizes
     policy: EnginePolicy
     notes: tuple[str, ...]
@@ -154,6 +169,7 @@ def size_service(session: Session, request: SizingRequest, now: datetime, roles:
         floor=None if best is None else floor(demand.sample(), best.way.table, policy),
         curve=None if best is None else load_curve(best.way.table, _steady(demand), policy, terms.level),
         api=_api(best, demand, request),
+        apart=None if best is None else _apart(best, demand, terms, request),
         mix=mix_of(ways.ways, demand, terms, policy, request.currency),
         push=None if best is None else _push(best, ways, demand),
         policy=policy,
@@ -281,6 +297,25 @@ def _api(best: Sized | None, demand: Demand, request: SizingRequest) -> AgainstA
     if best is None or request.api_input_price is None or request.api_output_price is None:
         return None
     return against_api(best, demand, float(request.api_input_price), float(request.api_output_price))
+
+
+def _apart(best: Sized, demand: Demand, terms: Terms, request: SizingRequest) -> ApartView | None:
+    if request.apart_link is None:
+        return None
+    found = size_apart(best.way, demand, terms, request.policy(), request.apart_link)
+    if isinstance(found, str):
+        return ApartView(f"Apart, no number of replicas keeps the level: {found}.")
+    fewer = best.num_gpus - found.num_gpus
+    against = f"{abs(fewer)} GPUs {'fewer' if fewer > 0 else 'more'} than together" if fewer else "as many as together"
+    return ApartView(
+        f"{found.sentence}: {against}.",
+        found.num_gpus,
+        found.num_prefill,
+        found.num_decode,
+        found.found,
+        found.transfer_seconds,
+        found.cost_per_hour,
+    )
 
 
 def _push(best: Sized, ways: Ways, demand: Demand) -> Push:

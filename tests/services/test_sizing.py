@@ -146,6 +146,18 @@ def test_mix_of_a_trace_is_proven_and_never_dearer_than_one_kind(session: Sessio
     assert ask(session, now).mix is None
 
 
+def test_prefill_and_decode_apart_are_sized_where_a_link_is_given(
+    session: Session, offers: None, now: datetime
+) -> None:
+    found = ask(session, now, apart_link="50GB").apart
+    assert found is not None
+    assert found.found is not None
+    assert found.found.first_token.p95 <= 0.5
+    assert found.num_gpus is not None
+    assert found.sentence.startswith(f"{found.num_gpus} GPUs")
+    assert ask(session, now).apart is None
+
+
 def test_attached_device_is_one_way_without_a_price(session: Session, offers: None, now: datetime) -> None:
     record_discovery(session, discovery(), now)
     found = ask(session, now, rate=0.001, first_token=None, per_token=None, offer_kinds=["owned"])

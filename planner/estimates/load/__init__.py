@@ -10,5 +10,13 @@ latencies   percentiles of what requests waited
 replicas    several replicas; prefill and decode apart
 queues      closed forms that the simulation is held to
 level       a service level, and the floor below which none can be kept
-sizing      how many GPUs a rate needs at a level
+demand      a rate of random requests or a trace, and what one of N replicas gets of it
+saturation  what a replica serves at its fullest, by formula
+sizing      how many GPUs a demand needs at a level, and what every other way lost on
+apart       the same with prefill and decode on replicas of their own
+curve       latency against load, and the knee
+replica     a replica of the serving model: layout, steps and cache
+ways        the replicas that devices and offers allow, with their prices
+bill        what a sized service costs and draws, against an API too
+push        training against inference: which pushes a GPU harder
 """

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.estimates.load.engine import EnginePolicy, Served, simulate
 from planner.estimates.load.latencies import Latencies, of_seconds
 from planner.estimates.load.requests import Requests
 from planner.estimates.load.step_table import StepTable
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,11 @@ def serve(requests: Requests, table: StepTable, policy: EnginePolicy, num_replic
     return [simulate(part, table, policy) for part in requests.dealt(num_replicas) if part.size]
 
 
-def serve_apart(requests: Requests, pools: Apart, policy: EnginePolicy) -> ServedApart:
+def serve_apart(requests: Requests, pools: Apart, policy: EnginePolicy, skipped_share: float = 0.0) -> ServedApart:
     """Prompts in turn to the replicas that take them in, then their caches over the link to those that decode.
 
-    The first token comes from the former, so the transfer delays the second one.
+    The first token comes from the former, so the transfer delays the second one. The first `skipped_share` of the
+    arrivals are not counted.
     """
     order = np.arange(requests.size)
     first_token = np.empty(requests.size)
@@ -75,7 +79,7 @@ def serve_apart(requests: Requests, pools: Apart, policy: EnginePolicy) -> Serve
             done[mine] = served.done
             decoded.append(served)
     return ServedApart(
-        latencies=_latencies(requests, first_token, done),
+        latencies=_latencies(requests, first_token, done, int(skipped_share * requests.size)),
         prefill=tuple(prefilled),
         decode=tuple(decoded),
         transfer_seconds=float(sent.mean()),
@@ -89,9 +93,9 @@ def running_at_a_time(parts: Sequence[Served]) -> float:
     return inside / span if span > 0 else 0.0
 
 
-def _latencies(requests: Requests, first_token: np.ndarray, done: np.ndarray) -> Latencies:
+def _latencies(requests: Requests, first_token: Array, done: Array, skipped: int) -> Latencies:
     first, whole = first_token - requests.arrival_seconds, done - requests.arrival_seconds
     further = requests.output_tokens - 1
     each = np.full(requests.size, np.nan)
     np.divide(whole - first, further, out=each, where=further > 0)
-    return of_seconds([(first, whole, each)])
+    return of_seconds([(first[skipped:], whole[skipped:], each[skipped:])])

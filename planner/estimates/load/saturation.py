@@ -59,6 +59,28 @@ def fullest(table: StepTable, demand: Demand, policy: EnginePolicy, token_limit:
     return best
 
 
+def fullest_decoding(table: StepTable, demand: Demand, policy: EnginePolicy, token_limit: float | None) -> float | None:
+    """Requests per second of a replica that only decodes, within the limit on seconds per token; None: not even one."""
+    sizes = demand.sizes
+    weights = np.asarray(sizes.weights) / sum(sizes.weights)
+    prompts, outputs = np.asarray(sizes.prompt_tokens, dtype=float), np.asarray(sizes.output_tokens, dtype=float)
+    further = max(float(weights @ (outputs - 1.0)), 1e-9)
+    context = float(weights @ (np.maximum(outputs - 1.0, 1e-9) * (prompts + 0.5 * outputs))) / further
+    largest = max(1, min(policy.max_sequences, int(table.capacity / max(context, 1.0))))
+    rates = []
+    for batch in (*(size for size in FIRST_BATCHES if size < largest), largest):
+        step = policy.speculation_cost * table.decode(batch, batch * context) / policy.tokens_per_step
+        if token_limit is None or step <= token_limit:
+            rates.append(batch / (further * step))
+    return max(rates, default=None)
+
+
+def mean_prompt_seconds(table: StepTable, demand: Demand, policy: EnginePolicy) -> float:
+    """Seconds of the passes of a prompt alone, on average."""
+    prompts = np.asarray(demand.sizes.prompt_tokens, dtype=float)
+    return float(np.average(_prompt_seconds(table, prompts, policy), weights=demand.sizes.weights))
+
+
 def least_waits(table: StepTable, demand: Demand, policy: EnginePolicy) -> Latencies:
     """What the sample's requests wait with a replica to themselves, by formula: the passes of the prompt, then a step
     per further token (fewer with speculation) at the mean length of the cache. Prefixes are computed anew."""

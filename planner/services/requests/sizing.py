@@ -28,6 +28,7 @@ from planner.services.requests.base import (
     Money,
     Name,
     Request,
+    bytes_,
     count,
     duration,
     field_problem,
@@ -65,7 +66,8 @@ class SizingRequest(Request):
     Poisson), or those of a `trace` (the text of Azure's CSV, Mooncake's JSONL, or columns arrival_seconds,
     prompt_tokens, output_tokens), stretched to `rate` where that is given. `duty` is the mean rate ÷ the busiest.
     The level: `percentile` percent of requests wait at most `first_token`, `per_token` and `end_to_end` (left out:
-    any). API prices are per million tokens.
+    any). API prices are per million tokens. With `apart_link`, bytes per second between replicas, the best way is sized
+    with prefill and decode apart too.
     """
 
     name: Name | None = None
@@ -91,6 +93,7 @@ class SizingRequest(Request):
     headroom: Annotated[float, *count(0, 0.95)] = 0.0
 
     tensor_parallel: Annotated[int, *whole(1, 1_000)] | None = None
+    apart_link: Annotated[float, *bytes_(1e6, 1e14)] | None = None
     pipeline_parallel: Annotated[int, *whole(1, 100)] | None = None
     max_sequences: Annotated[int, *whole(1, 4_096)] | None = None
     batch_tokens: Annotated[int, *whole(16, 1_000_000)] | None = None

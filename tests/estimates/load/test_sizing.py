@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.estimates.load.apart import SizedApart, size_apart
 from planner.estimates.load.arrivals import Sizes, random_requests
 from planner.estimates.load.curve import load_curve
 from planner.estimates.load.demand import RandomDemand, TraceDemand
@@ -218,6 +219,17 @@ def test_prefill_apart_spares_decoding_and_pays_for_the_transfer() -> None:
     slow = serve_apart(requests, replace(pools, link_bytes_per_s=50e6), POLICY)
     assert slow.latencies.whole.p50 > apart.latencies.whole.p50
     assert slow.latencies.first_token == apart.latencies.first_token
+
+
+def test_pools_apart_keep_the_level_and_refuse_one_below_the_floor() -> None:
+    found = size_apart(way(), demand(30.0), Terms(LEVEL, spare=1), POLICY, 50e9)
+    assert isinstance(found, SizedApart)
+    assert LEVEL.missed(found.found) == ()
+    assert found.num_gpus == (found.num_prefill + found.num_decode + 2) * 2
+    assert "spare of each" in found.sentence
+    refused = size_apart(way(), demand(30.0), Terms(ServiceLevel(95, first_token_seconds=0.01)), POLICY, 50e9)
+    assert isinstance(refused, str)
+    assert "below the floor" in refused
 
 
 @has_traces
