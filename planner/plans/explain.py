@@ -10,8 +10,8 @@ from planner.plans.clash import gpus_of, option_fault
 from planner.plans.demand import Demand, Job
 from planner.plans.linear import Answer
 from planner.plans.program.draft import Draft
-from planner.plans.program.jobs import option_on
-from planner.plans.program.pools import Pool
+from planner.plans.program.jobs import option_on, window
+from planner.plans.program.pools import Pool, gang_of
 from planner.plans.program.services import unit_of
 from planner.plans.solution import Assignment, Refusal, ShadowPrice
 
@@ -72,12 +72,25 @@ def refusals(draft: Draft, assignments: Iterable[Assignment]) -> tuple[Refusal, 
         for gpu in gpus_of(demand):
             if gpu in mine:
                 continue
-            fault = option_fault(demand, gpu, draft.request)
+            fault = "" if _is_open(draft, demand, gpu) else option_fault(demand, gpu, draft.request)
             price = price_on(draft, demand, gpu)
             reason = fault.removeprefix(f"{gpu}: ") or _dearer(demand, gpu, price, least, mine)
             lost.append((math.inf if fault else price, Refusal(gpu, reason, demand.name)))
         found += [refusal for _, refusal in sorted(lost, key=lambda pair: pair[0])]
     return tuple(found)
+
+
+def _is_open(draft: Draft, demand: Demand, gpu: str) -> bool:
+    """Whether a demand could plainly be met on one kind of GPU alone: a pool is large enough, and in time."""
+    for pool in draft.pools_of(demand.name):
+        if pool.gpu != gpu or (pool.most is not None and pool.most.max() < pool.taken(gang_of(demand, gpu))):
+            continue
+        if not isinstance(demand, Job):
+            return True
+        start, end = window(demand, draft.request.horizon)
+        if option_on(demand, gpu).hours / pool.work_share <= (end - start) * demand.copies:
+            return True
+    return False
 
 
 def price_on(draft: Draft, demand: Demand, gpu: str) -> float:

@@ -14,7 +14,7 @@ from planner.plans.demand import Job, Work
 from planner.plans.horizon import Horizon
 from planner.plans.linear import ShouldStop
 from planner.plans.plan import plan
-from planner.plans.program.build import coarse
+from planner.plans.program.build import coarse, cut_at
 from planner.plans.program.pools import gpus_by_slot
 from planner.plans.request import NO_LIMITS, Goal, PlanRequest
 from planner.plans.solution import Plan
@@ -24,6 +24,7 @@ from planner.plans.timetable import Stretch, Task, open_shop
 CHECKPOINTS = 48  # times that the rest is planned anew, at most
 MOST_STEPS = 20 * CHECKPOINTS
 SHORTEST_HOURS = 1e-3
+SLACK = 1.003  # of the least time: a little room, so that not each late stretch asks for a new least time
 MORE_TIME = 4  # horizons that a late timetable may take
 LATE = 1e-6  # of the work of a job: less than this is done
 TIGHTER = (1.0, 0.998, 0.995, 0.99, 0.98, 0.97, 0.95)  # shares of the deadline aimed at until it is kept
@@ -109,11 +110,17 @@ def _unfold(aimed: PlanRequest, request: PlanRequest, bound: Plan) -> Schedule |
     hours = {(job.name, work.gpu): work.hours for job in request.jobs for work in job.options}
     stretches: list[Stretch] = []
     now, goal = 0.0, request.goal
+    target = math.inf  # hours by which the last one should end, where the goal is time
     for number in range(MOST_STEPS):
-        rest = _rest(aimed, done, now, goal)
+        rest = _rest(aimed, done, now, goal, target)
         if rest is None:
             return _written(request, stretches, bound)
         found = plan(rest, gap=0.0)
+        if goal is Goal.TIME and rest.goal is Goal.COST and found.cost is None:
+            target = math.inf  # out of reach by now: a later one is sought
+            continue
+        if goal is Goal.TIME and found.finish_bound_hours is not None and len(rest.horizon.edges) > 2:
+            target = now + found.finish_bound_hours * SLACK
         if found.cost is None and goal is Goal.COST:
             goal = Goal.TIME  # late already: end as soon as can be
             continue
@@ -133,8 +140,8 @@ def _length(found: Plan) -> float:
     return max((item.until_hours for item in found.assignments), default=found.edges[-1])
 
 
-def _rest(request: PlanRequest, done: dict[str, float], now: float, goal: Goal) -> PlanRequest | None:
-    """What is left to do, from this moment on; None: nothing."""
+def _rest(request: PlanRequest, done: dict[str, float], now: float, goal: Goal, target: float) -> PlanRequest | None:
+    """What is left to do, from this moment on; None: nothing. Where the goal is time, cheaply by the target if any."""
     jobs = []
     for job in request.jobs:
         left = 1.0 - done[job.name]
@@ -150,7 +157,11 @@ def _rest(request: PlanRequest, done: dict[str, float], now: float, goal: Goal) 
     length = request.horizon.hours - now if goal is Goal.COST else request.horizon.hours * MORE_TIME
     supplies = tuple(_later(supply, now) for supply in request.supplies)
     horizon = Horizon((0.0, max(length, SHORTEST_HOURS)))
-    return replace(coarse(replace(request, horizon=horizon, jobs=tuple(jobs), supplies=supplies)), goal=goal)
+    asked = coarse(replace(request, horizon=horizon, jobs=tuple(jobs), supplies=supplies))
+    if goal is Goal.TIME and math.isfinite(target):
+        latest = max(job.release_hours for job in jobs)
+        return cut_at(asked, max(target - now, latest + SHORTEST_HOURS))
+    return replace(asked, goal=goal)
 
 
 def _later(supply: Supply, now: float) -> Supply:
