@@ -23,7 +23,7 @@ NO_LIMIT = 1e18  # bytes: what fits is another question than how hard it works
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """Shares of the published peak: arithmetic of training, of serving while it replica, and the memory bandwidth that
+    """Shares of the published peak: arithmetic of training, of serving while it steps, and the memory bandwidth that
     decoding takes. None where a figure is not known. Watts per GPU are as measured beside each, None: not measured."""
 
     sentence: str
@@ -104,7 +104,7 @@ def _sentence(
     harder, factor = ("training", training / serving) if training >= serving else ("serving", serving / training)
     text = (
         f"On a {key}, training {name} uses {training:.0%} of the published arithmetic and serving these requests "
-        f"{serving:.0%} while it replica: {harder} pushes it {factor:.1f} times as hard"
+        f"{serving:.0%} while it steps: {harder} pushes it {factor:.1f} times as hard"
     )
     if decoding is not None:
         text += f"; decoding uses {decoding:.0%} of the memory bandwidth instead"

@@ -95,5 +95,5 @@ def test_training_pushes_arithmetic_harder_than_serving_a_few_requests() -> None
     assert pushed.decoding_bandwidth is not None
     assert 0 < pushed.serving_compute < pushed.training_compute < 1
     assert 0 < pushed.decoding_bandwidth < 1.05
-    assert "training pushes it" in pushed.sentence
+    assert "while it steps: training pushes it" in pushed.sentence
     assert "not measured" in pushed.sentence
