@@ -136,7 +136,14 @@ def compare_some_offers(query: CompareListQuery) -> OfferComparison:
     return OfferComparison(as_of, known_at, comparison.cheapest_id, offers, differing)
 
 
-@api.get("/prices/compare.csv", tag="prices", answers=str, query=CompareListQuery, content_type="text/csv")
+@api.get(
+    "/prices/compare.csv",
+    tag="prices",
+    answers=str,
+    query=CompareListQuery,
+    content_type="text/csv",
+    problems=(404,),
+)
 def compare_offers_csv(query: CompareListQuery) -> Response:
     """The same as CSV, one line per offer."""
     as_of, known_at = query.as_of or now(), query.known_at or now()
