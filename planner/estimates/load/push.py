@@ -110,9 +110,7 @@ def _sentence(
         text += f"; decoding uses {decoding:.0%} of the memory bandwidth instead"
     if watts[0] is not None and watts[1] is not None:
         more = "training" if watts[0] >= watts[1] else "decoding"
-        text += (
-            f". Measured draw: {watts[0]:.0f} W in training replica, {watts[1]:.0f} W in decoding: {more} draws more"
-        )
+        text += f". Measured draw: {watts[0]:.0f} W in training steps, {watts[1]:.0f} W in decoding: {more} draws more"
     else:
         text += ". The draw of both was not measured here"
     return text + "."
