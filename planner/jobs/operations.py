@@ -639,9 +639,7 @@ def _linears(architecture: Transformer) -> tuple[tuple[int, int], ...]:
     return ((hidden, inner), (hidden, kv), (hidden, kv), (inner, hidden)) + ffn * architecture.num_experts
 
 
-def _adapter_work(
-    architecture: Transformer, through: Pass, rank: int, targets: LoraTargets
-) -> tuple[Work, ...]:
+def _adapter_work(architecture: Transformer, through: Pass, rank: int, targets: LoraTargets) -> tuple[Work, ...]:
     """Two thin products beside every linear layer: reading its input and adding to its output is what takes time."""
     side = side_dtype(through.dtype)
     per_token = _linears(architecture)[:4] + _linears(architecture)[4 : 4 + (3 if architecture.gated else 2)] * (

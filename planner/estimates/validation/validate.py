@@ -108,4 +108,3 @@ def run_inference(trial: InferenceTrial) -> Outcome | Lack:
         return found
     concurrency = trial.job.concurrency or 1
     return work_out(replace(trial.job, concurrency=concurrency), trial.placement, None, usable=math.inf)
-
