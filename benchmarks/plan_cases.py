@@ -92,8 +92,9 @@ def gavel(folder: Folder) -> list[Case]:
     """The least makespan, and the least cost at each deadline of the results, each with its timetable written out."""
     results = folder.json("gavel_results.json")
     trace, table = folder.find("gavel_minimize_makespan.trace"), folder.find("gavel_throughputs.csv")
-    if trace is None or table is None:
-        raise FileNotFoundError(folder.missing("gavel_minimize_makespan.trace", "gavel_throughputs.csv"))
+    if results is None or trace is None or table is None:
+        wanted = ("gavel_results.json", "gavel_minimize_makespan.trace", "gavel_throughputs.csv")
+        raise FileNotFoundError(folder.missing(*wanted))
     supplies = gavel_supplies(results["instance"])
     jobs = gavel_jobs(trace, table, "physical", tuple(supply.gpu for supply in supplies))
     policies = results["gavel_simulator_commit_c4fa4009_ECOS_round_360s"]
