@@ -92,9 +92,7 @@ def _named(kind: type[Kind], text: str, words: str) -> Kind:
 def _parameters(text: str, operation: Operation) -> dict[str, int]:
     wanted = parameter_names(operation)
     if not wanted:
-        raise ValueError(
-            f"{operation} needs several devices or belongs to a whole suite: it cannot be chosen alone"
-        )
+        raise ValueError(f"{operation} needs several devices or belongs to a whole suite: it cannot be chosen alone")
     if not _TEXT.fullmatch(text):
         raise ValueError(f"{text!r} must be {','.join(f'{name}=…' for name in wanted)} with whole numbers")
     pairs = [part.split("=") for part in text.split(",")]

@@ -39,7 +39,10 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, value: bo
         context.exit()
 
 
-@click.command(name="plan", epilog="The request's and the plan's fields: docs/plans.md. Ctrl-C keeps the best so far.")
+@click.command(
+    name="plan",
+    epilog="Example: planner plan week.json --json (its fields: docs/plans.md; Ctrl-C keeps the best plan so far)",
+)
 @click.argument("file", type=click.File("rb"), metavar="FILE.json")
 @click.option("--gap", default=GAP, show_default=True, type=click.FloatRange(0, 1), help="Stop this near the bound.")
 @click.option("--seconds", default=SECONDS, show_default=True, type=click.FloatRange(0.1, 86_400), help="Stop by then.")

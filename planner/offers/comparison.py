@@ -101,7 +101,9 @@ def _reasons(item: PricedOffer, cheapest: PricedOffer, now: datetime) -> list[st
         found.append(f"the cheapest is interrupted {plain_decimal(cheap.interruptions_per_hour)} times an hour")
     if cheap.num_gpus != dear.num_gpus:
         noun = "GPU" if cheap.num_gpus == 1 else "GPUs"
-        found.append(f"the cheapest comes as {plain_decimal(cheap.num_gpus)} {noun}, not {plain_decimal(dear.num_gpus)}")
+        found.append(
+            f"the cheapest comes as {plain_decimal(cheap.num_gpus)} {noun}, not {plain_decimal(dear.num_gpus)}"
+        )
     found += _sizes(dear, cheap)
     if dear.region != cheap.region and UNSTATED_REGION not in (dear.region, cheap.region):
         found.append(f"another region: {cheap.region}")
