@@ -30,7 +30,7 @@ class GridIntensity:
 @cache
 def load_grid() -> Mapping[tuple[str, str], GridIntensity]:
     """The packaged facts by (provider, region)."""
-    text = files("planner.offers").joinpath("facts/grid.csv").read_text(encoding="utf-8")
+    text = files("planner.offers").joinpath("grid.csv").read_text(encoding="utf-8")
     return {
         (row["provider"], row["region"]): GridIntensity(
             float(row["g_per_kwh"]),
