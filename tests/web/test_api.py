@@ -112,6 +112,12 @@ class TestReading:
         runs = get(client, f"/calibrations?device_id={world.gpu_id}")["calibrations"]
         assert [run["id"] for run in runs] == [world.finished_run]
 
+    def test_offers_are_listed_without_prices_by_the_same_filters(self, client: FlaskClient) -> None:
+        offers, prices = (get(client, f"/{name}?gpu=H100-80GB-SXM&limit=5") for name in ("offers", "prices"))
+        assert [item["offer_id"] for item in offers["offers"]] == [item["offer_id"] for item in prices["prices"]]
+        assert offers["offers"][0]["offer"] == prices["prices"][0]["offer"]
+        assert offers["next_after"] == prices["next_after"]
+
     def test_health_tells_a_live_process_from_a_usable_database(self, client: FlaskClient) -> None:
         assert get(client, "/health/live") == {"status": "ok"}
         assert get(client, "/health/ready") == {"status": "ok"}

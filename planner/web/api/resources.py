@@ -95,6 +95,20 @@ def get_gpu(key: str) -> Gpu:
     return load_catalogue().get(key)
 
 
+@api.get("/offers", tag="prices", answers=views.OfferList, query=PriceQuery)
+def list_offers(query: PriceQuery) -> views.OfferList:
+    """Ways to get GPU time, without their prices: provider, region, instance, GPUs, kind, and how each can be had.
+
+    Filters, order and pages are those of `/prices`.
+    """
+    as_of, known_at = query.as_of or now(), query.known_at or now()
+    found = find_prices(
+        session(), price_filter(query), as_of, known_at, order=query.order, limit=query.limit, after=query.after
+    )
+    listed = [views.OfferEntry(item.offer_id, item.offer) for item in found]
+    return views.OfferList(listed, next_after(found, query.order, query.limit))
+
+
 @api.get("/prices", tag="prices", answers=views.PriceList, query=PriceQuery)
 def list_prices(query: PriceQuery) -> views.PriceList:
     """Offers with the price that held at `as_of`, as far as was known at `known_at`.

@@ -74,6 +74,20 @@ class PriceList:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferEntry:
+    """An offer under its id: what is on offer and how it can be had. Its prices are at `/prices/{offer_id}`."""
+
+    offer_id: int
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class OfferList:
+    offers: list[OfferEntry]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PriceSummary:
     facets: PriceFacets
     ages: list[BookAge]
