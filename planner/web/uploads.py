@@ -21,7 +21,14 @@ MOST_WAITING = 8
 TAKES_FILES = frozenset({"pages.preview_import_file", "api.import_prices"})
 TAKES_TABLES = frozenset(
     {
-        *("pages.upload_ledger_table", "pages.enter_actual_page", "api.upload_table", "api.enter_step_log"),
+        *(
+            "pages.upload_ledger_table",
+            "pages.enter_actual_page",
+            "api.upload_table",
+            "api.enter_step_log",
+            "api.replay_one_trace",
+            "pages.replay_page",
+        ),
         *("pages.upload_rates", "api.import_fx_rates", "pages.add_price_book_by_file"),
         *("api.record_fx_rates", "api.add_one_price_book"),
         *("pages.size_service_page", "api.size_a_service"),

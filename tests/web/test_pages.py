@@ -71,6 +71,7 @@ def pages_of(world: World) -> dict[str, str]:
         f"/plans/{world.plan}/brief": "Findings",
         f"/plans/{world.plan}/compare": "Scenarios side by side",
         "/plans/new": "Span and goal",
+        "/replays": "Replay a trace",
         f"/estimates/{world.training}/actual": "Or a log of its steps",
         f"/estimates/{world.service}": "Tokens written per second",
         f"/estimates/{world.nothing_fits}": "Nothing fits",

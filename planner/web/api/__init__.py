@@ -17,6 +17,7 @@ from planner.web.api import (
     plans,
     price_books,
     price_sources,
+    replays,
     sizing,
     upkeep,
 )
@@ -27,6 +28,7 @@ PREFIX = "/api/v1"
 MODULES = (  # beside `resources`: each puts its operations on `api`
     *(imports, price_sources, market, actuals, outcomes, sizing, plans, upkeep),
     *(assets, fx_rates, price_books),
+    replays,
 )
 
 
