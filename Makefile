@@ -2,7 +2,7 @@
 # All paths are relative, so that a checkout may lie in a folder with a space in its name.
 
 .DELETE_ON_ERROR:
-.PHONY: help run test check format assets accuracy soak repeatability overhead ray clean
+.PHONY: help run test check format assets accuracy soak repeatability overhead browser ray clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -30,6 +30,7 @@ help:
 	@echo "make soak    a thousand calibration runs; fails where memory, descriptors or processes grow"
 	@echo "make repeatability  the quick suite twice on this CPU: do the two agree (on an idle machine)"
 	@echo "make overhead  what telemetry and bookkeeping take of a calibration"
+	@echo "make browser  every page in a real browser, in light and in dark"
 	@echo "make ray     calibrations on a local Ray cluster, one node of which is killed"
 	@echo "make clean   remove what the other commands made, except your data in var/"
 
@@ -60,6 +61,9 @@ soak: $(VENV)/run.stamp
 
 repeatability: $(VENV)/run.stamp
 	$(PY) -m benchmarks.repeatability $(SUITE)
+
+browser: $(VENV)/dev.stamp assets
+	PLANNER_TEST_WHOLE_BROWSER_MATRIX=1 $(PY) -m pytest -n 0 tests/browser
 
 ray: $(VENV)/dev.stamp
 	@$(PIP) install --quiet $(CONSTRAINTS) -e '.[ray]'
