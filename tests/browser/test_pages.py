@@ -17,7 +17,6 @@ from tests.builders import NOW
 from tests.web.test_pages import pages_of
 from tests.web.world import CODE, TERM, World, measured
 
-
 WHOLE_MATRIX = "PLANNER_TEST_WHOLE_BROWSER_MATRIX"
 
 
