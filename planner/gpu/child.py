@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -161,16 +162,26 @@ def _sample(bench: Bench, visits: Sequence[Visit]) -> Sample:
     return merged(bench, theory.flops, theory.num_bytes, visits)
 
 
+LONG_VISIT_SECONDS = 1.5
+
+
 class _Rounds:
-    """All benches visited one after the other, NUM_VISITS times; one that failed is not visited again."""
+    """All benches visited one after the other, NUM_VISITS times; one that failed is not visited again.
+
+    Nor is one whose first visit was long: its own windows lie far enough apart, and the run would take half as long
+    again.
+    """
 
     def __init__(self, benches: Sequence[Bench], accelerator: Accelerator, tell: Callable[..., None]) -> None:
         self._benches, self._accelerator, self._tell = benches, accelerator, tell
         self._visits: dict[int, list[Visit]] = {position: [] for position in range(len(benches))}
+        self._seconds: dict[int, float] = {}  # of the first visit, its preparation included
 
     def go(self) -> None:
         for number in range(1, NUM_VISITS + 1):
             for position in tuple(self._visits):
+                if self._seconds.get(position, 0.0) > LONG_VISIT_SECONDS:
+                    continue
                 self._tell("bench", position=position)
                 self._visit(position, number)
         samples = [_sample(self._benches[position], visits) for position, visits in self._visits.items()]
@@ -179,8 +190,10 @@ class _Rounds:
 
     def _visit(self, position: int, number: int) -> None:
         bench = self._benches[position]
+        begun = time.perf_counter()
         try:
             self._visits[position].append(visit(bench, self._accelerator))
+            self._seconds.setdefault(position, time.perf_counter() - begun)
             document = sample_to_document(_sample(bench, self._visits[position]))
             self._tell("visit", position=position, number=number, of=NUM_VISITS, sample=document)
         except Exception as error:  # noqa: BLE001 - whatever a bench raises is a result of measuring it

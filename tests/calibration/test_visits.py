@@ -34,7 +34,7 @@ def test_one_visit_says_what_its_windows_say() -> None:
 
 @pytest.mark.parametrize(
     ("second", "warm_ups", "steady"),
-    [(1.04, False, True), (1.10, True, True), (1.10, False, False), (1.20, True, False)],
+    [(1.04, False, True), (1.10, True, True), (1.10, False, False), (1.20, True, True), (1.60, True, False)],
 )
 def test_a_state_is_steady_where_visits_are_close_or_settled_and_never_where_they_are_far_apart(
     second: float, warm_ups: bool, steady: bool

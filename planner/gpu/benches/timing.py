@@ -11,7 +11,7 @@ WINDOW_SECONDS = 0.010  # a timed window is at least so long: executions are add
 MAX_EXECUTIONS = 2_000
 AGREEMENT = 0.05  # the last warm-up windows differ by at most this
 WARM_UP_SECONDS = 0.75  # after so long the measuring begins even if they do not
-REPEATS = 5  # of each visit
+REPEATS = 3  # of each visit
 SLOW_SECONDS = 0.25  # an execution that takes longer counts as slow …
 SLOW_REPEATS = 2  # … and is repeated less
 
