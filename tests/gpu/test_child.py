@@ -47,18 +47,19 @@ def test_the_smoke_suite_measures_every_bench_on_this_cpu() -> None:
     failures = [event.failure for event in events if isinstance(event, Failed)]
     assert failures == []
     begun = [event.position for event in events if isinstance(event, BenchStarted)]
-    assert begun == list(range(len(benches))) * 2, "a second round once all were visited: the visits are far apart"
-    assert [(e.position, e.number) for e in events if isinstance(e, Visited)] == [
-        (position, number) for number in (1, 2) for position in range(len(benches))
-    ]
+    first, second = begun[: len(benches)], begun[len(benches) :]
+    assert first == list(range(len(benches)))
+    assert second == sorted(set(second)) != [], "a second round once all were visited, the long ones left out"
+    visited = [(event.position, event.number) for event in events if isinstance(event, Visited)]
+    assert visited == [*((position, 1) for position in first), *((position, 2) for position in second)]
     samples = {event.position: event.sample for event in events if isinstance(event, Measured)}
     assert sorted(samples) == list(range(len(benches)))
     for position, sample in samples.items():
         assert sample.bench == benches[position]
         assert sample.flops == bench_theory(sample.bench).flops
         assert sample.flops / sample.seconds < 1e14, "no CPU does 100 TFLOP/s: the clock or the work is wrong"
-        assert sample.repeats >= 4
-        assert sample.details["visits"] == 2
+        assert sample.details["visits"] == (2 if position in second else 1)
+        assert sample.repeats >= 2 * sample.details["visits"]
     conditions = next(event.conditions for event in events if isinstance(event, Started))
     assert conditions["torch"]
     assert conditions["num_threads"] >= 1
