@@ -10,13 +10,14 @@ import statistics
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.fit_priors import FACTS, cases_of, fit, left_out, spans_left_out
+from benchmarks.score_tables import percent, score_table
 from benchmarks.serving_accuracy import section
 from planner.estimates.priors import load_priors
-from planner.estimates.validation.score import Scored, by_source, grouped, overall, score
+from planner.estimates.validation.score import Scored, by_source, overall
 from planner.estimates.validation.table import read_table
 from planner.estimates.validation.validate import validate_table
 from planner.hardware.catalogue import load_catalogue
@@ -82,35 +83,21 @@ def _tables(scored: list[Scored]) -> str:
     sources = by_source(scored)
     total = overall(scored, sources)
     text = (
-        f"\nMedian over sources {_percent(total.median_of_source_medians)}, 90th percentile {_percent(total.p90)}, "
-        f"bias {_percent(total.bias)}; ranges hold {_percent(total.coverage)} of the rows at a median width of "
-        f"±{_percent(total.median_range_width)}; {total.rows} rows, {total.declined} declined.\n"
+        f"\nMedian over sources {percent(total.median_of_source_medians)}, 90th percentile {percent(total.p90)}, "
+        f"bias {percent(total.bias)}; ranges hold {percent(total.coverage)} of the rows at a median width of "
+        f"±{percent(total.median_range_width)}; {total.rows} rows, {total.declined} declined.\n"
     )
-    text += "\n### By source\n" + _table("source", scored, lambda item: item.row.source)
+    text += "\n### By source\n" + score_table("source", scored, lambda item: item.row.source)
     answered = [item for item in scored if item.predicted is not None]
-    text += "\n### By GPU\n" + _table("GPU", answered, lambda item: item.gpu_key)
-    text += "\n### By family\n" + _table("family", answered, lambda item: item.row.text("model_family") or "not stated")
+    text += "\n### By GPU\n" + score_table("GPU", answered, lambda item: item.gpu_key)
+    text += "\n### By family\n" + score_table(
+        "family", answered, lambda item: item.row.text("model_family") or "not stated"
+    )
     text += "\n### Declined\n\n| rows | reason |\n| ---: | --- |\n"
     reasons = Counter(item.reason for item in scored if item.predicted is None)
     for reason, count in reasons.most_common(40):
         text += f"| {count} | {reason.replace('|', '/')} |\n"
     return text
-
-
-def _table(title: str, scored: list[Scored], key: Callable[[Scored], str]) -> str:
-    lines = [
-        f"\n| {title} | rows | declined | median | 90th | bias | inside |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, items in sorted(grouped(scored, key).items()):
-        found = score(name, items)
-        figures = " | ".join(_percent(value) for value in (found.median, found.p90, found.bias, found.coverage))
-        lines.append(f"| {name.replace('|', '/')} | {found.rows} | {found.declined} | {figures} |")
-    return "\n".join(lines) + "\n"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
 
 
 if __name__ == "__main__":

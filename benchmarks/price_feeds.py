@@ -1,8 +1,9 @@
-"""Rows per second and peak memory of the history reader against reading the same file with pandas, in one run.
+"""Rows per second and peak memory of our readers against reading the same file with pandas, in one run.
 
-    python benchmarks/price_feeds.py FILE.csv[.gz] [--repeats 3]
+    python -m benchmarks.price_feeds [FILE.csv[.gz]] [--catalogue] [--repeats 3]
 
-Without a file, one of the same form and size is made up (173,522 rows). Each reading runs in a process of its own, so
+Without a file, one of the form and size of the AWS history is made up (173,522 rows); with `--catalogue` one of 100,000
+different offers in the project's own form. Each reading runs in a process of its own, so
 that the peak is its own; pandas is no dependency of the project and is left out where it is not installed. Both do the
 whole work of their kind: the reader checks every row and makes a quote of it, pandas parses columns and no more.
 """
@@ -23,6 +24,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 NUM_ROWS = 173_522
+NUM_OFFERS = 100_000
+CATALOGUE = "offers.csv"
 _HEADER = (
     "date,instance_type,region,availability_zone_id,accelerator_name,accelerator_count,"
     "on_demand_usd_per_hour,spot_usd_per_hour,event\n"
@@ -32,6 +35,7 @@ _HEADER = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("--catalogue", action="store_true")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--one", choices=_READINGS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -39,7 +43,8 @@ def main() -> None:
         print(json.dumps(_measure(_READINGS[options.one], options.file)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        path = options.file or made_up_history(Path(folder) / "history.csv.gz")
+        make, name = (made_up_catalogue, CATALOGUE) if options.catalogue else (made_up_history, "history.csv.gz")
+        path = options.file or make(Path(folder) / name)
         best = {name: _best(name, path, options.repeats) for name in _READINGS if _is_there(name)}
     for name, found in best.items():
         pace = found["rows"] / found["seconds"]
@@ -65,7 +70,9 @@ def _read_with_planner(path: Path) -> Callable[[], int]:
 
     def read() -> int:
         with path.open("rb") as file:
-            return sum(1 for _ in read_file(get_source("history-aws"), file, context))
+            return sum(
+                1 for _ in read_file(get_source("own" if path.name == CATALOGUE else "history-aws"), file, context)
+            )
 
     return read
 
@@ -122,6 +129,13 @@ def made_up_history(path: Path) -> Path:
             spot = 0.5 + (row * 7919 % 10_007) / 10_007
             file.write(f"{stated},{machine},region-{place // 24},{zone},GPU,1.0,3.06,{spot:.6f},{event}\n")
     return path
+
+
+def made_up_catalogue(path: Path) -> Path:
+    """100,000 different offers in the project's own form, as `benchmarks.price_imports` imports them."""
+    from benchmarks import price_imports
+
+    return price_imports.made_up_catalogue(path, NUM_OFFERS)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def main() -> None:
         print(json.dumps(_measure(source, Path(path), way)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        catalogue = _made_up_catalogue(Path(folder) / "catalogue.csv", options.offers)
+        catalogue = made_up_catalogue(Path(folder) / "catalogue.csv", options.offers)
         history = options.history or made_up_history(Path(folder) / "history.csv.gz")
         for source, path in (("own", catalogue), ("history-aws", history)):
             for way in ("beside", "under"):
@@ -114,7 +114,7 @@ def _import(sessions: Sessions, source: str, path: Path, now: datetime) -> dict[
     return {"rows": done_import.preview.counts.num_rows, "seconds": seconds, "longest_wait": max(waits)}
 
 
-def _made_up_catalogue(path: Path, num_offers: int) -> Path:
+def made_up_catalogue(path: Path, num_offers: int) -> Path:
     """So many different offers in the project's own form."""
     with open(path, "w", encoding="utf-8") as file:
         file.write(template().splitlines()[0] + "\n")

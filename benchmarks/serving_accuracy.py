@@ -8,13 +8,14 @@ import statistics
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.fit_serving import FACTS, Case, cases_of, fit, left_out, spread
-from planner.estimates.validation.score import Scored, by_source, grouped, overall, score
+from benchmarks.score_tables import percent, score_table
+from planner.estimates.validation.score import Scored, by_source, overall
 from planner.estimates.validation.table import read_table
 from planner.estimates.validation.validate import validate_table
 from planner.hardware.catalogue import load_catalogue
@@ -60,7 +61,7 @@ def _left_out(path: Path) -> str:
     inside = np.abs(out) <= np.array([spread(case) for case in cases])
     text = (
         f"\n**Each source left out of the fit of the priors in turn: median over sources "
-        f"{_percent(_over_sources(cases, out))}, ranges hold {_percent(float(inside.mean()))} of its rows** "
+        f"{percent(_over_sources(cases, out))}, ranges hold {percent(float(inside.mean()))} of its rows** "
         f"({len(cases)} rows of {len({case.row.source for case in cases})} sources, at most {ROWS_LEFT_OUT} of each). "
         "Several engines are told about by one source alone: left out, they are estimated by what is assumed of them. "
         "Leaving out is by one linear step from the shipped values, which is somewhat kind. The tables below are with "
@@ -72,7 +73,7 @@ def _left_out(path: Path) -> str:
         chosen = kinds == kind
         if chosen.any():
             median = math.expm1(float(np.median(np.abs(out[chosen]))))
-            text += f"| {title} | {chosen.sum()} | {_percent(median)} | {_percent(float(inside[chosen].mean()))} |\n"
+            text += f"| {title} | {chosen.sum()} | {percent(median)} | {percent(float(inside[chosen].mean()))} |\n"
     return text
 
 
@@ -93,18 +94,18 @@ def _tables(scored: list[Scored]) -> str:
     dense = [item for item in answered if item.kind in ("single", "served", "saturated")]
     first = [item for item in answered if item.kind.startswith("first_token")]
     text = (
-        f"\nMedian over sources {_percent(total.median_of_source_medians)}, 90th percentile {_percent(total.p90)}, "
-        f"bias {_percent(total.bias)}; ranges hold {_percent(total.coverage)} of the rows at a median width of "
-        f"±{_percent(total.median_range_width)}; {total.rows} rows, {total.declined} declined: "
-        f"{_percent(declined / len(eligible))} of those that are inference and not marked as doubtful.\n\n"
+        f"\nMedian over sources {percent(total.median_of_source_medians)}, 90th percentile {percent(total.p90)}, "
+        f"bias {percent(total.bias)}; ranges hold {percent(total.coverage)} of the rows at a median width of "
+        f"±{percent(total.median_range_width)}; {total.rows} rows, {total.declined} declined: "
+        f"{percent(declined / len(eligible))} of those that are inference and not marked as doubtful.\n\n"
         f"Time per token and throughput of dense language models: {_median(dense)}. Time to the first token: "
         f"{_median(first)}. Rows that state everything: {_median(stated)}.\n"
     )
-    text += "\n### By class of range\n" + _table("class", answered, lambda item: CLASSES[item.kind])
-    text += "\n### By metric\n" + _table("metric", scored, lambda item: item.row.metric)
-    text += "\n### By source\n" + _table("source", scored, lambda item: item.row.source)
-    text += "\n### By engine as published\n" + _table("engine", answered, lambda item: _engine(item))
-    text += "\n### By GPU\n" + _table("GPU", answered, lambda item: item.gpu_key)
+    text += "\n### By class of range\n" + score_table("class", answered, lambda item: CLASSES[item.kind])
+    text += "\n### By metric\n" + score_table("metric", scored, lambda item: item.row.metric)
+    text += "\n### By source\n" + score_table("source", scored, lambda item: item.row.source)
+    text += "\n### By engine as published\n" + score_table("engine", answered, lambda item: _engine(item))
+    text += "\n### By GPU\n" + score_table("GPU", answered, lambda item: item.gpu_key)
     text += "\n### Declined\n\n| rows | reason |\n| ---: | --- |\n"
     reasons = Counter(item.reason for item in scored if item.predicted is None)
     for reason, count in reasons.most_common(40):
@@ -119,23 +120,7 @@ def _engine(item: Scored) -> str:
 
 def _median(items: list[Scored]) -> str:
     total = overall(items, by_source(items))
-    return f"median over sources {_percent(total.median_of_source_medians)}, inside {_percent(total.coverage)}"
-
-
-def _table(title: str, scored: list[Scored], key: Callable[[Scored], str]) -> str:
-    lines = [
-        f"\n| {title} | rows | declined | median | 90th | bias | inside |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, items in sorted(grouped(scored, key).items()):
-        found = score(name, items)
-        figures = " | ".join(_percent(value) for value in (found.median, found.p90, found.bias, found.coverage))
-        lines.append(f"| {name.replace('|', '/')} | {found.rows} | {found.declined} | {figures} |")
-    return "\n".join(lines) + "\n"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
+    return f"median over sources {percent(total.median_of_source_medians)}, inside {percent(total.coverage)}"
 
 
 if __name__ == "__main__":

@@ -198,8 +198,16 @@ def claim_plan(session: Session, worker_id: str, boot_id: str, term: timedelta, 
     if found.state not in store.WAITING:  # somebody ended it between the two looks
         leases.release(session, lease)
         return None
+    try:
+        request = PlanRequest.from_document(found.request)
+    except (
+        InvalidInput
+    ) as error:  # written by other code: it fails for good, or it would hold up all that wait behind it
+        reason = f"this code cannot read the question: {error}"
+        store.change(session, plan_id, state="failed", reason=reason, finished_at=now)
+        leases.release(session, lease)
+        return None
     store.change(session, plan_id, state="solving", worker_id=worker_id, started_at=found.started_at or now)
-    request = PlanRequest.from_document(found.request)
     return ClaimedPlan(plan_id, request, found.gap, found.seconds, spread_of(found.sources), lease)
 
 

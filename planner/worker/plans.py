@@ -60,16 +60,27 @@ class PlanSolver:
         if claim is None:
             return False
         log.info("plan.claimed", plan=claim.id, fence=claim.lease.fence)
+        try:
+            self._solve(claim)
+        except DatabaseError:
+            raise
+        except Exception as error:  # a fault of ours: this plan fails with its words, those behind it go on
+            log.exception("plan.fault", plan=claim.id)
+            with self._sessions.begin() as session:
+                reason = f"a fault of ours: {type(error).__name__}: {error}"
+                finish_search(session, claim, None, reason, database_now(session))
+        return True
+
+    def _solve(self, claim: ClaimedPlan) -> None:
         with _Search(self._command, claim) as search:
-            claim = self._follow(search, claim)
-            if claim is None:
-                log.warning("plan.not_ours", why="the lease was lost")
-                return True
+            followed = self._follow(search, claim)
+            if followed is None:
+                log.warning("plan.not_ours", plan=claim.id, why="the lease was lost")
+                return
             plan, reason = search.result()
         with self._sessions.begin() as session:
-            kept = finish_search(session, claim, plan, reason, database_now(session), search.outlook)
+            kept = finish_search(session, followed, plan, reason, database_now(session), search.outlook)
         log.info("plan.ended", plan=claim.id, kept=kept, reason=reason, cost=None if plan is None else plan.cost)
-        return True
 
     def _follow(self, search: _Search, claim: ClaimedPlan) -> ClaimedPlan | None:
         """Pass on how the search goes until it ends; the claim as renewed, None where the lease was lost."""
@@ -99,8 +110,8 @@ class PlanSolver:
             except DatabaseError as error:
                 log.warning("worker.database_away", during="plans", error=str(error.orig))
                 self._stop.wait(5 * POLL_SECONDS)
-            except Exception:  # a fault of ours in one plan does not keep the others waiting
-                log.exception("plan.fault")
+            except Exception:  # beside any one plan: told, and tried again
+                log.exception("plans.fault")
                 self._stop.wait(5 * POLL_SECONDS)
 
 
@@ -111,9 +122,13 @@ class _Search:
         self._claim = claim
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True
-        )
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True
+            )
+        except BaseException:
+            self._errors.close()
+            raise
         self._reader = threading.Thread(target=self._read, name="plan output", daemon=True)
         self._ends_at = time.monotonic() + claim.seconds + LATE_SECONDS
         self._stop_asked = False

@@ -18,11 +18,13 @@ def test_a_trace_is_replayed(client: FlaskClient) -> None:
     answer = client.post(f"{API}?nodes=1&more_nodes=1&price=2", data=TRACE, content_type="text/csv")
     assert answer.status_code == 200, answer.text
     found = answer.json["replay"]
-    assert (found["num_jobs"], found["num_refused"], found["refused"]) == (3, 1, [3])
+    assert (found["num_jobs"], found["refused"], found["starts"]) == (3, [3], [])
     assert found["wait_seconds"] == pytest.approx((0 + 3600 + 7140) / 3)
     assert found["cost"] == pytest.approx(7800 / 3600 * 8 * 2)
     assert answer.json["more"]["wait_seconds"] < found["wait_seconds"]
     assert answer.json["sentence"].startswith("8 more GPUs")
+    told = client.post(f"{API}?nodes=1&starts=true", data=TRACE, content_type="text/csv").json["replay"]
+    assert told["starts"] == [0, 3600, 7200, None]
     packed = gzip.compress(TRACE.encode())
     shortest = client.post(f"{API}?nodes=1&policy=sjf", data=packed, content_type="application/gzip")
     assert shortest.json["replay"]["wait_seconds"] <= found["wait_seconds"]

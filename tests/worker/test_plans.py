@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from planner.services.plans import PlanView, ask_plan, cancel_plan, get_plan
 from planner.services.requests import parse
 from planner.services.requests.plans import PlanQuestion
 from planner.store.engine import Engine, session_factory
+from planner.store.tables import PlanRow
 from planner.worker.identity import Identity
 from planner.worker.plans import PlanSolver
 
@@ -97,3 +99,25 @@ def test_the_thread_takes_what_comes_and_ends(engine: Engine, now: datetime) -> 
         time.sleep(0.1)
     working.stop()
     assert read(engine, plan_id).state == "solved"
+
+
+def test_a_plan_that_nobody_can_read_fails_and_the_next_one_is_solved(engine: Engine, now: datetime) -> None:
+    spoilt, sound = kept(engine, now), kept(engine, now + timedelta(seconds=1))
+    with session_factory(engine).begin() as session:
+        session.execute(update(PlanRow).where(PlanRow.id == spoilt).values(request={"horizon": "for ever"}))
+    assert not solver(engine).solve_next()
+    assert solver(engine).solve_next()
+    assert read(engine, sound).state == "solved"
+    with session_factory(engine).begin() as session:
+        row = session.get(PlanRow, spoilt)
+        assert row is not None
+        assert row.state == "failed"
+        assert "horizon" in row.reason
+
+
+def test_a_plan_whose_process_cannot_be_started_fails_with_the_reason(engine: Engine, now: datetime) -> None:
+    plan_id = kept(engine, now)
+    assert solver(engine, "/nowhere/to/be/found").solve_next()
+    view = read(engine, plan_id)
+    assert view.state == "failed"
+    assert "FileNotFoundError" in view.reason

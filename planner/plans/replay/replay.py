@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def more_gpus(
     return Difference(before, after)
 
 
-class _Run:
+class _Run(ABC):
     """The clock: ends, submissions and the service of the queue, instant by instant."""
 
     def __init__(self, jobs: Sequence[TraceJob], cluster: Cluster) -> None:
@@ -117,11 +118,13 @@ class _Run:
         self.running: list[tuple[float, int, Allocation]] = []  # by end, the next one last
         self.num_waiting = 0
 
+    @abstractmethod
     def add(self, place: int) -> None:
-        raise NotImplementedError
+        """Let a job join the queue."""
 
+    @abstractmethod
     def serve(self, now: float) -> None:
-        raise NotImplementedError
+        """Start what may start now."""
 
     def opens_at(self, now: float) -> float:  # noqa: ARG002
         """When the queue must be looked at although nothing ends or joins."""

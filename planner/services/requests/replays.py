@@ -19,3 +19,4 @@ class ReplayRequest(Request):
     more_nodes: Annotated[int, *whole(0, 100_000)] = 0
     price: Money | None = None
     cluster: Annotated[str, Field(max_length=200)] = ""
+    starts: bool = False
