@@ -69,16 +69,12 @@ def settled(samples: Sequence[Sample]) -> list[Sample]:
     """The samples of a whole run, each with what visits of the run usually differ by in its spread.
 
     The distance of a single pair of visits is too little to go by: two that agree by chance would promise too much.
+    A bench that was visited once (the long ones are) says nothing of it by itself: it is taken to differ as the others.
     """
     usual = usual_deviation(samples)
     if usual is None:
         return list(samples)
-    return [
-        sample
-        if sample.details["visits"] < 2
-        else replace(sample, spread=max(sample.spread, QUARTILES * _shrunk(sample.details["visits_apart"], usual)))
-        for sample in samples
-    ]
+    return [replace(sample, spread=max(sample.spread, QUARTILES * _of_a_visit(sample, usual))) for sample in samples]
 
 
 def usual_deviation(samples: Sequence[Sample]) -> float | None:
@@ -99,6 +95,12 @@ def interquartile_range(values: Sequence[float]) -> float:
 
 def _deviation(medians: Sequence[float], usual: float) -> float:
     return 0.0 if len(medians) < 2 else _shrunk(max(medians) / min(medians) - 1, usual)
+
+
+def _of_a_visit(sample: Sample, usual: float) -> float:
+    if sample.details.get("visits", 0.0) < 2:
+        return usual
+    return _shrunk(sample.details["visits_apart"], usual)
 
 
 def _shrunk(apart: float, usual: float) -> float:

@@ -52,6 +52,13 @@ def test_a_pair_that_agrees_by_chance_promises_no_more_than_the_run_keeps() -> N
     assert lucky.spread < 0.003
 
 
+def test_a_long_bench_that_is_visited_once_promises_no_more_than_those_visited_twice() -> None:
+    once = merged(BENCH, 1.0, 128.0, [visit(1.0)])
+    others = [merged(BENCH, 1.0, 128.0, [visit(1.0), visit(1.06)]) for _ in range(9)]
+    first, *_ = settled([once, *others])
+    assert first.spread == pytest.approx(QUARTILES * (usual_deviation(others) or 0))
+
+
 def test_without_second_visits_nothing_is_said_of_the_distance_between_visits() -> None:
     alone = [merged(BENCH, 1.0, 128.0, [visit(1.0)])]
     assert usual_deviation(alone) is None
