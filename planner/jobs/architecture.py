@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -14,6 +15,12 @@ class Transformer:
     With `latent_kv` each layer caches that many elements per token, from which keys and values of all heads are made
     (multi-head latent attention, DeepSeek-V2 2024); `latent_rope` of them carry the position, and queries pass through
     `latent_query`.
+
+    With `encoder_layers` it is an encoder–decoder (Vaswani et al. 2017): so many layers read one text both ways, and
+    `num_layers` others write, each looking up what was read by attention of its own. With `segment_memory` each layer
+    also sees that many hidden states of the segment before, and positions are relative, with weights of their own
+    (Transformer-XL, Dai et al. 2019). `cutoffs` are the ranks at which a vocabulary is cut into rarer and rarer parts,
+    each narrower by `cutoff_divisor` (adaptive softmax, Grave et al. 2017; Baevski and Auli 2019).
     """
 
     name: str
@@ -38,6 +45,10 @@ class Transformer:
     dense_ffn: int = 0
     window: int = 0  # tokens that the windowed layers look back; 0: all layers see everything
     windowed_layers: int = 0
+    encoder_layers: int = 0  # 0: no encoder beside it
+    segment_memory: int = 0
+    cutoffs: tuple[int, ...] = ()
+    cutoff_divisor: int = 1
 
     def __post_init__(self) -> None:
         for name in ("num_layers", "hidden", "num_heads", "num_kv_heads", "ffn", "vocab", "num_experts"):
@@ -56,7 +67,9 @@ class Transformer:
 
     @property
     def attention_parameters(self) -> int:
-        """Weights of one layer's Q, K, V and output projections, biases left out."""
+        """Weights of one layer's Q, K, V and output projections (and of its relative positions), biases left out."""
+        if self.segment_memory:
+            return self.hidden * self.head_dim * (3 * self.num_heads + 2 * self.num_kv_heads)
         if self.latent_kv:
             query = self.num_heads * (self.head_dim + self.latent_rope)
             queries = self.latent_query * (self.hidden + query) if self.latent_query else self.hidden * query
@@ -72,11 +85,50 @@ class Transformer:
     @property
     def embedding_parameters(self) -> int:
         """Token embedding and output head, once where tied."""
-        return (1 if self.tied_embeddings else 2) * self.vocab * self.hidden
+        return (1 if self.tied_embeddings else 2) * sum(size * width for size, width in self._parts) + self._widening
+
+    @property
+    def _parts(self) -> tuple[tuple[int, int], ...]:
+        """(words, width of their vectors) of each part of the vocabulary."""
+        ends = (*self.cutoffs, self.vocab)
+        starts = (0, *self.cutoffs)
+        return tuple(
+            (end - start, self.hidden // self.cutoff_divisor**place)
+            for place, (start, end) in enumerate(zip(starts, ends, strict=True))
+        )
+
+    @property
+    def _widening(self) -> int:
+        """Weights that bring narrower vectors to the hidden width, shared by both ends."""
+        return sum(self.hidden * width for _, width in self._parts) if self.cutoff_divisor > 1 else 0
+
+    @property
+    def head_columns(self) -> float:
+        """Columns of the output head at full width: the vocabulary, or of an adaptive softmax the frequent part and of
+        each rarer one what its words need, as often as they come up if the word of rank r comes up 1/r as often as the
+        first (Zipf's law)."""
+        if not self.cutoffs:
+            return float(self.vocab)
+        columns = float(self.cutoffs[0] + len(self.cutoffs))
+        whole = math.log(self.vocab)
+        for start, (size, width) in zip(self.cutoffs, self._parts[1:], strict=True):
+            share = math.log((start + size) / start) / whole
+            columns += share * (size * width / self.hidden + width)
+        return columns
 
     @property
     def num_parameters(self) -> int:
         """All weights, norms and biases left out (under 0.1 % of any published count above 1 B)."""
+        return self._decoder_parameters + self._encoder_parameters
+
+    @property
+    def _encoder_parameters(self) -> int:
+        """Of the layers that read, and of what those that write look up with."""
+        reading = self.encoder_layers * (self.attention_parameters + self.ffn_parameters)
+        return reading + (self.num_layers * self.attention_parameters if self.encoder_layers else 0)
+
+    @property
+    def _decoder_parameters(self) -> int:
         router = self.hidden * self.num_experts if self.num_experts > 1 else 0
         experts = (self.num_experts + self.shared_experts) * self.ffn_parameters + router
         dense = self.dense_layers * (self.dense_parameters - experts)

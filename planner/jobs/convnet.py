@@ -1,16 +1,22 @@
-"""The shape of a convolutional network: its convolutions one by one, enough to count weights, FLOPs and bytes."""
+"""The shape of a network for pictures: its convolutions and its blocks of attention one by one, enough to count
+weights, FLOPs and bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from planner.jobs.architecture import Transformer
 
 
 @dataclass(frozen=True, slots=True)
 class Conv:
     """`count` equal convolutions that write `outputs` channels of `size` × `size` pixels.
 
+    `height` is the number of lines where a picture is not square, `dimensions` 3 for volumes of `size` a side.
     `groups` divides the channels; as many groups as inputs is a depthwise convolution. `is_linear` marks one without
-    normalisation and activation behind it, `is_excited` one whose channels are averaged and scaled.
+    normalisation and activation behind it, `is_excited` one whose channels are averaged and scaled, `is_weightless` a
+    product of two activations, which has the shape of a convolution and no weights. A dense layer over some rows is a
+    convolution of kernel 1 whose pixels are the rows. `width` is the kernel's second side where it is not square.
     """
 
     size: int
@@ -21,27 +27,72 @@ class Conv:
     count: int = 1
     is_linear: bool = False
     is_excited: bool = False
+    height: int = 0  # 0: as size
+    dimensions: int = 2
+    is_weightless: bool = False
+    width: int = 0  # 0: as kernel
+
+    @property
+    def pixels(self) -> int:
+        """Positions that it writes."""
+        return self.size ** (self.dimensions - 1) * (self.height or self.size)
+
+    @property
+    def taps(self) -> int:
+        """Positions that it reads for each of them."""
+        return self.kernel ** (self.dimensions - 1) * (self.width or self.kernel)
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether every channel is on its own."""
+        return self.groups == self.inputs and self.groups > 1
 
     @property
     def num_parameters(self) -> int:
         """Weights of all of them, biases and normalisation left out."""
-        return self.count * self.kernel**2 * self.inputs // self.groups * self.outputs
+        return 0 if self.is_weightless else self.count * self.taps * self.inputs // self.groups * self.outputs
 
     @property
     def flops(self) -> float:
         """Forward FLOPs of one of them on one picture: two per weight and pixel."""
-        return 2.0 * self.size**2 * self.kernel**2 * (self.inputs // self.groups) * self.outputs
+        return 2.0 * self.pixels * self.taps * (self.inputs // self.groups) * self.outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Transformer blocks over the positions of a picture, which attend within `sequences` windows of `tokens` each.
+
+    `block` is the shape of the blocks; its vocabulary stands for nothing.
+    """
+
+    block: Transformer
+    sequences: int
+    tokens: int
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights of all blocks."""
+        return self.block.num_parameters - self.block.embedding_parameters
+
+    @property
+    def flops(self) -> float:
+        """Forward FLOPs of all blocks on one picture: two per weight and position, 4·d per pair and head."""
+        pairs = float(self.sequences * self.tokens**2)
+        attention = 4.0 * pairs * self.block.num_heads * self.block.head_dim * self.block.num_layers
+        return 2.0 * self.sequences * self.tokens * self.num_parameters + attention
 
 
 @dataclass(frozen=True, slots=True)
 class ConvNet:
-    """A network for pictures of `image_size` pixels a side; `classes` is the width of its last product."""
+    """A network for pictures of `image_size` pixels a side; `classes` is the width of its last product, a dense layer
+    over `features` (0: it has none)."""
 
     name: str
     convs: tuple[Conv, ...]
     image_size: int
     features: int  # inputs of the classifier
     classes: int = 1000
+    stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.convs:
@@ -49,8 +100,9 @@ class ConvNet:
 
     @property
     def num_parameters(self) -> int:
-        """Weights of convolutions and classifier."""
-        return sum(conv.num_parameters for conv in self.convs) + self.features * self.classes
+        """Weights of convolutions, blocks and classifier."""
+        inside = sum(part.num_parameters for part in (*self.convs, *self.stages))
+        return inside + self.features * self.classes
 
     @property
     def num_active_parameters(self) -> int:
@@ -65,4 +117,5 @@ class ConvNet:
     @property
     def forward_flops(self) -> float:
         """FLOPs of one picture forward."""
-        return sum(conv.count * conv.flops for conv in self.convs) + 2.0 * self.features * self.classes
+        inside = sum(conv.count * conv.flops for conv in self.convs) + sum(stage.flops for stage in self.stages)
+        return inside + 2.0 * self.features * self.classes

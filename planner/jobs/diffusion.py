@@ -10,11 +10,14 @@ import re
 from dataclasses import dataclass
 
 from planner.jobs.architecture import Transformer
-from planner.jobs.convnet import Conv, ConvNet
+from planner.jobs.convnet import Conv, ConvNet, Stage
+from planner.jobs.pictures.sketch import over_rows
+from planner.jobs.pictures.windows import blocks
 
 LATENT = 8  # pixels of a picture per pixel of the latent, each way
 BLOCKS = 2  # residual blocks per level of the encoder; the decoder has one more
 TEXT = 77  # tokens of a prompt
+TIME = 1280  # width of what tells the network the step (four times its first channels)
 # Stable Diffusion 3 medium is a transformer of 24 blocks over 4 × 4 … latent patches and up to 333 text tokens
 # (Esser et al. 2024, section 4 and its transformer/config.json).
 SD3_TEXT = 333
@@ -28,16 +31,20 @@ class UNet:
     channels: tuple[int, ...]
     depths: tuple[int, ...]
     usual_pixels: int
+    text: int = 768  # width of the text that pixels look at
     guided: bool = True  # each picture passes twice, with and without its text
 
 
 UNETS = {
+    "stablediffusionv1": UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 512),
+    "stablediffusionv14": UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 512),
+    "stablediffusionv2": UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 512, 1024),
     "stablediffusionv15": UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 512),
-    "stablediffusion21": UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 768),
-    "stablediffusionxlbase10": UNet((320, 640, 1280), (0, 2, 10), 1024),
-    "sdxlturbo": UNet((320, 640, 1280), (0, 2, 10), 512, guided=False),
-    "sdxl": UNet((320, 640, 1280), (0, 2, 10), 1024),
-    "ssd1b": UNet((320, 640, 1280), (0, 2, 4), 1024),
+    "stablediffusion21": UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 768, 1024),
+    "stablediffusionxlbase10": UNet((320, 640, 1280), (0, 2, 10), 1024, 2048),
+    "sdxlturbo": UNet((320, 640, 1280), (0, 2, 10), 512, 2048, guided=False),
+    "sdxl": UNet((320, 640, 1280), (0, 2, 10), 1024, 2048),
+    "ssd1b": UNet((320, 640, 1280), (0, 2, 4), 1024, 2048),
 }
 
 
@@ -58,6 +65,9 @@ def denoiser(name: str, pixels: int | None = None) -> Denoiser | None:
     wanted = wanted.removesuffix("controlnet").removesuffix("diffusers")
     if wanted == "stablediffusion3medium":
         return _sd3(pixels or 1024)
+    found = re.fullmatch(r"dit(s|b|l|xl)([248])(?:256|512)?", wanted)
+    if found:
+        return Denoiser(_dit(found[1], int(found[2]), pixels or 256), 1, 2, pixels or 256)
     unet = UNETS.get(wanted)
     if unet is None:
         return None
@@ -84,6 +94,26 @@ def _sd3(pixels: int) -> Denoiser:
     return Denoiser(network, (pixels // SD3_PATCH) ** 2 + SD3_TEXT, 2, pixels)
 
 
+# Peebles and Xie 2023, table 1: blocks, width, heads.
+DIT = {"s": (12, 384, 6), "b": (12, 768, 12), "l": (24, 1024, 16), "xl": (28, 1152, 16)}
+
+
+def _dit(size: str, patch: int, pixels: int) -> ConvNet:
+    """DiT: blocks over patches of the latent, each told the step and the class by six shifts and scales."""
+    depth, width, heads = DIT[size]
+    side = pixels // LATENT // patch
+    convs = (
+        Conv(side, 4, width, patch, is_linear=True),
+        *(Conv(1, 256, width, is_linear=True), Conv(1, width, width, is_linear=True)),
+        Conv(1, width, 6 * width, count=depth, is_linear=True),
+        Conv(1, width, 2 * width, is_linear=True),
+        Conv(side, width, 2 * 4 * patch * patch, is_linear=True),
+    )
+    stage = Stage(blocks(depth, width, heads), 1, side * side)
+    name = f"DiT-{size.upper()}/{patch}"
+    return ConvNet(name, convs, pixels, features=0, stages=(stage,))
+
+
 def _encoder(unet: UNet, side: int) -> list[Conv]:
     """Down to the smallest level, and the middle."""
     convs = [Conv(side, 4, unet.channels[0], 3)]
@@ -93,10 +123,10 @@ def _encoder(unet: UNet, side: int) -> list[Conv]:
             side = -(-side // 2)
             convs.append(Conv(side, before, before, 3))
         for _ in range(BLOCKS):
-            convs += _residual(side, before, channels) + _attention(side, channels, depth)
+            convs += _residual(side, before, channels) + _attention(side, channels, depth, unet.text)
             before = channels
     last = max(depth for depth in unet.depths[-2:])
-    return convs + 2 * _residual(side, before, before) + _attention(side, before, last)
+    return convs + 2 * _residual(side, before, before) + _attention(side, before, last, unet.text)
 
 
 def _decoder(unet: UNet, side: int) -> list[Conv]:
@@ -110,7 +140,9 @@ def _decoder(unet: UNet, side: int) -> list[Conv]:
         channels, here = unet.channels[level], sides[level]
         for block in range(BLOCKS + 1):
             skipped = channels if block < BLOCKS or level == 0 else unet.channels[level - 1]
-            convs += _residual(here, before + skipped, channels) + _attention(here, channels, unet.depths[level])
+            convs += _residual(here, before + skipped, channels) + _attention(
+                here, channels, unet.depths[level], unet.text
+            )
             before = channels
         if level:
             convs.append(Conv(sides[level - 1], channels, channels, 3))
@@ -118,11 +150,13 @@ def _decoder(unet: UNet, side: int) -> list[Conv]:
 
 
 def _residual(side: int, inputs: int, outputs: int) -> list[Conv]:
+    """Two convolutions, told the step, around which the picture passes."""
     found = [Conv(side, inputs, outputs, 3), Conv(side, outputs, outputs, 3)]
+    found.append(Conv(1, TIME, outputs, is_linear=True))
     return found if inputs == outputs else [*found, Conv(side, inputs, outputs, is_linear=True)]
 
 
-def _attention(side: int, channels: int, depth: int) -> list[Conv]:
+def _attention(side: int, channels: int, depth: int, text: int) -> list[Conv]:
     """Among pixels, from pixels to text, and a gated feed-forward network of four times the width."""
     if not depth:
         return []
@@ -130,10 +164,11 @@ def _attention(side: int, channels: int, depth: int) -> list[Conv]:
     return [
         Conv(side, channels, channels, count=2, is_linear=True),  # in and out of the block
         Conv(side, channels, channels, count=6 * depth),  # query, key, value, output; query, output
-        Conv(side, channels, pixels, count=depth, is_linear=True),
-        Conv(side, pixels, channels, count=depth, is_linear=True),
-        Conv(side, channels, TEXT, count=depth, is_linear=True),
-        Conv(side, TEXT, channels, count=depth, is_linear=True),
+        Conv(side, channels, pixels, count=depth, is_linear=True, is_weightless=True),
+        Conv(side, pixels, channels, count=depth, is_linear=True, is_weightless=True),
+        over_rows(TEXT, text, channels, count=2 * depth),  # key and value of the text
+        Conv(side, channels, TEXT, count=depth, is_linear=True, is_weightless=True),
+        Conv(side, TEXT, channels, count=depth, is_linear=True, is_weightless=True),
         Conv(side, channels, 8 * channels, count=depth),
         Conv(side, 4 * channels, channels, count=depth),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 from planner import units
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
-from planner.jobs.convnet import Conv, ConvNet
+from planner.jobs.convnet import Conv, ConvNet, Stage
 from planner.jobs.engine import Batching, Engine
 from planner.jobs.job import InferenceJob, Job, LoraTargets, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
 
@@ -19,7 +19,7 @@ def job_to_document(job: Job) -> dict[str, Any]:
     flat = {field.name: getattr(job, field.name) for field in fields(job)}
     architecture = asdict(job.architecture)
     if isinstance(job.architecture, ConvNet):
-        architecture["convs"] = list(architecture["convs"])
+        architecture |= {name: list(architecture[name]) for name in ("convs", "stages")}
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in flat.items()}
     return {"kind": job_kind(job), **plain, "architecture": architecture}
 
@@ -47,8 +47,14 @@ def job_from_document(document: dict[str, Any]) -> Job:
 def _architecture(values: dict[str, Any]) -> Transformer | ConvNet:
     """A convolutional network is told by its convolutions."""
     if "convs" not in values:
-        return Transformer(**values)
-    return ConvNet(**{**values, "convs": tuple(Conv(**conv) for conv in values["convs"])})
+        return _transformer(values)
+    stages = (Stage(**{**stage, "block": _transformer(stage["block"])}) for stage in values.get("stages", ()))
+    convs = tuple(Conv(**conv) for conv in values["convs"])
+    return ConvNet(**{**values, "convs": convs, "stages": tuple(stages)})
+
+
+def _transformer(values: dict[str, Any]) -> Transformer:
+    return Transformer(**{**values, "cutoffs": tuple(values.get("cutoffs", ()))})
 
 
 def job_kind(job: Job) -> str:
@@ -61,9 +67,11 @@ def job_sentence(job: Job) -> str:
     shape = f"{job.architecture.name} ({units.format_count(job.architecture.num_parameters)} parameters)"
     if isinstance(job, TrainingJob):
         how = "" if job.method is TrainingMethod.FULL else f" by {job.method.value.upper()}"
+        what = "pictures" if isinstance(job.architecture, ConvNet) else "tokens"
+        size = "" if isinstance(job.architecture, ConvNet) else f" × {_length(job)}"
         return (
-            f"{shape}{how}, {units.format_count(job.num_tokens)} tokens in steps of "
-            f"{job.global_batch:,} × {job.sequence_length:,}, {job.dtype.value}"
+            f"{shape}{how}, {units.format_count(job.num_tokens)} {what} in steps of "
+            f"{job.global_batch:,}{size}, {job.dtype.value}"
         )
     amount = "a service" if job.num_requests is None else f"{units.format_count(job.num_requests)} requests"
     at_once = "as many at once as fit" if job.concurrency is None else f"{job.concurrency:,} at once"
@@ -73,3 +81,11 @@ def job_sentence(job: Job) -> str:
     if not job.output_tokens:
         size = "a picture" if isinstance(job.architecture, ConvNet) else f"{job.prompt_tokens:,} tokens in one pass"
     return f"{shape}, {amount} of {size}, {at_once}, {job.dtype.value}{stored}{engine}"
+
+
+def _length(job: TrainingJob) -> str:
+    """Tokens of a sequence: "2,048", of an encoder–decoder "512 read and 128 written"."""
+    network = job.architecture
+    if not isinstance(network, Transformer) or not network.encoder_layers:
+        return f"{job.sequence_length:,}"
+    return f"{job.sequence_length:,} read and {job.target_length or job.sequence_length:,} written"

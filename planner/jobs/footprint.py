@@ -11,6 +11,7 @@ import numpy as np
 
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
+from planner.jobs.blocks import decoder_of, encoder_of
 from planner.jobs.convnet import ConvNet
 from planner.jobs.job import LoraTargets, Recompute, TrainingMethod
 from planner.jobs.operations import Amount, kv_bytes_per_token, lora_parameters, side_dtype
@@ -76,14 +77,15 @@ def weight_bytes(
     tensor_parallel: Amount = 1.0,
     pipeline_parallel: Amount = 1.0,
     stored: float | None = None,
+    expert_parallel: Amount = 1.0,
 ) -> Amount:
     """Weights as served: blocks in `dtype`, or `stored` bytes each; embedding and head in 16 bits beside 8- and 4-bit
-    blocks."""
+    blocks. So many tensor-parallel groups divide the experts among them."""
     each = dtype.num_bytes if stored is None else stored
     if isinstance(architecture, ConvNet):
         return architecture.num_parameters * each
     ends = architecture.embedding_parameters / (tensor_parallel * pipeline_parallel)
-    blocks = local_parameters(architecture, tensor_parallel) / pipeline_parallel - ends
+    blocks = local_parameters(architecture, tensor_parallel, 1.0, expert_parallel) / pipeline_parallel - ends
     return blocks * each + ends * side_dtype(dtype).num_bytes
 
 
@@ -94,12 +96,23 @@ def activation_bytes(
     dtype: Dtype,
     recompute: Recompute,
     tensor_parallel: Amount = 1.0,
+    written: Amount | None = None,
 ) -> Amount:
     """Kept for the backward pass: per token and block e·(4h + (2ad + 2kd + (g+1)f)/t) + 4a/t with fused attention.
 
     Full recomputation keeps each block's input and one whole block. Selective recomputation saves nothing beside fused
-    attention, which never stores the scores.
+    attention, which never stores the scores. An encoder–decoder reads `sequence` tokens, writes `written` (None: as
+    many) and keeps what looks up the one in the other: e·(2h + (2ad)/t) per token written, 2kd/t per token read.
     """
+    if architecture.encoder_layers:
+        output = sequence if written is None else written
+        read = activation_bytes(encoder_of(architecture), batch, sequence, dtype, recompute, tensor_parallel)
+        own = activation_bytes(decoder_of(architecture), batch, output, dtype, recompute, tensor_parallel)
+        wide, narrow = architecture.num_heads, architecture.num_kv_heads
+        looked_up = output * (2 * architecture.hidden + 2 * wide * architecture.head_dim / tensor_parallel)
+        looked_up = looked_up + sequence * 2 * narrow * architecture.head_dim / tensor_parallel
+        layers = 1 if recompute is Recompute.FULL else architecture.num_layers
+        return read + own + side_dtype(dtype).num_bytes * batch * layers * looked_up
     e = side_dtype(dtype).num_bytes
     width, gates = architecture.head_dim, 2 if architecture.gated else 1
     inside = 2 * (architecture.num_heads + architecture.num_kv_heads) * width
@@ -115,7 +128,7 @@ def logits_bytes(
     architecture: Transformer, batch: Amount, sequence: Amount, dtype: Dtype, tensor_parallel: Amount = 1.0
 ) -> Amount:
     """Scores of all positions, their fp32 copy and its gradient: B·S·V/t·(e + 8)."""
-    return batch * sequence * architecture.vocab / tensor_parallel * (side_dtype(dtype).num_bytes + 8.0)
+    return batch * sequence * architecture.head_columns / tensor_parallel * (side_dtype(dtype).num_bytes + 8.0)
 
 
 def training_bytes(
@@ -127,8 +140,10 @@ def training_bytes(
     method: TrainingMethod = TrainingMethod.FULL,
     lora_rank: int = 16,
     lora_targets: LoraTargets = LoraTargets.ALL,
+    written: int | None = None,
 ) -> dict[str, Amount]:
-    """Bytes per GPU by item: weights, gradients, optimizer states, gathered weights, activations, logits."""
+    """Bytes per GPU by item: weights, gradients, optimizer states, gathered weights, activations, logits. Of an
+    encoder–decoder `sequence` tokens are read and `written` written (None: as many)."""
     if isinstance(architecture, ConvNet):
         return _convnet_bytes(architecture, dtype, split)
     e = side_dtype(dtype).num_bytes
@@ -143,13 +158,15 @@ def training_bytes(
     ranks = split.data_parallel * split.context_parallel
     weights_over = 1.0 + split.shard_weights * (ranks - 1.0)
     states_over = 1.0 + split.shard_optimizer * (ranks - 1.0)
-    block = (architecture.num_parameters - architecture.embedding_parameters) / architecture.num_layers
+    layers = architecture.num_layers + architecture.encoder_layers
+    block = (architecture.num_parameters - architecture.embedding_parameters) / layers
     largest_end = architecture.vocab * architecture.hidden
     gradients_over = 1.0 + np.maximum(split.shard_gradients, split.shard_weights) * (ranks - 1.0)
     gathered = split.shard_weights * e * (LIVE_BLOCKS * block + largest_end) / split.tensor_parallel
     t = split.tensor_parallel
     tokens = sequence / split.context_parallel
-    kept = activation_bytes(architecture, split.micro_batch, tokens, dtype, recompute, t)
+    output = (sequence if written is None else written) / split.context_parallel
+    kept = activation_bytes(architecture, split.micro_batch, tokens, dtype, recompute, t, output)
     kept = kept * split.in_flight / split.pipeline_parallel
     return {
         "weights": (e * trained + frozen_bytes * frozen) / weights_over,
@@ -157,7 +174,7 @@ def training_bytes(
         "optimizer states": states * trained / states_over,
         "gathered weights": gathered,
         "activations": kept,
-        "logits": logits_bytes(architecture, split.micro_batch, tokens, dtype, t),
+        "logits": logits_bytes(architecture, split.micro_batch, output, dtype, t),
     }
 
 
@@ -165,13 +182,17 @@ def _convnet_bytes(network: ConvNet, dtype: Dtype, split: Split) -> dict[str, Am
     """Momentum keeps one state per weight beside an fp32 master; convolutions keep their input and their norm's."""
     e = side_dtype(dtype).num_bytes
     weights = float(network.num_parameters)
-    pixels = sum(conv.count * conv.size**2 * (conv.inputs + conv.outputs) for conv in network.convs)
+    values = sum(conv.count * conv.pixels * (conv.inputs + conv.outputs) for conv in network.convs)
+    kept = e * split.micro_batch * values
+    for stage in network.stages:
+        windows = split.micro_batch * stage.sequences
+        kept = kept + activation_bytes(stage.block, windows, stage.tokens, dtype, Recompute.NONE)
     states = MOMENTUM_BYTES if e < 4 else MOMENTUM_BYTES / 2.0
     return {
         "weights": e * weights,
         "gradients": e * weights,
         "optimizer states": states * weights / (1.0 + split.shard_optimizer * (split.data_parallel - 1.0)),
-        "activations": e * split.micro_batch * pixels,
+        "activations": kept,
     }
 
 
@@ -185,6 +206,7 @@ def inference_bytes(
     tensor_parallel: Amount = 1.0,
     pipeline_parallel: Amount = 1.0,
     stored: float | None = None,
+    expert_parallel: Amount = 1.0,
 ) -> dict[str, Amount]:
     """Bytes per GPU by item: weights, the cache of all sequences at `tokens` each, activations of `prompt_tokens`."""
     e = side_dtype(dtype).num_bytes
@@ -193,7 +215,7 @@ def inference_bytes(
     scores = sequences * architecture.vocab / tensor_parallel * (e + 4.0)
     cached = kv_bytes_per_token(architecture, kv_dtype, tensor_parallel)
     return {
-        "weights": weight_bytes(architecture, dtype, tensor_parallel, pipeline_parallel, stored),
+        "weights": weight_bytes(architecture, dtype, tensor_parallel, pipeline_parallel, stored, expert_parallel),
         "key-value cache": sequences * tokens * cached / pipeline_parallel,
         "activations": prompt_tokens * per_token + scores,
     }

@@ -57,7 +57,8 @@ class TrainingJob:
     `micro_batch` is the number of sequences per GPU and pass; None lets the planner choose the largest that fits, and
     likewise each way of splitting the work. `head_share` is the part of the positions that reach the output head:
     0.15 for masked language models, 0 where one position is classified. Pictures are sequences of patches for a
-    transformer and of length 1 for a convolutional network.
+    transformer and of length 1 for a convolutional network. An encoder–decoder reads `sequence_length` tokens and
+    writes `target_length` of them per sequence; `num_tokens` counts those that it reads.
     """
 
     name: str
@@ -84,6 +85,7 @@ class TrainingJob:
     fused_attention: bool = True  # False: the scores are written to memory, as before 2023
     head_share: float = 1.0
     updates_weights: bool = True  # False: forward and backward alone, as profiles are often taken
+    target_length: int | None = None  # of an encoder–decoder; None: as sequence_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class InferenceJob:
     tensor_parallel: int | None = None  # None: what serves most
     pipeline_parallel: int | None = None  # None: 1
     head_share: float = 0.0  # of a pass without output tokens
+    expert_parallel: int | None = None  # tensor-parallel groups that divide the experts; None: what serves most
 
 
 MAX_AUTO_CONCURRENCY = 256

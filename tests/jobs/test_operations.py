@@ -6,24 +6,18 @@ import numpy as np
 import pytest
 
 from planner.hardware.gpu import Dtype
+from planner.jobs.blocks import attended_pairs, attention_work, block_work, touched_experts
 from planner.jobs.job import Recompute, TrainingMethod
 from planner.jobs.operations import (
-    Pass,
-    WorkKind,
-    attended_pairs,
-    attention_work,
-    block_work,
     forward_work,
     kv_bytes_per_token,
     lora_parameters,
     model_forward_flops,
     model_training_flops,
-    total_bytes,
-    total_flops,
-    touched_experts,
     training_work,
 )
 from planner.jobs.presets import ARCHITECTURES
+from planner.jobs.work import Pass, WorkKind, total_bytes, total_flops
 from tests.builders import transformer
 
 LLAMA = ARCHITECTURES["llama-3-8b"].architecture

@@ -1,0 +1,121 @@
+"""What a network for pictures does, operation by operation: convolutions as products, depthwise ones and normalisation
+by their bytes, blocks of attention as a transformer's, the classifier."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from planner.hardware.gpu import Dtype
+from planner.jobs.blocks import block_work, score_work
+from planner.jobs.convnet import Conv, ConvNet, Stage
+from planner.jobs.work import Pass, Work, WorkClass, WorkKind, plain_width, product, side_dtype
+
+# Squeeze and excitation: channels averaged (one read), then scaled (read, written).
+EXCITATION_PASSES = 3.0
+# Plain fp32 convolutions of 3 × 3 use Winograd's form, with 2.25 times fewer products (Lavin and Gray 2016).
+WINOGRAD = 2.25
+# Batch normalisation and activation per output pixel: read twice, written, read and written.
+NORM_PASSES = 5.0
+NORM_LAUNCHES = 2.0
+# A depthwise convolution reads neighbours again: times its input and output (assumed).
+DEPTHWISE_PASSES = 1.5
+
+
+def picture_work(
+    network: ConvNet, through: Pass, *, channels_last: bool = True, fused_attention: bool = True
+) -> tuple[Work, ...]:
+    """One forward pass of so many pictures; equal convolutions are one operation with a count."""
+    alike: dict[Conv, int] = {}
+    for conv in network.convs:
+        alike[replace(conv, count=1)] = alike.get(replace(conv, count=1), 0) + conv.count
+    merged = [replace(conv, count=count) for conv, count in alike.items()]
+    works = tuple(work for conv in merged for work in _conv_work(conv, through, channels_last))
+    works += tuple(work for stage in network.stages for work in _stage_work(stage, through, fused_attention))
+    if through.dtype in (Dtype.FP32, Dtype.TF32):
+        works = plain_width(works)
+    if not network.features:
+        return works
+    side = side_dtype(through.dtype)
+    return (*works, product("classifier", side, through.batch, network.classes, float(network.features), 1.0))
+
+
+def _stage_work(stage: Stage, through: Pass, fused_attention: bool) -> tuple[Work, ...]:
+    """Blocks over the windows of all pictures."""
+    inside = Pass(through.batch * stage.sequences, float(stage.tokens), through.dtype)
+    works = block_work(stage.block, inside)
+    return works if fused_attention else (*works, *score_work(stage.block, inside))
+
+
+def _conv_work(conv: Conv, through: Pass, channels_last: bool) -> tuple[Work, ...]:
+    """A convolution as a product of pixels × (channels · taps), and the normalisation behind it."""
+    side = side_dtype(through.dtype)
+    pixels = through.batch * float(conv.pixels)
+    count = float(conv.count)
+    written = side.num_bytes * pixels * conv.outputs
+    read = side.num_bytes * pixels * conv.inputs
+    made = _depthwise(conv, through) if conv.is_depthwise else _dense(conv, through)
+    if conv.is_linear and conv.pixels == 1:
+        return (made,)
+    turned: tuple[Work, ...] = ()
+    if not channels_last and through.dtype is not Dtype.FP32 and made.kind is WorkKind.GEMM:
+        turned = (
+            Work(
+                "turning of channels",
+                WorkKind.MEMORY,
+                side,
+                flops=0.0 * pixels,
+                num_bytes=2.0 * (read + written),
+                count=count,
+                launches=2.0,
+                work_class=WorkClass.LAYOUT,
+            ),
+        )
+    passes = NORM_PASSES - 2.0 if conv.is_linear else NORM_PASSES
+    passes += EXCITATION_PASSES if conv.is_excited else 0.0
+    norm = Work(
+        "normalisation, activation",
+        WorkKind.MEMORY,
+        side,
+        flops=passes * pixels * conv.outputs,
+        num_bytes=passes * written,
+        count=count,
+        launches=NORM_LAUNCHES,
+        work_class=WorkClass.NORMALISATION,
+    )
+    return (made, *turned, norm)
+
+
+def _depthwise(conv: Conv, through: Pass) -> Work:
+    side = side_dtype(through.dtype)
+    moved = side.num_bytes * through.batch * float(conv.pixels) * (conv.inputs + conv.outputs)
+    return Work(
+        "depthwise convolution",
+        WorkKind.MEMORY,
+        side,
+        flops=conv.flops * through.batch,
+        num_bytes=DEPTHWISE_PASSES * moved,
+        count=float(conv.count),
+        work_class=WorkClass.DEPTHWISE,
+    )
+
+
+def _dense(conv: Conv, through: Pass) -> Work:
+    side = side_dtype(through.dtype).num_bytes
+    pixels = through.batch * float(conv.pixels)
+    inner = conv.taps * conv.inputs / conv.groups
+    is_plain = conv.kernel == 3 and conv.taps == 9 and conv.groups == 1
+    saved = WINOGRAD if is_plain and through.dtype is Dtype.FP32 else 1.0
+    operand = through.dtype.num_bytes * inner * conv.outputs  # the weights, or the other activation of each picture
+    return Work(
+        "convolution",
+        WorkKind.GEMM,
+        through.dtype,
+        flops=conv.flops * through.batch / saved,
+        num_bytes=side * pixels * (conv.inputs + conv.outputs)
+        + operand * (through.batch if conv.is_weightless else 1.0),
+        count=float(conv.count),
+        rows=pixels,
+        columns=conv.outputs / conv.groups,
+        inner=inner,
+        work_class=WorkClass.CONVOLUTION,
+    )

@@ -1,0 +1,1 @@
+"""Networks for pictures by their published names, built from the layers that their papers list."""
