@@ -26,6 +26,7 @@ from planner.store import devices as device_store
 from planner.store.engine import Session
 
 LOOK_BACK = timedelta(days=90)
+LEAST_DAYS = 7.0  # a shorter time says nothing of how a device is used from week to week
 CURVE = tuple(Decimal(step) / 100 for step in range(5, 101))  # utilisations of the break-even chart: 5 % to 100 %
 
 
@@ -36,6 +37,7 @@ class Utilisation:
     share: Decimal
     basis: Basis
     words: str
+    days: float | None = None  # over which it was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def cost_of(
 
 def _why_unknown(share: Utilisation | None) -> str:
     if share is None:
-        return "how much it is used is neither given nor measured"
+        return "how much it is used is neither given nor measured for a week"
     return "" if share.share else "it was never used"
 
 
@@ -146,19 +148,21 @@ def measured_utilisation(session: Session, device_ids: Sequence[str], now: datet
     busy = sum((use.finished_at - use.started_at).total_seconds() * (use.mean_utilisation or 0.0) for use in uses)
     share = min(Decimal(repr(busy)) / Decimal(repr(whole)), Decimal(1))
     runs = "1 run" if len(uses) == 1 else f"{len(uses):,} runs"
+    days = whole / 86400 / len(seen)
     words = (
-        f"measured: {sum(use.num_readings for use in uses):,} readings in {runs} over "
-        f"{whole / 86400 / len(seen):,.1f} days; work that the planner did not start is not in it"
+        f"measured: {sum(use.num_readings for use in uses):,} readings in {runs} over {days:,.1f} days; "
+        "work that the planner did not start is not in it"
     )
-    return Utilisation(share, Basis.MEASURED, words)
+    return Utilisation(share, Basis.MEASURED, words, days)
 
 
 def utilisation_of(
     session: Session, view: AssetView, now: datetime, asked: Decimal | None = None
 ) -> Utilisation | None:
-    """What was asked for, else what the asset says, else what was measured."""
+    """What was asked for, else what the asset says, else what was measured over a week at least."""
     if asked is not None:
         return Utilisation(asked, Basis.ASSUMED, "as asked")
     if view.utilisation is not None:
         return Utilisation(view.utilisation, Basis.ASSUMED, "stored with the asset")
-    return measured_utilisation(session, [device.id for device in view.devices], now)
+    measured = measured_utilisation(session, [device.id for device in view.devices], now)
+    return None if measured is None or (measured.days or 0.0) < LEAST_DAYS else measured

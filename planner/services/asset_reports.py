@@ -29,7 +29,7 @@ from planner.services.requests.assets import CostQuery
 from planner.store.engine import Session
 
 NO_GPU = "which GPU it is has not been said, so no offers of it can be found"
-NO_USE = "how much it is used is neither given nor measured"
+NO_USE = "how much it is used is neither given nor measured for a week"
 HALF_YEARS = "a comparison over time needs a whole number of years of use"
 NEVER = "at no utilisation: the rent does not even pay for the energy that use adds"
 NO_OFFERS = "no offer of this GPU has a price that can be compared"

@@ -108,9 +108,11 @@ def hertz(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """ "42 %", of a fraction."""
+    """ "42 %", of a fraction; a share that rounding alone makes is none."""
     share = value * 100
-    return f"{share:.0f} %" if share >= 10 or share == 0 else f"{share:.2g} %"
+    if abs(share) < 1e-9:
+        return "0 %"
+    return f"{share:.0f} %" if share >= 10 else f"{share:.2g} %"
 
 
 def plain(value: Decimal | float) -> str:

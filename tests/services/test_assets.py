@@ -202,7 +202,7 @@ def test_utilisation_is_measured_from_telemetry_and_says_so(
     asset = create_asset(session, request(device_ids=(devices[0].id,)), now)
     unknown = asset_cost(session, asset.id, now)
     assert (unknown.utilisation, unknown.wall_hour, unknown.used_hour, unknown.swings) == (None, None, None, ())
-    assert unknown.unknown == "how much it is used is neither given nor measured"
+    assert unknown.unknown == "how much it is used is neither given nor measured for a week"
     assert unknown.never_used.total < unknown.always_used.total
     add_run(session, devices[0].id, now, 24.0, [0.5, 1.0, None])
     add_run(session, devices[0].id, now, 12.0, [None])  # a driver that tells nothing: unknown, not 0

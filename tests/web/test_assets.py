@@ -77,7 +77,7 @@ class TestApi:
         asset = enter(client)
         found = cost(client, asset["id"], "?rent=2.29")
         assert (found["utilisation"], found["economic"], found["accounting"], found["years"]) == (None, None, None, [])
-        assert found["unknown"] == "how much it is used is neither given nor measured"
+        assert found["unknown"] == "how much it is used is neither given nor measured for a week"
         rent = found["rents"][0]["rent"]
         assert rent["break_even_utilisation"][:6] == "0.7046"
         assert rent["net_present_value"] is None
@@ -87,15 +87,18 @@ class TestApi:
             (None, None, found["unknown"])
         ]
 
-    def test_measured_utilisation_is_used_and_says_so(self, client: FlaskClient, world: World) -> None:
+    def test_a_utilisation_measured_for_hours_is_told_and_not_used(self, client: FlaskClient, world: World) -> None:
         asset = enter(client, device_ids=[world.gpu_id], gpu_key=None)
         found = cost(client, asset["id"])
-        assert found["utilisation"]["basis"] == "measured"
-        assert found["utilisation"] == found["measured_utilisation"]
-        assert found["utilisation"]["words"].startswith("measured: 40 readings in 1 run ")
+        assert (found["utilisation"], found["unknown"]) == (
+            None,
+            "how much it is used is neither given nor measured for a week",
+        )
+        assert found["measured_utilisation"]["basis"] == "measured"
+        assert found["measured_utilisation"]["words"].startswith("measured: 40 readings in 1 run over 0.1 days")
         given = cost(client, asset["id"], "?utilisation=0.5")
         assert (given["utilisation"]["share"], given["utilisation"]["words"]) == ("0.5", "as asked")
-        assert given["measured_utilisation"] == found["utilisation"]
+        assert given["measured_utilisation"] == found["measured_utilisation"]
 
     def test_what_it_would_cost_is_answered_without_a_row(self, client: FlaskClient, count_rows: Rows) -> None:
         before = count_rows()
@@ -225,7 +228,7 @@ class TestPages:
         asset = enter(client)
         for page in ("/assets", f"/assets/{asset['id']}"):
             text = client.get(page).text
-            assert "how much it is used is neither given nor measured" in text
+            assert "how much it is used is neither given nor measured for a week" in text
             assert "$0.00" not in text
 
     def test_a_device_without_an_asset_costs_unknown_and_leads_to_the_form(

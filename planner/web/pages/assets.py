@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
@@ -26,7 +27,7 @@ from planner.services.devices import DeviceView, list_devices
 from planner.services.fx import known_currencies
 from planner.services.requests import parse
 from planner.services.requests.assets import AssetRequest, CostQuery, ImaginedAsset
-from planner.units import plain_decimal
+from planner.units import format_money, plain_decimal
 from planner.web.charts import break_even_chart, letters_of, payback_chart
 from planner.web.database import now, session
 from planner.web.forms import Form
@@ -37,6 +38,7 @@ LISTS = ("device_ids",)
 QUESTIONS = ("rent", "rent_decline")  # of the preview; nothing of the asset
 NOT_KEPT = (*QUESTIONS, "preview", "of")
 SHARES = frozenset({"utilisation", "cost_of_capital", "maintenance", "spares", "availability", "rent_decline"})
+SUMS = frozenset({"price", "residual", "energy_price", "hosting_price", "staff", "software", "insurance", "failures"})
 PARTS = ("capital", "energy", "hosting", "maintenance", "staff", "software", "insurance", "failures")
 GROUPS = (
     (
@@ -132,7 +134,9 @@ def asset_page(asset_id: str) -> tuple[str, int]:
         asked=query or CostQuery(),
         ranges=_ranges(report, form),
         history=_history(asset_id),
-        given=[(name, view.given[name]) for name in (*LABELS, "spares") if name in view.given],
+        given=[
+            (name, _shown(name, value, view.currency)) for name in LABELS if (value := view.given.get(name)) is not None
+        ],
         **_drawn(report),
     )
     return page, 422 if form.problems else 200
@@ -284,6 +288,17 @@ def _typed(name: str, value: Any) -> str:
     return f"{plain_decimal(value * 100)} %" if name in SHARES else plain_decimal(value)
 
 
+def _shown(name: str, value: Any, currency: str) -> str:
+    if name in SUMS:
+        return format_money(value, currency) if value else "none"
+    return _typed(name, value)
+
+
+def _end(name: str, value: Decimal) -> str:
+    """An end of a range as it may be typed again, to four digits."""
+    return _typed(name, Decimal(f"{value:.4g}"))
+
+
 def _ranges(report: AssetReport, form: Form) -> list[dict[str, Any]]:
     """The tornado's rows, the widest first: ends as they can be typed again, and where the bar lies from 0 to 100."""
     swings = report.cost.swings
@@ -298,8 +313,8 @@ def _ranges(report: AssetReport, form: Form) -> list[dict[str, Any]]:
         rows.append(
             {
                 "swing": swing,
-                "low": form.value(low) or _typed(swing.name, swing.low),
-                "high": form.value(high) or _typed(swing.name, swing.high),
+                "low": form.value(low) or _end(swing.name, swing.low),
+                "high": form.value(high) or _end(swing.name, swing.high),
                 "x": float((first - least) / whole * 100),
                 "width": float((last - first) / whole * 100),
                 "base": float((base - least) / whole * 100),
