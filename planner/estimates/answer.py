@@ -178,7 +178,8 @@ def _faults(job: Job) -> list[tuple[str, str]]:
     else:
         least = {"prompt_tokens": job.prompt_tokens}
         least |= {} if job.concurrency is None else {"concurrency": job.concurrency}
-        splits_asked = {"tensor_parallel": job.tensor_parallel, "pipeline_parallel": job.pipeline_parallel}
+        served = ("tensor_parallel", "pipeline_parallel", "expert_parallel")
+        splits_asked = {name: getattr(job, name) for name in served}
         least |= {name: value for name, value in splits_asked.items() if value is not None}
         faults += _inference_faults(job)
         least |= {} if job.num_requests is None else {"num_requests": job.num_requests}

@@ -127,7 +127,8 @@ def training_layouts(job: TrainingJob, num_gpus: int, domain: int | None = None)
 
 
 def inference_layouts(job: InferenceJob, num_gpus: int) -> Layouts:
-    """Every split into replicas × tensor parallel × the stages that are asked for; empty where they do not divide."""
+    """Every split into replicas × tensor parallel × the stages that are asked for, and of replicas into groups that
+    divide the experts; empty where they do not divide."""
     stages = job.pipeline_parallel or 1
     if num_gpus % stages:
         return _layouts([], "none")
@@ -135,7 +136,20 @@ def inference_layouts(job: InferenceJob, num_gpus: int) -> Layouts:
     splits = (1,) if isinstance(network, ConvNet) else tensor_splits(network, group)
     if job.tensor_parallel is not None:
         splits = (job.tensor_parallel,) if group % job.tensor_parallel == 0 else ()
-    return _layouts([(group // tensor, tensor, 1, 0, stages, 1, 1, 1) for tensor in splits], "none")
+    rows = [
+        (group // tensor, tensor, 1, 0, stages, 1, expert, 1)
+        for tensor in splits
+        for expert in served_experts(job, group // tensor)
+    ]
+    return _layouts(rows, "none")
+
+
+def served_experts(job: InferenceJob, ranks: int) -> tuple[int, ...]:
+    """How many of `ranks` tensor-parallel groups may divide the experts among them: as asked, else every divisor of
+    both; none where what is asked for does not divide."""
+    experts = job.architecture.num_experts if isinstance(job.architecture, Transformer) else 1
+    wanted = range(1, ranks + 1) if job.expert_parallel is None else (job.expert_parallel,)
+    return tuple(split for split in wanted if ranks % split == 0 and experts % split == 0)
 
 
 def tensor_splits(architecture: Transformer, num_gpus: int) -> tuple[int, ...]:

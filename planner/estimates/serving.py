@@ -33,6 +33,7 @@ def serve(
     layouts = inference_layouts(job, num_gpus)
     if not layouts.size:
         asked = f"{job.tensor_parallel or 1} tensor × {job.pipeline_parallel or 1} pipeline parallel"
+        asked += "" if job.expert_parallel is None else f" with experts over {job.expert_parallel} groups"
         return Lack(Bottleneck.FRACTION, f"{asked} cannot be had from {num_gpus} GPUs")
     links = serving_links(profile.gpu, num_gpus, gpus_per_node) if num_gpus > 1 else None
     layouts = _reachable(layouts, links)
@@ -104,11 +105,12 @@ def _cached_tokens(deployment: Deployment) -> float | None:
 
 
 def _reachable(layouts: Layouts, links: Links | None) -> Layouts:
-    """Without the tensor-parallel splits whose links are not known."""
-    keep = layouts.tensor_parallel == 1
+    """Without the splits whose links are not known."""
+    joined = layouts.tensor_parallel * layouts.expert_parallel
+    keep = joined == 1
     if links is not None:
-        crosses = (layouts.tensor_parallel > links.domain) & (links.network > 0)
-        keep = keep | (links.bandwidth(layouts.tensor_parallel) > 0) | crosses
+        crosses = (joined > links.domain) & (links.network > 0)
+        keep = keep | (links.bandwidth(joined) > 0) | crosses
     return layouts.only(keep)
 
 

@@ -204,7 +204,9 @@ def _notes(chosen: Chosen) -> tuple[str, ...]:
     if layouts.size > 1:
         text = f"The most throughput: {counted(layout.data_parallel, 'replica')} of "
         text += f"{counted(layout.tensor_parallel, 'GPU')}{' in tensor parallel' if layout.tensor_parallel > 1 else ''}"
-        alone = layouts.tensor_parallel == 1
+        if layout.expert_parallel > 1:
+            text += f", the experts spread over {counted(layout.expert_parallel, 'replica')} that attend for themselves"
+        alone = (layouts.tensor_parallel == 1) & (layouts.expert_parallel == 1)
         needs = np.broadcast_to(memory.total(chosen.items), layouts.data_parallel.shape)[alone]
         if needs.size and float(np.min(needs)) > chosen.usable:
             least, usable = units.format_bytes(float(np.min(needs))), units.format_bytes(chosen.usable)

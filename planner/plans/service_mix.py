@@ -54,8 +54,8 @@ def service_mix(
     cheapest offer takes part, of all kinds the MAX_KINDS that serve a request the cheapest."""
     kinds = _cheapest_of_each(ways)
     alike = [RandomDemand(1.0, Sizes.fixed(each.prompt_tokens, each.output_tokens), number=2) for each in buckets]
-    tables = {id(way.table): way.table for way in kinds}
-    known = {key: [_throughput(table, one, level, policy) for one in alike] for key, table in tables.items()}
+    tables = {id(way.table): (way.table, policy.for_groups(way.groups)) for way in kinds}
+    known = {key: [_throughput(table, one, level, own) for one in alike] for key, (table, own) in tables.items()}
     rated = [
         (way, tuple(way.unit_gpus // way.gpus_per_replica * speed for speed in known[id(way.table)])) for way in kinds
     ]

@@ -17,12 +17,14 @@ from planner.estimates.load.bill import AgainstApi, ServiceBill, against_api, bi
 from planner.estimates.load.curve import LoadCurve, load_curve
 from planner.estimates.load.demand import Demand, RandomDemand, TraceDemand
 from planner.estimates.load.engine import EnginePolicy
+from planner.estimates.load.hours import Hours, over_hours
 from planner.estimates.load.latencies import Latencies
 from planner.estimates.load.level import floor
 from planner.estimates.load.push import Push, push
 from planner.estimates.load.replica import Replica
 from planner.estimates.load.sizing import MAX_SIMULATED, Sized, Terms, Unfit, size, size_one
 from planner.estimates.load.ways import Refused, Ways, find_ways, is_taken_away, why_unpriced
+from planner.estimates.serving_steps import BUSIEST_EXPERTS
 from planner.jobs.job import InferenceJob
 from planner.quantity import Basis, Cause, Quantity
 from planner.services.estimates import find_placements
@@ -132,6 +134,7 @@ class SizingView:
     replica_range: Reach | None
     floor: Latencies | None  # of the best way: a request that has a replica to itself
     curve: LoadCurve | None
+    hours: Hours | None  # of the best way, where the hours of a day or a week were given
     api: AgainstApi | None
     push: Push | None
     apart: ApartView | None  # prefill and decode on replicas of their own, where a link was given
@@ -150,11 +153,13 @@ def size_service(session: Session, request: SizingRequest, now: datetime, roles:
     job, policy, terms = request.job(demand), request.policy(), request.terms()
     placements = find_placements(session, request.estimate(demand), now, roles)
     reached = profiles(job, placements, newest_fits(session))
-    ways = find_ways(job, placements, reached, policy, request.currency, request.tensor_parallel)
+    prompt = demand.sizes.mean_prompt
+    ways = find_ways(job, placements, reached, policy, request.currency, request.tensor_parallel, prompt)
     most = MAX_REPLAYED if isinstance(demand, TraceDemand) else MAX_SIMULATED
     found = size(ways.ways, demand, terms, policy, most)
     options = tuple(_option(option, ways, demand, request.currency) for option in found.options)
     best = found.options[0] if found.options else None
+    own = policy if best is None else policy.for_groups(best.way.groups)
     others = _others(found.others, ways.refused)
     return SizingView(
         sentence=options[0].sentence if options else _nothing(found.others, others),
@@ -166,8 +171,9 @@ def size_service(session: Session, request: SizingRequest, now: datetime, roles:
         num_others=len(others),
         num_simulated=found.num_simulated,
         replica_range=None if best is None else _reach(best, ways, demand, terms, policy),
-        floor=None if best is None else floor(demand.sample(), best.way.table, policy),
-        curve=None if best is None else load_curve(best.way.table, _steady(demand), policy, terms.level),
+        floor=None if best is None else floor(demand.sample(), best.way.table, own),
+        curve=None if best is None else load_curve(best.way.table, _steady(demand), own, terms.level),
+        hours=None if best is None else _hours(best, request, demand, policy),
         api=_api(best, demand, request),
         apart=None if best is None else _apart(best, demand, terms, request),
         mix=mix_of(ways.ways, demand, terms, policy, request.currency),
@@ -231,7 +237,7 @@ def _reach(best: Sized, ways: Ways, demand: Demand, terms: Terms, policy: Engine
     """The best way sized again with every step at either end of its range."""
     replica = ways.replicas[ways.at(best.way)]
     table = best.way.table
-    batch = max(1, min(policy.max_sequences, round(best.concurrent)))
+    batch = max(1, min(table.max_batch, round(best.concurrent)))
     context = demand.sizes.mean_prompt + 0.5 * demand.sizes.mean_output
     by_phase = (
         replica.phase_causes(Operation.DECODE, float(batch), table.decode(batch, batch * context)),
@@ -293,6 +299,13 @@ def _steady(demand: Demand) -> RandomDemand:
     return demand if isinstance(demand, RandomDemand) else RandomDemand(demand.rate, demand.sizes)
 
 
+def _hours(best: Sized, request: SizingRequest, demand: Demand, policy: EnginePolicy) -> Hours | None:
+    rates = request.hourly_rates
+    if not rates or not isinstance(demand, RandomDemand):
+        return None
+    return over_hours(best, rates, demand, request.terms().level, policy)
+
+
 def _api(best: Sized | None, demand: Demand, request: SizingRequest) -> AgainstApi | None:
     if best is None or request.api_input_price is None or request.api_output_price is None:
         return None
@@ -350,6 +363,13 @@ def _notes(request: SizingRequest, demand: Demand, best: Sized | None) -> tuple[
         notes.append("The curve over load is of random requests of the trace's sizes; the sizing is of the trace.")
     if demand.mean_rate < demand.rate:
         notes.append(f"GPUs stand ready for the busiest time; requests come at {demand.mean_rate:.4g}/s on average.")
+    if best is not None and best.way.groups > 1:
+        notes.append(
+            "The experts are spread over groups that attend to requests of their own and step together; the busiest "
+            f"group of experts is taken to get {BUSIEST_EXPERTS:g} times the mean."
+        )
+    if best is not None and best.way.gpus_per_replica > best.way.unit_gpus:
+        notes.append("Its replicas lie on several nodes: the network between them is the usual one of its family.")
     if best is not None and best.num_preempted:
         notes.append(f"The cache overflows at times: {best.num_preempted} requests of the sample were computed again.")
     notes.append("Energy is that of the steps; what GPUs draw while they wait is not known, and the host is not in it.")

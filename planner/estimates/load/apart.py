@@ -55,6 +55,7 @@ def size_apart(
 ) -> SizedApart | str:
     """The replicas of both kinds, from the formula's fewest up: the kind that a missed limit is about grows. Or why
     none do. The link carries each request's cache from one kind to the other."""
+    policy = policy.for_groups(way.groups)
     slow = below_floor(terms.level, least_waits(way.table, demand, policy))
     if slow is not None:
         return slow.reason

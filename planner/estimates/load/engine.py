@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
 import numpy as np
@@ -50,6 +50,12 @@ class EnginePolicy:
             raise ValueError("a step gives every running request at least one token")
         if not (self.speculation_cost >= 1 and math.isfinite(self.speculation_cost)):
             raise ValueError("a step that speculates takes at least as long as a plain one")
+
+    def for_groups(self, groups: int) -> EnginePolicy:
+        """Of a replica with so many groups that attend apart: each takes requests and prompts as this policy says."""
+        if groups == 1:
+            return self
+        return replace(self, max_sequences=self.max_sequences * groups, batch_tokens=self.batch_tokens * groups)
 
 
 @dataclass(frozen=True, slots=True)

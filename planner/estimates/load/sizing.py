@@ -40,6 +40,7 @@ class Way:
     cost_per_unit_hour: float | None = None
     currency: str = "USD"
     max_units: int | None = None
+    groups: int = 1  # of a replica, that attend to requests of their own
 
     def units_for(self, num_gpus: int) -> int:
         return math.ceil(num_gpus / self.unit_gpus)
@@ -177,6 +178,7 @@ def size_one(way: Way, demand: Demand, terms: Terms, policy: EnginePolicy) -> Si
 
 def _least_replicas(way: Way, demand: Demand, terms: Terms, policy: EnginePolicy) -> int | Unfit:
     """The formula's fewest replicas, or why the way cannot serve at all."""
+    policy = policy.for_groups(way.groups)
     longest = demand.longest
     if longest + policy.tokens_per_step > way.table.capacity:
         held = max(0.0, way.table.capacity)
@@ -193,6 +195,7 @@ def _least_replicas(way: Way, demand: Demand, terms: Terms, policy: EnginePolicy
 
 def _replicas(way: Way, demand: Demand, terms: Terms, policy: EnginePolicy, least: int) -> Sized | Unfit:
     """The fewest replicas that keep the level as simulated, from the formula's figure up; or why none do."""
+    policy = policy.for_groups(way.groups)
     if policy.reuses_prefixes and demand.reusable_share > 0:
         slow = below_floor(terms.level, floor(demand.sample(), way.table, policy))
         if slow is not None:

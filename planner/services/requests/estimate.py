@@ -36,6 +36,7 @@ LAYOUT = (
     *("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"),
     *("virtual_stages", "sharding"),
 )
+SERVED_LAYOUT = ("tensor_parallel", "pipeline_parallel", "expert_parallel")  # those that serving has too
 
 MEASURED = ("measured_step", "measured_gpu", "measured_num_gpus", "measured_nodes")
 SURVIVAL = ("checkpoint_stall", "restart_time", "gpu_hours_between_failures", "spot_interruptions_per_hour")
@@ -233,9 +234,7 @@ class EstimateRequest(Request):
 
     def _inference_job(self, architecture: Transformer, base: InferenceJob | None) -> InferenceJob:
         own = ("tokens", "sequence_length", "global_batch", "micro_batch", "method", "recompute", "stack")
-        self._refuse((*own, *LAYOUT, *SURVIVAL, *MEASURED), "inference")
-        if self.nodes > 1:
-            raise InvalidInput.of("nodes", "serving over several nodes is not estimated yet; leave it out")
+        self._refuse((*own, *(name for name in LAYOUT if name not in SERVED_LAYOUT), *SURVIVAL, *MEASURED), "inference")
         if base is None:
             _require(self, ("prompt_tokens", "output_tokens"), "an inference job needs it")
         job = InferenceJob(
@@ -249,8 +248,12 @@ class EstimateRequest(Request):
             kv_dtype=self.kv_dtype or (base.kv_dtype if base else None),
             engine=_pick(self.engine, base and base.engine, Engine.UNSTATED),
             weight_bits=self.weight_bits or (base.weight_bits if base else None),
+            **{name: getattr(self, name) or (getattr(base, name) if base else None) for name in SERVED_LAYOUT},
         )
         problems: list[FieldProblem] = []
+        if job.expert_parallel is not None and architecture.num_experts % job.expert_parallel:
+            message = f"does not divide the {architecture.num_experts} experts of {architecture.name}"
+            problems.append(FieldProblem("expert_parallel", message))
         _check_context(problems, "prompt_tokens", job.prompt_tokens + job.output_tokens, architecture)
         if problems:
             raise InvalidInput(problems)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from planner.errors import FieldProblem, InvalidInput
 from planner.estimates.load.arrivals import Sizes
@@ -17,6 +19,7 @@ from planner.estimates.load.requests import Requests
 from planner.estimates.load.sizing import Terms
 from planner.estimates.load.traces import read_trace
 from planner.hardware.gpu import Dtype
+from planner.jobs.architecture import Transformer
 from planner.jobs.engine import Engine
 from planner.jobs.huggingface import MAX_CHARACTERS
 from planner.jobs.job import InferenceJob
@@ -37,6 +40,8 @@ from planner.services.requests.base import (
 from planner.services.requests.estimate import EstimateRequest
 
 MAX_TRACE_CHARACTERS = 64 * 2**20
+HOURS_OF = (24, 168)  # a day, a week
+HourShare = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 PASSED_ON = (
     "name",
     "architecture",
@@ -59,12 +64,19 @@ ENGINE = {
 }
 
 
+def _listed(value: Any) -> Any:
+    """A list as it is; text as figures with commas, semicolons or spaces between."""
+    return [each for each in re.split(r"[\s,;]+", value) if each] if isinstance(value, str) else value
+
+
 class SizingRequest(Request):
     """Ask how many GPUs serve a model's requests at a service level.
 
     Requests are random, of `prompt_tokens` and `output_tokens` at `rate` per second with gaps of `variation` (1:
     Poisson), or those of a `trace` (the text of Azure's CSV, Mooncake's JSONL, or columns arrival_seconds,
-    prompt_tokens, output_tokens), stretched to `rate` where that is given. `duty` is the mean rate ÷ the busiest.
+    prompt_tokens, output_tokens), stretched to `rate` where that is given. `duty` is the mean rate ÷ the busiest, or
+    `hours` says how requests spread: 24 figures of a day or 168 of a week from Monday on, the largest standing for
+    `rate`.
     The level: `percentile` percent of requests wait at most `first_token`, `per_token` and `end_to_end` (left out:
     any). API prices are per million tokens. With `apart_link`, bytes per second between replicas, the best way is sized
     with prefill and decode apart too.
@@ -83,6 +95,7 @@ class SizingRequest(Request):
     rate: Annotated[float, *count(1e-6, 1e6)] | None = None
     variation: Annotated[float, *count(0, 50)] = 1.0
     duty: Annotated[float, *count(1e-3, 1)] = 1.0
+    hours: Annotated[tuple[HourShare, ...], BeforeValidator(_listed)] = ()
     trace: Annotated[str, Field(min_length=1, max_length=MAX_TRACE_CHARACTERS)] | None = None
 
     percentile: Annotated[int, *whole(50, 99)] = 95
@@ -93,6 +106,7 @@ class SizingRequest(Request):
     headroom: Annotated[float, *count(0, 0.95)] = 0.0
 
     tensor_parallel: Annotated[int, *whole(1, 1_000)] | None = None
+    expert_parallel: Annotated[int, *whole(1, 1_000)] | None = None
     apart_link: Annotated[float, *bytes_(1e6, 1e14)] | None = None
     pipeline_parallel: Annotated[int, *whole(1, 100)] | None = None
     max_sequences: Annotated[int, *whole(1, 4_096)] | None = None
@@ -131,13 +145,29 @@ class SizingRequest(Request):
                 raise field_problem(given[0], "does not go with a trace, which has its own sizes")
             if self.variation != 1.0:
                 raise field_problem("variation", "does not go with a trace, which has its own gaps")
+            if self.hours:
+                raise field_problem("hours", "do not go with a trace, which has its own moments")
+        if self.hours:
+            if len(self.hours) not in HOURS_OF:
+                raise field_problem("hours", f"must be 24 figures of a day or 168 of a week, not {len(self.hours)}")
+            if max(self.hours) <= 0:
+                raise field_problem("hours", "must not all be 0")
+            if self.duty != 1.0:
+                raise field_problem("duty", "follows from the hours; leave it out")
         return self
+
+    @property
+    def hourly_rates(self) -> tuple[float, ...]:
+        """Requests per second of each hour; none where the hours were not given."""
+        return tuple((self.rate or 1.0) * share / max(self.hours) for share in self.hours)
 
     def demand(self) -> Demand:
         """The requests that come. Raises InvalidInput for a trace that cannot be read or has no rate."""
         if self.trace is None:
             sizes = Sizes.fixed(self.prompt_tokens or 1, self.output_tokens or 1)
-            return RandomDemand(self.rate or 1.0, sizes, self.variation, self.duty)
+            rates = self.hourly_rates
+            duty = math.fsum(rates) / len(rates) / max(rates) if rates else self.duty
+            return RandomDemand(self.rate or 1.0, sizes, self.variation, duty)
         found = read_trace(self.trace)
         if found.rate is None:
             raise InvalidInput.of("trace", "needs at least two requests at different moments")
@@ -158,9 +188,20 @@ class SizingRequest(Request):
             job = self.estimate(demand).job()
         except InvalidInput as error:
             raise InvalidInput([self._in_trace(problem) for problem in error.problems]) from None
-        if not isinstance(job, InferenceJob):
+        if not isinstance(job, InferenceJob) or not isinstance(job.architecture, Transformer):
             raise InvalidInput.of("architecture", "is not one that generates tokens")
-        return replace(job, engine=self.engine, weight_bits=self.weight_bits, pipeline_parallel=self.pipeline_parallel)
+        if self.expert_parallel is not None and job.architecture.num_experts % self.expert_parallel:
+            experts = job.architecture.num_experts
+            raise InvalidInput.of(
+                "expert_parallel", f"does not divide the {experts} experts of {job.architecture.name}"
+            )
+        return replace(
+            job,
+            engine=self.engine,
+            weight_bits=self.weight_bits,
+            pipeline_parallel=self.pipeline_parallel,
+            expert_parallel=self.expert_parallel,
+        )
 
     def _in_trace(self, problem: FieldProblem) -> FieldProblem:
         """What is wrong with the longest request, laid on the trace that it comes from."""
