@@ -33,6 +33,11 @@ HELP = {
     "restart_time": "Training: from a failure to working again, as 10 min (the default).",
     "gpu_hours_between_failures": "Training: of one GPU (default, assumed: 30,000).",
     "spot_interruptions_per_hour": "Training on spot: of one machine (default: the offer's own, else assumed).",
+    "feed_rate": "Training: sequences a second that data loading delivers to one node (default: not counted).",
+    "evaluate_every": "Training: evaluate after so many steps (default: never).",
+    "evaluation_samples": "Training: on so many sequences.",
+    "startup_time": "Training: until the first step, as 15 min; paid (default: not counted).",
+    "queue_time": "Training: waiting before that, as 2 h; not paid (default: not counted).",
     "tokens": "Training: how many tokens, as 300M.",
     "global_batch": "Training: sequences per optimizer step.",
     "micro_batch": "Training: sequences per GPU and pass (default: the most that fits).",
@@ -100,6 +105,9 @@ def print_estimate(console: Console, view: EstimateView, top: int) -> None:
         console.print(f"      {rejection.reason}", style="dim")
     if options:
         console.print(f"  The first of these rests on: {' '.join(_first_shown(here, elsewhere).notes)}", style="dim")
+        if parts := _first_shown(here, elsewhere).time_parts:
+            listed = " · ".join(f"{name} {units.format_seconds(part.mid)}" for name, part in parts)
+            console.print(f"  Its time is made of: {listed}", style="dim")
     left = len(options) - len(here) - len(elsewhere)
     refused = len(view.answer.rejections) - len(refused_here)
     console.print(

@@ -20,8 +20,9 @@ from planner.estimates.profile import Lack, Profile, profile_from_fit, profile_f
 from planner.estimates.reasons import measure, why_not
 from planner.estimates.serving import serve
 from planner.estimates.serving_profile import serving_profile
+from planner.estimates.surroundings import Surroundings, fed_and_evaluated, lead_seconds, with_waits
 from planner.estimates.survival import risk, with_interruptions
-from planner.estimates.training import Nodes, layout_faults, train
+from planner.estimates.training import Nodes, evaluated_share, layout_faults, train
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Dtype, Gpu, GpuKind
 from planner.jobs.architecture import Transformer
@@ -30,6 +31,7 @@ from planner.jobs.job import InferenceJob, Job, TrainingJob
 GOALS = ("cost", "time")
 TRAINABLE = (Dtype.FP32, Dtype.TF32, Dtype.FP16, Dtype.BF16, Dtype.FP8, Dtype.FP4)
 NOTHING_KNOWN = Resilience()
+STEPS_ALONE = Surroundings()
 NO_SITE = Site()
 Fits = Mapping[str, tuple[str, Fit]]
 
@@ -42,13 +44,15 @@ def answer(
     resilience: Resilience = NOTHING_KNOWN,
     site: Site = NO_SITE,
     own_step: OwnStep | None = None,
+    surroundings: Surroundings = STEPS_ALONE,
 ) -> Answer:
     """All options, best first by the goal, and all rejections.
 
     `fits` holds (fit id, fit) by device id: a device is estimated from its own fit, a GPU of the same model from the
     newest fit of one, any other from published figures. Placements that differ in price alone are worked out once.
-    A training job's time counts its checkpoints, failures and, on spot, interruptions, by `resilience`. Where the user
-    measured a step of it (`own_step`), that one moves all.
+    A training job's time counts its checkpoints, failures and, on spot, interruptions, by `resilience`, and what
+    `surroundings` say of its data, evaluations and waits. Where the user measured a step of it (`own_step`), that one
+    moves all.
     Raises InvalidInput for a job that no hardware could do.
     """
     if goal not in GOALS:
@@ -65,9 +69,14 @@ def answer(
             worked_out[key] = _moved(job, work_out(job, placement, chosen), placement, own_step)
         outcome = worked_out[key]
         if isinstance(job, TrainingJob) and isinstance(outcome, Outcome):
-            fate = (key, placement.num_nodes, *risk(placement))
+            fate = (key, placement.num_nodes, lead_seconds(placement), *risk(placement))
             if fate not in interrupted:
-                interrupted[fate] = with_interruptions(job, outcome, placement, resilience)
+                share = _forward_share(job, outcome, placement, chosen, surroundings)
+                fed = fed_and_evaluated(job, outcome, placement, surroundings, share)
+                lasting = with_interruptions(job, fed, placement, resilience)
+                interrupted[fate] = (
+                    lasting if isinstance(lasting, Lack) else with_waits(lasting, placement, surroundings)
+                )
             outcome = interrupted[fate]
         if isinstance(outcome, Lack):
             rejections.append(Rejection(placement, outcome.bottleneck, outcome.reason))
@@ -88,6 +97,21 @@ def _moved(job: Job, outcome: Outcome | Lack, placement: Placement, own: OwnStep
         raise InvalidInput.of("measured_gpu", f"by our model this job cannot run there: {there.reason}")
     is_here = own.is_here(placement.gpu.key, int(placement.num_gpus))
     return with_own_step(outcome, own, there.step_seconds.mid, is_here=is_here)
+
+
+def _forward_share(
+    job: TrainingJob,
+    outcome: Outcome,
+    placement: Placement,
+    chosen: tuple[str, Fit, bool] | None,
+    surroundings: Surroundings,
+) -> float | None:
+    """The part of a step that is its forward pass, where anything is evaluated."""
+    profile = _profile(job, placement, chosen) if surroundings.evaluates else None
+    if not isinstance(profile, Profile):
+        return None
+    nodes = Nodes(int(placement.num_gpus), placement.gpus_per_node, placement.network_bytes_per_s)
+    return evaluated_share(job, profile, nodes, outcome.layout)
 
 
 def check(job: Job) -> None:

@@ -91,6 +91,7 @@ class Bottleneck(StrEnum):
     BANDWIDTH = "bandwidth"
     OVERHEAD = "overhead"
     COMMUNICATION = "communication"
+    DATA = "data_loading"
     MEMORY = "memory"
     DTYPE = "dtype"
     FRACTION = "fraction"
@@ -101,6 +102,12 @@ class Bottleneck(StrEnum):
     DEADLINE = "deadline"
     BUDGET = "budget"
     INTERRUPTIONS = "interruptions"
+
+
+TIME_PARTS = (
+    *("steady steps", "data loading", "evaluation", "checkpoints", "lost work", "restarts", "waiting for capacity"),
+    *("start up", "queue", "lead time"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,12 @@ class Option:
     unknown: Mapping[str, str] = field(default_factory=dict)
     carbon_kg: Quantity | None = None  # of the energy of its GPUs with what the site draws on top
     why_not: str = ""  # what it lost on against the best option; empty for the best
+
+    @property
+    def time_parts(self) -> tuple[tuple[str, Quantity], ...]:
+        """The parts of its time by name, which add up to it; empty where steady steps are all."""
+        names = (name for name in TIME_PARTS if f"{name.replace(' ', '_')}_seconds" in self.extras)
+        return tuple((name, self.extras[f"{name.replace(' ', '_')}_seconds"]) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

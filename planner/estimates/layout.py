@@ -152,6 +152,13 @@ def served_experts(job: InferenceJob, ranks: int) -> tuple[int, ...]:
     return tuple(split for split in wanted if ranks % split == 0 and experts % split == 0)
 
 
+def alone(layout: Layout) -> Layouts:
+    """The layout as the only candidate."""
+    first = layout.data_parallel, layout.tensor_parallel, layout.micro_batch, SHARDINGS.index(layout.sharding)
+    second = layout.pipeline_parallel, layout.context_parallel, layout.expert_parallel, layout.virtual_stages
+    return _layouts([(*first, *second)], layout.recompute)
+
+
 def tensor_splits(architecture: Transformer, num_gpus: int) -> tuple[int, ...]:
     """Divisors of the number of GPUs that divide heads and feed-forward width, smallest first."""
     return tuple(

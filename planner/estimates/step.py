@@ -17,7 +17,8 @@ from planner.estimates.communication import (
     all_to_all_seconds,
     send_seconds,
 )
-from planner.estimates.layout import Layouts
+from planner.estimates.estimate import Layout
+from planner.estimates.layout import Layouts, alone
 from planner.estimates.priors import StackPrior, load_priors
 from planner.estimates.profile import Profile
 from planner.jobs.architecture import Transformer
@@ -27,7 +28,7 @@ from planner.jobs.job import Recompute, TrainingJob, TrainingMethod
 from planner.jobs.operations import (
     Amount,
     Pass,
-    Work,
+    TrainingWork,
     accumulation_work,
     lora_parameters,
     optimizer_work,
@@ -86,6 +87,17 @@ def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Link
     )
 
 
+def forward_share(job: TrainingJob, profile: Profile, layout: Layout, links: Links | None) -> float:
+    """The part of a step in which its samples go forward through the network; exchanges are divided as passes are."""
+    work = _passes(job, tuple((float(getattr(layout, name)),) for name in PASS_ARRAYS))
+    rows = float(layout.micro_batch * job.sequence_length)
+    whole = profile.seconds(Operation.TRAIN_STEP, (*work.forward, *work.recompute, *work.backward), rows).total
+    forward = float(np.asarray(profile.seconds(Operation.TRAIN_STEP, work.forward, rows).total / whole))
+    times = step_times(job, profile, alone(layout), links)
+    passes = times.compute.total + times.bubble + times.communication
+    return forward * float(np.asarray(passes / times.total).flat[0])
+
+
 def _passes_seconds(job: TrainingJob, profile: Profile, layouts: Layouts) -> Seconds:
     """A micro-batch forward and backward per layout. Layouts that differ in nothing that a pass sees (how many copies
     there are, what is sharded) are timed once."""
@@ -95,7 +107,8 @@ def _passes_seconds(job: TrainingJob, profile: Profile, layouts: Layouts) -> Sec
         code = code * (int(column.max()) + 1) + column.astype(np.int64)
     _, first, places = np.unique(code, return_index=True, return_inverse=True)
     kinds = tuple(tuple(column[first].tolist()) for column in columns)
-    works = _passes(job, kinds)
+    work = _passes(job, kinds)
+    works = (*work.forward, *work.recompute, *work.backward)
     rows = columns[0][first] * job.sequence_length
     found = profile.seconds(Operation.TRAIN_STEP, works, rows if rows.size > 1 else float(rows[0]))
 
@@ -106,7 +119,7 @@ def _passes_seconds(job: TrainingJob, profile: Profile, layouts: Layouts) -> Sec
 
 
 @lru_cache(maxsize=128)
-def _passes(job: TrainingJob, kinds: tuple[tuple[float, ...], ...]) -> tuple[Work, ...]:
+def _passes(job: TrainingJob, kinds: tuple[tuple[float, ...], ...]) -> TrainingWork:
     """The operations of a micro-batch for every kind of pass, the same for each GPU that is asked about."""
     tokens = float(job.sequence_length)
     micro, tensor, pipeline, context, expert = (np.array(column) if len(column) > 1 else column[0] for column in kinds)
@@ -121,7 +134,7 @@ def _passes(job: TrainingJob, kinds: tuple[tuple[float, ...], ...]) -> tuple[Wor
         expert_parallel=expert,
         norm_parallel=tensor if job.sequence_parallel else 1.0,
     )
-    work = training_work(
+    return training_work(
         job.architecture,
         through,
         0.0,
@@ -132,7 +145,6 @@ def _passes(job: TrainingJob, kinds: tuple[tuple[float, ...], ...]) -> tuple[Wor
         job.channels_last,
         job.lora_targets,
     )
-    return (*work.forward, *work.recompute, *work.backward)
 
 
 def _with(micro: Seconds, more: Seconds, times: Array) -> Seconds:

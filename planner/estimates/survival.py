@@ -10,6 +10,7 @@ from planner.estimates.interruptions import NeverEnds, Resilience, wall_time
 from planner.estimates.outcome import Outcome
 from planner.estimates.profile import Lack
 from planner.estimates.step import trained_parameters
+from planner.estimates.surroundings import AMONG_STEPS, steps_alone
 from planner.jobs.job import TrainingJob
 from planner.offers.offer import OfferKind
 from planner.quantity import Quantity
@@ -44,8 +45,10 @@ def with_interruptions(
     if isinstance(found, NeverEnds):
         return Lack(Bottleneck.INTERRUPTIONS, found.reason)
     more = found.paid.mid / outcome.seconds.mid
+    among = [name for name in AMONG_STEPS if name in outcome.extras]
+    alone = {"steady steps": steps_alone(outcome.seconds.mid, outcome.extras)}
     parts = {
-        f"{name.replace(' ', '_')}_seconds": Quantity.exact(seconds, "s", found.elapsed.basis)
+        f"{name.replace(' ', '_')}_seconds": Quantity.exact(alone.get(name, seconds), "s", found.elapsed.basis)
         for name, seconds in found.parts
         if seconds > SHOWN * found.elapsed.mid
     }
@@ -54,6 +57,6 @@ def with_interruptions(
         seconds=found.elapsed,
         paid_seconds=found.paid,
         energy_joules=None if outcome.energy_joules is None else outcome.energy_joules.times(more),
-        extras={**outcome.extras, **(parts if len(parts) > 1 else {})},
+        extras={**outcome.extras, **(parts if len(parts) > 1 or among else {})},
         notes=(*outcome.notes, *found.notes),
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from planner import units
 from planner.calibration.sample import Operation
 from planner.estimates import memory
-from planner.estimates.communication import node_links
+from planner.estimates.communication import Links, node_links
 from planner.estimates.energy import with_energy
 from planner.estimates.estimate import Bottleneck, Layout
 from planner.estimates.layout import Layouts, training_layouts
@@ -20,7 +20,8 @@ from planner.estimates.outcome import Outcome, bound_by, fastest, inverse, share
 from planner.estimates.priors import load_priors
 from planner.estimates.profile import Lack, Profile
 from planner.estimates.ranges import Circumstances, published_causes
-from planner.estimates.step import StepTimes, micro_batches_per_step, step_times
+from planner.estimates.step import StepTimes, forward_share, micro_batches_per_step, step_times
+from planner.hardware.gpu import Gpu
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
 from planner.jobs.footprint import Split, training_bytes
@@ -53,9 +54,7 @@ def train(job: TrainingJob, profile: Profile, nodes: Nodes, usable: float) -> Ou
     num_gpus = nodes.num_gpus
     links = None
     if num_gpus > 1:
-        links = node_links(profile.gpu, num_gpus, nodes.gpus_per_node, nodes.network_bytes_per_s, TRAINING_SHARES)
-        if links is not None:
-            links = replace(links, latency=load_priors().figures["training_collective_us"] * 1e-6)
+        links = training_links(profile.gpu, nodes)
         if links is None:
             return Lack(
                 Bottleneck.UNKNOWN_FIGURE, f"how fast {profile.gpu.key}s of one node exchange data is not known"
@@ -75,6 +74,22 @@ def train(job: TrainingJob, profile: Profile, nodes: Nodes, usable: float) -> Ou
     place = fastest(times.total, fits, layouts.simplicity)
     outcome = _outcome(job, profile, layouts, items, times, place, nodes, usable)
     return replace(outcome, notes=(*outcome.notes, *_runners_up(layouts, times, fits, place)))
+
+
+def training_links(gpu: Gpu, nodes: Nodes) -> Links | None:
+    """How the GPUs of a training job exchange data, with the host's time per collective; None for one GPU alone, and
+    where it is not known."""
+    if nodes.num_gpus == 1:
+        return None
+    links = node_links(gpu, nodes.num_gpus, nodes.gpus_per_node, nodes.network_bytes_per_s, TRAINING_SHARES)
+    if links is None:
+        return None
+    return replace(links, latency=load_priors().figures["training_collective_us"] * 1e-6)
+
+
+def evaluated_share(job: TrainingJob, profile: Profile, nodes: Nodes, layout: Layout) -> float:
+    """The part of a step on that layout that an evaluation of as many samples takes."""
+    return forward_share(job, profile, layout, training_links(profile.gpu, nodes))
 
 
 def layout_faults(job: TrainingJob) -> list[tuple[str, str]]:
@@ -220,7 +235,7 @@ def _causes(
 def _notes(
     job: TrainingJob, layout: Layout, layouts: Layouts, items: dict[str, Amount], usable: float, num_gpus: int
 ) -> tuple[str, ...]:
-    notes = ["Data loading, evaluation and start-up are not counted."]
+    notes = []
     if job.method is not TrainingMethod.FULL:
         where = "every linear layer" if job.lora_targets is LoraTargets.ALL else "queries, keys and values"
         notes.append(f"Adapters of rank {job.lora_rank} on {where}; the other weights are frozen.")

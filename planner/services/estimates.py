@@ -108,7 +108,8 @@ def make_estimate(
     catalogue = load_catalogue()
     fits = newest_fits(session)
     placements = find_placements(session, request, now, roles)
-    answered = answer(job, placements, fits, request.goal, request.resilience(), request.site(), request.own_step())
+    known = (request.resilience(), request.site(), request.own_step(), request.surroundings())
+    answered = answer(job, placements, fits, request.goal, *known)
     found = apply_limits(answered, request.limits())
     price_ids = {option.placement.price_id for option in found.options if option.placement.price_id is not None}
     fit_ids = {option.fit_id for option in found.options if option.fit_id is not None}

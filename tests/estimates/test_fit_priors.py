@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.fit_priors import FACTS, PARAMETERS, solve
+from benchmarks.fit_priors import solve
+from benchmarks.prior_parameters import FACTS, PARAMETERS
 from planner.estimates.priors import load_priors, read_priors
 from planner.estimates.ranges import TITLES, RangeCause
 

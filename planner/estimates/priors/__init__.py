@@ -89,7 +89,11 @@ def load_priors() -> Priors:
 
 def read_priors(text: str) -> Priors:
     """The priors in the text of a facts file."""
-    document = tomllib.loads(text)
+    return priors_from(tomllib.loads(text))
+
+
+def priors_from(document: Mapping[str, Any]) -> Priors:
+    """The priors in a facts file that was parsed."""
     families = tuple((entry["match"], _prior(entry)) for entry in document["family"])
     figures = {name: float(entry["value"]) for name, entry in document["figure"].items()}
     stacks = {Stack(entry["name"]): _stack(entry) for entry in document["stack"]}

@@ -11,6 +11,7 @@ from planner.estimates.carbon import Site
 from planner.estimates.interruptions import Resilience
 from planner.estimates.limits import Limits
 from planner.estimates.own_step import OwnStep
+from planner.estimates.surroundings import Surroundings
 from planner.estimates.training import layout_faults
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
@@ -40,6 +41,7 @@ SERVED_LAYOUT = ("tensor_parallel", "pipeline_parallel", "expert_parallel")  # t
 
 MEASURED = ("measured_step", "measured_gpu", "measured_num_gpus", "measured_nodes")
 SURVIVAL = ("checkpoint_stall", "restart_time", "gpu_hours_between_failures", "spot_interruptions_per_hour")
+AROUND = ("feed_rate", "evaluate_every", "evaluation_samples", "startup_time", "queue_time")
 
 
 class EstimateRequest(Request):
@@ -48,6 +50,7 @@ class EstimateRequest(Request):
     `preset` fills every field that is not given; `architecture` names a known one whose shape the fields
     `layers` … `experts_per_token` may change, or is "custom" with all of `layers`, `hidden`, `heads`, `ffn`, `vocab`.
     `config` is the text of a Hugging Face config.json instead. `nodes` is how many of each offer work together.
+    `feed_rate` is what data loading delivers to one node, in sequences a second.
     """
 
     preset: Key | None = None
@@ -90,6 +93,12 @@ class EstimateRequest(Request):
     restart_time: Annotated[float, *duration(1, 1e6)] | None = None
     gpu_hours_between_failures: Annotated[float, *count(0.01, 1e9)] | None = None
     spot_interruptions_per_hour: Annotated[float, *count(1e-6, 1e3)] | None = None
+
+    feed_rate: Annotated[float, *count(1e-6, 1e12)] | None = None
+    evaluate_every: Annotated[int, *whole(1, 1_000_000_000)] | None = None
+    evaluation_samples: Annotated[int, *whole(1, 1_000_000_000_000)] | None = None
+    startup_time: Annotated[float, *duration(1e-3, 1e8)] | None = None
+    queue_time: Annotated[float, *duration(1e-3, 1e9)] | None = None
 
     prompt_tokens: Annotated[int, *whole(1, 100_000_000)] | None = None
     output_tokens: Annotated[int, *whole(1, 100_000_000)] | None = None
@@ -145,6 +154,19 @@ class EstimateRequest(Request):
             restart_seconds=self.restart_time,
             gpu_hours_between_failures=self.gpu_hours_between_failures,
             spot_interruptions_per_hour=self.spot_interruptions_per_hour,
+        )
+
+    def surroundings(self) -> Surroundings:
+        """What is known of data, evaluations and waits. Raises InvalidInput for half of an evaluation."""
+        if (self.evaluate_every is None) != (self.evaluation_samples is None):
+            missing = "evaluate_every" if self.evaluate_every is None else "evaluation_samples"
+            raise InvalidInput.of(missing, "how often is evaluated and on how many samples go together")
+        return Surroundings(
+            samples_per_second=self.feed_rate,
+            evaluate_every=self.evaluate_every,
+            evaluation_samples=self.evaluation_samples,
+            startup_seconds=self.startup_time,
+            queue_seconds=self.queue_time,
         )
 
     def own_step(self) -> OwnStep | None:
@@ -234,7 +256,9 @@ class EstimateRequest(Request):
 
     def _inference_job(self, architecture: Transformer, base: InferenceJob | None) -> InferenceJob:
         own = ("tokens", "sequence_length", "global_batch", "micro_batch", "method", "recompute", "stack")
-        self._refuse((*own, *(name for name in LAYOUT if name not in SERVED_LAYOUT), *SURVIVAL, *MEASURED), "inference")
+        self._refuse(
+            (*own, *(name for name in LAYOUT if name not in SERVED_LAYOUT), *SURVIVAL, *AROUND, *MEASURED), "inference"
+        )
         if base is None:
             _require(self, ("prompt_tokens", "output_tokens"), "an inference job needs it")
         job = InferenceJob(

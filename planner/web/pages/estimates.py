@@ -17,7 +17,7 @@ from planner.services.actuals import list_actuals
 from planner.services.estimates import EstimateView, get_estimate, list_estimates, make_estimate
 from planner.services.offers import price_facets
 from planner.services.requests import EstimateRequest, parse
-from planner.services.requests.estimate import MEASURED, SURVIVAL
+from planner.services.requests.estimate import AROUND, MEASURED, SURVIVAL
 from planner.version import code_version
 from planner.web.database import now, session
 from planner.web.forms import Form
@@ -213,7 +213,7 @@ def _places(request: dict[str, Any]) -> dict[str, Any]:
     """Goal, limits and filters of an earlier request."""
     kept = {
         name: request.get(name)
-        for name in ("goal", "budget", "nodes", "carbon_intensity", "pue", *MEASURED, *SURVIVAL, *LISTS)
+        for name in ("goal", "budget", "nodes", "carbon_intensity", "pue", *MEASURED, *SURVIVAL, *AROUND, *LISTS)
     }
     deadline = request.get("deadline")
     return {**kept, "goal": kept["goal"] or "cost", "deadline": None if deadline is None else f"{deadline:g} s"}
