@@ -10,7 +10,9 @@ from planner.calibration.sample import Sample
 
 WANTED = 0.95  # nineteen of twenty
 QUARTILES = 1.349  # interquartile ranges per standard deviation of a normal distribution
-WITHIN = 1.96  # standard deviations that hold nineteen of twenty
+# Standard deviations that hold nineteen of twenty where the deviation itself is told by five pairs of visits (a bench's
+# own and USUAL_WEIGHT usual ones of planner.calibration.visits): Student's t with five degrees of freedom.
+WITHIN = 2.571
 LEAST_SPREAD = 0.01  # two processes differ by as much in what memory they get, whatever one says of itself
 
 
@@ -56,7 +58,7 @@ class Repeatability:
 
 
 def repeatability(first: Sequence[Sample], second: Sequence[Sample]) -> Repeatability:
-    """Each bench of both runs: the difference may be 1.96 standard deviations of the difference of two medians.
+    """Each bench of both runs: the difference may be 2.57 standard deviations of the difference of two medians.
 
     A sample's `spread` is an interquartile range over the median, of windows and of visits; the standard deviation of
     one visit follows from it, and that of a run's mean of visits is taken to be no less: what drifts slowly is shared
