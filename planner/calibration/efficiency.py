@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,30 @@ DISTANCE_POWER = 4.0
 DISTANCE_FLOOR = 0.25
 
 Array = NDArray[np.float64]
+
+
+class Part(StrEnum):
+    """What a pass is made of, as far as whole passes tell its parts apart."""
+
+    PRODUCTS = "products"
+    CONVOLUTIONS = "convolutions"
+    ATTENTION = "attention"
+    MEMORY = "memory"  # norms, residuals, activations, losses: whatever goes by its bytes
+    NORMALISATION = "normalisation"  # batch normalisation of convolutional networks
+    UPDATE = "update"  # the optimizer
+
+
+_PARTS = {
+    WorkClass.CONVOLUTION: Part.CONVOLUTIONS,
+    WorkClass.NORMALISATION: Part.NORMALISATION,
+    WorkClass.UPDATE: Part.UPDATE,
+}
+
+
+def part_of(work: Work) -> Part:
+    """The part of a pass that an operation belongs to."""
+    usual = {WorkKind.GEMM: Part.PRODUCTS, WorkKind.ATTENTION: Part.ATTENTION}.get(work.kind, Part.MEMORY)
+    return _PARTS.get(work.work_class, usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +80,13 @@ class MatmulRate:
 @dataclass(frozen=True, slots=True)
 class PassRate:
     """What shows only when whole passes run: the part of the product peak that fused attention reaches, the bytes/s at
-    which it reads keys and values, and the host's seconds per kernel."""
+    which it reads keys and values, the host's seconds per kernel, and how many times longer than alone the parts of a
+    pass take within it (absent: 1)."""
 
     attention: Amount
     attention_bandwidth: Amount
     launch_seconds: Amount
+    factors: Mapping[Part, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +190,21 @@ def work_seconds(works: Iterable[Work], rates: Rates) -> Seconds:
     launches: Amount = 0.0
     for work in works:
         rate = rates.matmul_rate(work.dtype) if work.kind is not WorkKind.MEMORY else None
-        seconds = work.count * rates.class_factors.get(work.work_class, 1.0) * one_execution(work, rates)
+        factor = rates.class_factors.get(work.work_class, 1.0) * rates.in_pass.factors.get(part_of(work), 1.0)
+        seconds = work.count * factor * one_execution(work, rates)
         device = device + seconds
         launches = launches + work.count * work.launches
         memory = memory + work.count * _moved(work, rates) / rates.bandwidth
         if rate is not None:
             compute = compute + work.count * work.flops / rate.peak
     host = rates.kernel_share * launches * rates.in_pass.launch_seconds
-    total = device + host if rates.is_synchronous else _overlapped(device, host, HOST_SHARPNESS)
+    total = with_host(device, host, is_synchronous=rates.is_synchronous)
     return Seconds(total, compute, memory, np.maximum(total - np.maximum(compute, memory), 0.0))
+
+
+def with_host(device: Amount, host: Amount, *, is_synchronous: bool) -> Amount:
+    """Seconds of a pass: where the host computes itself both add up, else the shorter hides behind the longer."""
+    return device + host if is_synchronous else _overlapped(device, host, HOST_SHARPNESS)
 
 
 def one_execution(work: Work, rates: Rates) -> Amount:

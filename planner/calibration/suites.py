@@ -13,12 +13,14 @@ from types import MappingProxyType
 from planner.calibration.sample import COLLECTIVES, Bench, Operation
 from planner.calibration.theory import bench_theory
 from planner.calibration.visits import NUM_VISITS
+from planner.calibration.whole_passes import Base, forward_passes, plain_passes, training_passes
 from planner.errors import NotFound
 from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
 from planner.units import GB
 
 BENCH_VERSION = 2  # 2: visited twice, far apart (planner.calibration.visits)
+BENCH_VERSIONS: Mapping[Operation, int] = MappingProxyType({Operation.SERVE: 3})  # 3: batches continuously
 STARTUP_SECONDS = 4.0  # child start, torch import, first contact with the device
 COLLECTIVE_BYTES = (65_536, 1_048_576, 16_777_216, 268_435_456)
 COLLECTIVE_SECONDS = 15.0  # mostly the start of the other ranks
@@ -137,7 +139,13 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
         for suite in (
             Suite("smoke", 2, "A few seconds: proves that measuring works here", 60.0, _Depth.SMOKE),
             Suite("quick", 3, "A minute or two: enough for estimates from this device", 300.0, _Depth.QUICK),
-            Suite("standard", 2, "A few minutes: every kind of work, training and inference", 1200.0, _Depth.STANDARD),
+            Suite(
+                "standard",
+                3,
+                "Under ten minutes: every kind of work at several sizes",
+                1200.0,
+                _Depth.STANDARD,
+            ),
         )
     }
 )
@@ -282,7 +290,9 @@ def _standard(backend: Backend, memory_bytes: int | None, dtypes: tuple[Dtype, .
         yield _bench(backend, Operation.NORM, work, {"rows": rows, "columns": plan.shape.hidden})
         yield _bench(backend, Operation.ELEMENTWISE, work, {"rows": rows, "columns": plan.shape.ffn})
     yield from _attentions(backend, plan, work)
-    yield from _trainings(backend, plan, Dtype.FP32 if work is Dtype.FP16 else work)
+    training = Dtype.FP32 if work is Dtype.FP16 else work
+    yield from _trainings(backend, plan, training)
+    yield from _other_passes(backend, plan, work, training)
     if work is Dtype.BF16 and Dtype.FP16 in dtypes and backend in SCALES_LOSSES:
         sequence, micro_batch = plan.train_steps[0]
         inside = plan.shape.parameters | {"sequence": sequence, "micro_batch": micro_batch}
@@ -292,6 +302,19 @@ def _standard(backend: Backend, memory_bytes: int | None, dtypes: tuple[Dtype, .
         yield _bench(backend, Operation.FEED, Dtype.FP32, {"batch": 32, "image": 224, "workers": workers})
     if backend in (Backend.CUDA, Backend.XPU):
         yield from _links(backend)
+
+
+def _other_passes(backend: Backend, plan: _Plan, work: Dtype, training: Dtype) -> Iterator[Bench]:
+    """Whole passes of other shapes; a second format where a device trains in two."""
+    sequence, micro_batch = plan.train_steps[0]
+    pictures = plan.pictures
+    base = Base(plan.shape.parameters, pictures.vit, pictures.cnn, sequence, micro_batch, pictures.train_batch)
+    for operation, parameters in training_passes(base):
+        yield _bench(backend, operation, training, parameters)
+    for operation, parameters in plain_passes(base) if backend is Backend.CPU else ():
+        yield _bench(backend, operation, Dtype.FP32, parameters)
+    for operation, parameters in forward_passes(base):
+        yield _bench(backend, operation, work, parameters)
 
 
 def _attentions(backend: Backend, plan: _Plan, work: Dtype) -> Iterator[Bench]:
@@ -525,11 +548,12 @@ _SLOWER: Mapping[Operation, float] = MappingProxyType(
 
 
 def _bench(backend: Backend, operation: Operation, dtype: Dtype, parameters: dict[str, int]) -> Bench:
-    bench = Bench(operation, BENCH_VERSION, dtype, parameters, 0.0)
+    version = BENCH_VERSIONS.get(operation, BENCH_VERSION)
+    bench = Bench(operation, version, dtype, parameters, 0.0)
     theory = bench_theory(bench)
     longer = _SLOWER.get(operation, 1.0)
     slower = longer * (_FP32_SLOWER.get(backend, 1.0) if dtype is Dtype.FP32 else 1.0)
     arithmetic = slower * theory.flops / _TYPICAL_FLOPS[backend]
     once = max(arithmetic, longer * theory.num_bytes / _TYPICAL_BANDWIDTH[backend])
     seconds = NUM_VISITS * (_SETUP_SECONDS + max(_SETTLE_SECONDS, _NUM_EXECUTIONS * once))
-    return Bench(operation, BENCH_VERSION, dtype, parameters, round(seconds, 3))
+    return Bench(operation, version, dtype, parameters, round(seconds, 3))

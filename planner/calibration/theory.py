@@ -9,6 +9,7 @@ from types import MappingProxyType
 from planner.calibration.sample import COLLECTIVES, Bench, Operation
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import Conv, ConvNet
 from planner.jobs.footprint import Split, training_bytes
 from planner.jobs.job import Recompute
 from planner.jobs.operations import (
@@ -79,11 +80,39 @@ def bench_pass(bench: Bench) -> Pass:
     if bench.operation in (Operation.VIT_STEP, Operation.VIT_FORWARD):
         return Pass(float(_parameter(bench, "batch")), float(num_patches(bench)), bench.dtype, head_tokens=1.0)
     batch = float(_parameter(bench, "batch"))
+    if bench.operation in (Operation.CNN_STEP, Operation.CNN_FORWARD):
+        return Pass(batch, 1.0, bench.dtype)
     if bench.operation is Operation.PREFILL:
         return Pass(batch, float(_parameter(bench, "sequence")), bench.dtype, head_tokens=1.0)
     if bench.operation in (Operation.DECODE, Operation.GRAPH_DECODE):
         return Pass(batch, 1.0, bench.dtype, context=float(_parameter(bench, "context")))
     raise ValueError(f"{bench.operation.value} is no transformer bench")
+
+
+def bench_network(bench: Bench) -> Transformer | ConvNet:
+    """The network whose whole pass a bench runs."""
+    if bench.operation not in (Operation.CNN_STEP, Operation.CNN_FORWARD):
+        return bench_architecture(bench)
+    width, image, blocks, classes = (_parameter(bench, name) for name in ("width", "image", "blocks", "classes"))
+    convs = tuple(
+        Conv(conv.size, conv.inputs, conv.outputs, conv.kernel) for conv in convolutions(width, image, blocks)
+    )
+    return ConvNet(f"{bench.operation.value} bench", convs, image, convs[-1].outputs, classes)
+
+
+def bench_works(bench: Bench) -> tuple[Work, ...]:
+    """The operations of one execution of a bench that is a whole pass, as an estimate of the same job counts them.
+
+    Raises ValueError for a bench that is only a part of one.
+    """
+    network, through = bench_network(bench), bench_pass(bench)
+    if bench.operation in TRAINING_BENCHES:
+        again = Recompute.FULL if bench.operation is Operation.RECOMPUTE_STEP else Recompute.NONE
+        work = training_work(network, through, float(network.num_parameters), again)
+        return (*work.forward, *work.recompute, *work.backward, *work.optimizer)
+    if isinstance(network, ConvNet):
+        return training_work(network, through, 0.0, channels_last=False).forward
+    return forward_work(network, through)
 
 
 def bench_training_work(bench: Bench) -> TrainingWork:
@@ -273,6 +302,7 @@ def _sentinel(bench: Bench) -> Theory:
 
 
 _STEPS = frozenset({Operation.TRAIN_STEP, Operation.MOE_STEP, Operation.RECOMPUTE_STEP, Operation.ENCODER_STEP})
+TRAINING_BENCHES = _STEPS | {Operation.VIT_STEP, Operation.CNN_STEP}
 _SEES_ALL = frozenset({Operation.ENCODER_STEP, Operation.VIT_STEP, Operation.VIT_FORWARD})
 _OF_ITS_OWN: Mapping[Operation, Callable[[Bench], Theory]] = MappingProxyType(
     {

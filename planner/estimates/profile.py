@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
 
+from planner.calibration.correction import Widths
 from planner.calibration.efficiency import MatmulRate, PassRate, Rates, Seconds, work_seconds
-from planner.calibration.fit import Fit, Quality
+from planner.calibration.fit import Fit
 from planner.calibration.sample import Operation
 from planner.estimates.estimate import Bottleneck
 from planner.estimates.priors import Prior, StackPrior, load_priors
@@ -22,8 +23,6 @@ from planner.quantity import Basis, Cause
 
 # Assumed log half-widths (nine in ten), until the ledger of actuals replaces them.
 SINGLE_SAMPLE = 0.15  # one measured pass tells no error of its own
-PER_DOUBLING = 0.03  # for each doubling of rows or seconds away from the nearest measured pass …
-FARTHEST = 0.30  # … and at most
 # Blocks of another shape than the measured ones. Three other shapes run on two CPU cores beside other work on
 # 2026-11-21 were off by up to 20 % (training), 30 % (prefill) and 50 % (decode), but for bf16 decoding with eight query
 # heads per key-value head, which took ten times as long: no range covers that, a suite with that shape would.
@@ -31,6 +30,7 @@ OTHER_SHAPE = {Operation.TRAIN_STEP: 0.20, Operation.PREFILL: 0.30, Operation.DE
 TWIN = 0.06  # another card of the same model: two honest measurements differ by 4 to 5 % (our design notes)
 OTHER_FORMAT = 0.30  # a format that was not measured, scaled by the ratio of the published peaks
 UNMEASURED_PHASE = 0.70  # a phase that was not measured, from the sum of its operations alone
+PHASES = (Operation.TRAIN_STEP, Operation.PREFILL, Operation.DECODE)
 MIXED_8BIT = (Dtype.FP8, Dtype.INT8, Dtype.FP4)
 
 
@@ -60,12 +60,16 @@ class Profile:
     causes: tuple[Cause, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def seconds(self, operation: Operation, works: tuple[Work, ...], rows: Amount) -> Seconds:
+    def seconds(
+        self, operation: Operation, works: tuple[Work, ...], rows: Amount, network: Transformer | ConvNet
+    ) -> Seconds:
         """Seconds of a whole pass: the sum of its operations times what passes take beyond it here."""
-        parts = work_seconds(works, self.rates[operation])
-        factor = self._factor(operation, rows, parts.total)
-        memory, compute = parts.memory, parts.compute
-        return Seconds(parts.total * factor, compute, memory, parts.overhead * factor)
+        parts = self.composed(operation, works)
+        return scaled(parts, self.factor(operation, rows, parts.total, network))
+
+    def composed(self, operation: Operation, works: tuple[Work, ...]) -> Seconds:
+        """The sum of operations alone."""
+        return work_seconds(works, self.rates[operation])
 
     def phase_causes(
         self, operation: Operation, architecture: Transformer | ConvNet, rows: float, seconds: float
@@ -76,10 +80,10 @@ class Profile:
         correction = self.fit.corrections.get((operation, self.dtype))
         if correction is None:
             return (*self.causes, Cause(f"{operation.value} not measured", UNMEASURED_PHASE))
-        quality = correction.quality
-        away = min(FARTHEST, PER_DOUBLING * correction.distance(rows, seconds))
-        causes = (*self.causes, *_quality_causes(quality), Cause("distance from what was measured", away))
-        if isinstance(architecture, Transformer) and correction.has_run(architecture):
+        widths = correction.widths(architecture, rows, seconds)
+        is_single = correction.quality.held_out is None
+        causes = (*self.causes, *_measured_causes(widths, is_single=is_single))
+        if correction.has_run(architecture) or correction.has_run_several(architecture):
             return causes
         return (*causes, Cause("blocks of another shape than measured", OTHER_SHAPE[operation]))
 
@@ -94,43 +98,48 @@ class Profile:
             for name in missing
         )
 
-    def _factor(self, operation: Operation, rows: Amount, seconds: Amount) -> Amount:
+    def factor(self, operation: Operation, rows: Amount, seconds: Amount, network: Transformer | ConvNet) -> Amount:
+        """What a pass takes beyond its operations, `seconds` by themselves."""
         if self.fit is None:
             factor = self.prior.factors[operation]
             is_training = operation is Operation.TRAIN_STEP and self.training is not None
             return factor * self.training.factor if is_training and self.training else factor
         correction = self.fit.corrections.get((operation, self.dtype))
-        return 1.0 if correction is None else correction.factor(rows, seconds)
+        return 1.0 if correction is None else correction.factor(network, rows, seconds)
 
 
-def _quality_causes(quality: Quality) -> tuple[Cause, ...]:
-    error = (
-        Cause("only one sample", SINGLE_SAMPLE)
-        if quality.held_out is None
-        else Cause("error of held-out samples", quality.held_out)
-    )
-    return Cause("measurement noise", quality.spread), error
+def scaled(parts: Seconds, factor: Amount) -> Seconds:
+    """A pass that takes so many times as long; what compute and memory need by themselves stays."""
+    return Seconds(parts.total * factor, parts.compute, parts.memory, parts.overhead * factor)
+
+
+def _measured_causes(widths: Widths, *, is_single: bool) -> tuple[Cause, ...]:
+    error = Cause("error of held-out samples", widths.held_out)
+    if is_single:
+        error = Cause("only one sample", max(SINGLE_SAMPLE, widths.held_out))
+    return Cause("measurement noise", widths.noise), error, Cause("distance from what was measured", widths.distance)
 
 
 def profile_from_fit(gpu: Gpu, dtype: Dtype, fit: Fit, fit_id: str, *, is_own_device: bool) -> Profile | Lack:
     """The profile of a device that was measured, or of a GPU of the same model as one."""
-    rates = fit.rates(dtype)
+    measured = {phase: fit.rates(dtype, phase) for phase in PHASES}
+    rates = measured[Operation.TRAIN_STEP]
     if rates is None:
         return Lack(Bottleneck.UNKNOWN_FIGURE, "its calibration measured no products or no memory bandwidth; repeat it")
     causes: tuple[Cause, ...] = () if is_own_device else (Cause("another card of the same model", TWIN),)
     notes: tuple[str, ...] = ()
     for needed in (dtype, side_dtype(dtype)):
         if needed not in rates.matmul:
-            scaled = _scaled_rate(gpu, rates, needed)
-            if isinstance(scaled, Lack):
-                return scaled
-            rates = Rates({**rates.matmul, needed: scaled}, rates.bandwidth, rates.in_pass, rates.is_synchronous)
+            other = _scaled_rate(gpu, rates, needed)
+            if isinstance(other, Lack):
+                return other
+            rates = replace(rates, matmul={**rates.matmul, needed: other})
             causes += (Cause(f"{needed.value} products not measured", OTHER_FORMAT),)
             notes += (f"Products in {needed.value} were not measured; they are scaled by the published peaks.",)
     return Profile(
         gpu=gpu,
         dtype=dtype,
-        rates=dict.fromkeys(Operation, rates),
+        rates={phase: replace(known, matmul=rates.matmul) for phase, known in measured.items() if known is not None},
         prior=load_priors().of(gpu),
         basis=Basis.INTERPOLATED if is_own_device else Basis.TRANSFERRED,
         fit=fit,

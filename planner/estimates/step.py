@@ -20,8 +20,9 @@ from planner.estimates.communication import (
 from planner.estimates.estimate import Layout
 from planner.estimates.layout import Layouts, alone
 from planner.estimates.priors import StackPrior, load_priors
-from planner.estimates.profile import Profile
+from planner.estimates.profile import Profile, scaled
 from planner.jobs.architecture import Transformer
+from planner.jobs.blocks import exchanging_layers
 from planner.jobs.convnet import ConvNet
 from planner.jobs.footprint import QUANTISED_BASE_BYTES, local_parameters
 from planner.jobs.job import Recompute, TrainingJob, TrainingMethod
@@ -50,6 +51,7 @@ class StepTimes:
     optimizer: Seconds
     communication: Array
     constant: float
+    composed: Array  # one micro-batch and the optimizer by their operations alone: where a correction is looked up
     micro_seconds: Array  # one micro-batch forward and backward of one stage, without communication
 
     @property
@@ -64,10 +66,13 @@ def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Link
     updated = local / np.where(layouts.shard_optimizer > 0, layouts.replicas, 1.0)
     rows = layouts.micro_batch * job.sequence_length
     micro = _passes_seconds(job, profile, layouts)
-    optimizer = profile.seconds(Operation.TRAIN_STEP, (optimizer_work(updated),) if job.updates_weights else (), rows)
+    optimizer = profile.composed(Operation.TRAIN_STEP, (optimizer_work(updated),) if job.updates_weights else ())
+    composed = np.asarray(micro.total + optimizer.total)  # a step of one micro-batch, as calibrations measure it
+    factor = profile.factor(Operation.TRAIN_STEP, rows, composed, job.architecture)
     num_micro = micro_batches_per_step(job, layouts)
-    summed = profile.seconds(Operation.TRAIN_STEP, (accumulation_work(local),), rows)
-    micro = _with(micro, summed, np.where(num_micro > 1, 1.0, 0.0))
+    summed = profile.composed(Operation.TRAIN_STEP, (accumulation_work(local),))
+    micro = scaled(_with(micro, summed, np.where(num_micro > 1, 1.0, 0.0)), factor)
+    optimizer = scaled(optimizer, factor)
     stage = np.broadcast_to(micro.total, layouts.data_parallel.shape)
     inside, once = np.zeros(layouts.size), np.zeros(layouts.size)
     if links is not None:
@@ -83,6 +88,7 @@ def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Link
         optimizer=optimizer,
         communication=num_micro * inside + once,
         constant=profile.training.step_seconds if profile.training and job.updates_weights else 0.0,
+        composed=np.broadcast_to(composed, layouts.data_parallel.shape),
         micro_seconds=stage,
     )
 
@@ -90,17 +96,16 @@ def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Link
 def forward_share(job: TrainingJob, profile: Profile, layout: Layout, links: Links | None) -> float:
     """The part of a step in which its samples go forward through the network; exchanges are divided as passes are."""
     work = _passes(job, tuple((float(getattr(layout, name)),) for name in PASS_ARRAYS))
-    rows = float(layout.micro_batch * job.sequence_length)
-    whole = profile.seconds(Operation.TRAIN_STEP, (*work.forward, *work.recompute, *work.backward), rows).total
-    forward = float(np.asarray(profile.seconds(Operation.TRAIN_STEP, work.forward, rows).total / whole))
+    whole = profile.composed(Operation.TRAIN_STEP, (*work.forward, *work.recompute, *work.backward)).total
+    forward = float(np.asarray(profile.composed(Operation.TRAIN_STEP, work.forward).total / whole))
     times = step_times(job, profile, alone(layout), links)
     passes = times.compute.total + times.bubble + times.communication
     return forward * float(np.asarray(passes / times.total).flat[0])
 
 
 def _passes_seconds(job: TrainingJob, profile: Profile, layouts: Layouts) -> Seconds:
-    """A micro-batch forward and backward per layout. Layouts that differ in nothing that a pass sees (how many copies
-    there are, what is sharded) are timed once."""
+    """A micro-batch forward and backward per layout, by its operations alone. Layouts that differ in nothing that a
+    pass sees (how many copies there are, what is sharded) are timed once."""
     columns = [getattr(layouts, name) for name in PASS_ARRAYS]
     code = np.zeros(layouts.size, dtype=np.int64)
     for column in columns:
@@ -109,8 +114,7 @@ def _passes_seconds(job: TrainingJob, profile: Profile, layouts: Layouts) -> Sec
     kinds = tuple(tuple(column[first].tolist()) for column in columns)
     work = _passes(job, kinds)
     works = (*work.forward, *work.recompute, *work.backward)
-    rows = columns[0][first] * job.sequence_length
-    found = profile.seconds(Operation.TRAIN_STEP, works, rows if rows.size > 1 else float(rows[0]))
+    found = profile.composed(Operation.TRAIN_STEP, works)
 
     def spread(part: Amount) -> Array:
         return np.broadcast_to(part, first.shape)[places]
@@ -129,6 +133,7 @@ def _passes(job: TrainingJob, kinds: tuple[tuple[float, ...], ...]) -> TrainingW
         job.dtype,
         tensor_parallel=tensor,
         head_tokens=None if job.head_share == 1.0 else max(job.head_share * tokens, 1.0),
+        target_tokens=None if job.target_length is None else float(job.target_length),
         pipeline_parallel=pipeline,
         context_parallel=context,
         expert_parallel=expert,
@@ -191,7 +196,7 @@ def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro:
     overlap = stack.overlap
     if isinstance(architecture, Transformer):
         t, c, p = layouts.tensor_parallel, layouts.context_parallel, layouts.pipeline_parallel
-        layers = architecture.num_layers / p
+        layers = exchanging_layers(architecture, job.sequence_length, job.target_length) / p
         rows = layouts.micro_batch * job.sequence_length / c
         hidden = rows * architecture.hidden * e
         again = job.recompute is Recompute.FULL

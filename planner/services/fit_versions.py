@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from planner.calibration.fit import FIT_FORM, Fit, Quality
+from planner.calibration.correction import Quality
+from planner.calibration.fit import FIT_FORM, Fit
 from planner.estimates.answer import answer
 from planner.estimates.estimate import Option
 from planner.quantity import Basis, Quantity

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from planner.calibration.conditions import what_differs
-from planner.calibration.fit import FIT_FORM, Fit, fit_samples
+from planner.calibration.draw import fit_samples
+from planner.calibration.fit import FIT_FORM, Fit
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import BenchFailure, Sample
 from planner.calibration.suites import SUITES

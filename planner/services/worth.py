@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.calibration.fit import block_shape
+from planner.calibration.correction import block_shape
 from planner.calibration.sample import Bench, Operation
 from planner.calibration.suites import Suite, custom_suite, get_suite, total_expected_seconds
 from planner.calibration.theory import bench_architecture

@@ -7,7 +7,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from planner.calibration.fit import Fit, fit_samples
+from planner.calibration.draw import fit_samples
+from planner.calibration.fit import Fit
 from planner.estimates.estimate import Placement
 from planner.hardware.gpu import Dtype, Figure, Gpu, GpuKind, LinkTopology, Vendor
 from tests.builders import offer, price

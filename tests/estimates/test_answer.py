@@ -81,7 +81,8 @@ def test_a_calibrated_cpu_that_no_catalogue_knows_is_estimated_from_its_fit() ->
     assert option.basis is Basis.INTERPOLATED
     assert {cause.name for cause in option.step_seconds.causes} >= {
         "measurement noise",
-        "distance from what was measured",
+        "only one sample",
+        "blocks of another shape than measured",
     }
     assert option.unknown["average_power_watts"]
     assert option.energy_joules is None

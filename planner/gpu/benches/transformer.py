@@ -8,7 +8,7 @@ Shape letters: B batch, S new tokens, T tokens attended to, H heads, G key-value
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,6 +72,22 @@ class KvCache:
         return cls(like.new_zeros(size), like.new_zeros(size))
 
 
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Where the one new token of each sequence stands: its row and position [B], and what it sees [B, 1, 1, T]."""
+
+    rows: Tensor
+    positions: Tensor
+    seen: Tensor
+    longest: int
+
+    @classmethod
+    def of(cls, starts: Sequence[int], device: torch.device) -> Ragged:
+        positions, longest = torch.tensor(starts, device=device), max(starts) + 1
+        seen = torch.arange(longest, device=device) <= positions[:, None]
+        return cls(torch.arange(len(starts), device=device), positions, seen[:, None, None], longest)
+
+
 class RmsNorm(nn.Module):
     """x / rms(x) · weight."""
 
@@ -93,20 +109,33 @@ class Attention(nn.Module):
         self.query_key_value = nn.Linear(shape.hidden, (shape.heads + 2 * shape.kv_heads) * width, bias=False)
         self.output = nn.Linear(shape.heads * width, shape.hidden, bias=False)
 
-    def forward(self, x: Tensor, angles: Tensor, cache: KvCache | None, layer: int, start: int) -> Tensor:
+    def forward(
+        self, x: Tensor, angles: Tensor, cache: KvCache | None, layer: int, start: int, ragged: Ragged | None = None
+    ) -> Tensor:
         batch, length, _ = x.shape  # B S E
         shape = self.shape
         sizes = (shape.heads, shape.kv_heads, shape.kv_heads)
         heads = self.query_key_value(x).view(batch, length, sum(sizes), shape.head_width).transpose(1, 2)
         query, key, value = heads.split(sizes, dim=1)  # B H S D, B G S D, B G S D
         query, key = rotate(query, angles), rotate(key, angles)
-        if cache is not None:
+        seen = None
+        if cache is not None and ragged is not None:
+            cache.keys[layer, ragged.rows, :, ragged.positions] = key[:, :, 0]
+            cache.values[layer, ragged.rows, :, ragged.positions] = value[:, :, 0]
+            key, value = cache.keys[layer, :, :, : ragged.longest], cache.values[layer, :, :, : ragged.longest]
+            seen = ragged.seen
+        elif cache is not None:
             end = start + length
             cache.keys[layer, :, :, start:end] = key
             cache.values[layer, :, :, start:end] = value
             key, value = cache.keys[layer, :, :, :end], cache.values[layer, :, :, :end]  # B G T D
         mixed = functional.scaled_dot_product_attention(
-            query, key, value, is_causal=shape.causal and length > 1, enable_gqa=shape.kv_heads != shape.heads
+            query,
+            key,
+            value,
+            attn_mask=seen,
+            is_causal=shape.causal and length > 1,
+            enable_gqa=shape.kv_heads != shape.heads,
         )
         result: Tensor = self.output(mixed.transpose(1, 2).reshape(batch, length, -1))
         return result
@@ -161,8 +190,10 @@ class Block(nn.Module):
         feed_forward = Mixture(shape) if shape.experts > 1 else FeedForward(shape)
         self.feed_forward_norm, self.feed_forward = RmsNorm(shape.hidden), feed_forward
 
-    def forward(self, x: Tensor, angles: Tensor, cache: KvCache | None, layer: int, start: int) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), angles, cache, layer, start)
+    def forward(
+        self, x: Tensor, angles: Tensor, cache: KvCache | None, layer: int, start: int, ragged: Ragged | None = None
+    ) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), angles, cache, layer, start, ragged)
         result: Tensor = x + self.feed_forward(self.feed_forward_norm(x))
         return result
 
@@ -182,23 +213,29 @@ class Transformer(nn.Module):
             self.head.weight = self.embedding.weight
 
     def forward(
-        self, tokens: Tensor, cache: KvCache | None = None, start: int = 0, *, last_only: bool = False
+        self, tokens: Tensor, cache: KvCache | None = None, start: int | Sequence[int] = 0, *, last_only: bool = False
     ) -> Tensor:
         """Scores [B, S, V] of tokens [B, S] that stand at positions `start` and on.
 
         With a cache its first `start` tokens are attended to, and the new ones are written behind them: all at once
-        from an empty cache (prefill) or one at a time (decode). `last_only` gives the last position's scores alone.
+        from an empty cache (prefill) or one at a time (decode; then `start` may differ from sequence to sequence).
+        `last_only` gives the last position's scores alone.
         """
         length = tokens.shape[1]
-        if cache is not None and start > 0 and length > 1:
+        ragged = None if isinstance(start, int) else Ragged.of(start, tokens.device)
+        if cache is not None and start != 0 and length > 1:
             raise ValueError("several tokens at once go into an empty cache only")
-        angles = rotary_angles(start, length, self.shape.head_width, tokens.device)
+        if ragged is None:
+            angles = rotary_angles(start, length, self.shape.head_width, tokens.device)
+        else:
+            angles = _angles_at(ragged.positions, self.shape.head_width)
+            start = 0
         x = self.embedding(tokens)
         for layer, block in enumerate(self.blocks):
             if self.recomputes:
                 x = checkpoint(block, x, angles, cache, layer, start, use_reentrant=False)
             else:
-                x = block(x, angles, cache, layer, start)
+                x = block(x, angles, cache, layer, start, ragged)
         scores: Tensor = self.head(self.norm(x[:, -1:] if last_only else x))
         return scores
 
@@ -223,10 +260,21 @@ def random_transformer(
 
 def rotary_angles(start: int, length: int, head_width: int, device: torch.device) -> Tensor:
     """Rotation angles [2, S, D/2] (cosines, sines) of the positions from `start` on."""
-    steps = torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width
     positions = torch.arange(start, start + length, device=device, dtype=torch.float32)
-    angles = torch.outer(positions, ROTARY_BASE**-steps)
+    angles = torch.outer(positions, _turns(head_width, device))
     return torch.stack((angles.cos(), angles.sin()))
+
+
+def _angles_at(positions: Tensor, head_width: int) -> Tensor:
+    """Rotation angles [2, B, 1, 1, D/2] of one position per sequence [B]."""
+    angles = positions[:, None, None, None].float() * _turns(head_width, positions.device)
+    return torch.stack((angles.cos(), angles.sin()))
+
+
+def _turns(head_width: int, device: torch.device) -> Tensor:
+    """Radians per position [D/2]."""
+    steps = torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width
+    return ROTARY_BASE**-steps
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:

@@ -1,0 +1,233 @@
+"""A correction: what whole passes take beyond the sum of their operations, and how well that is known elsewhere.
+
+The points are ln(measured ÷ composed) of measured passes. Between and beyond them a Gaussian process speaks: passes
+share one deviation, those of one family of networks another, and near ones (in rows, seconds and width) a third. How
+large and how far-reaching each is follows from the points themselves, held to what is usual by a weak prior.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import ConvNet
+from planner.jobs.operations import Amount
+
+Array = NDArray[np.float64]
+Network = Transformer | ConvNet
+# 90 % of a normal distribution lies within this many standard deviations.
+NINETY = 1.645
+# Deviations that are tried (standard deviations of logarithms), and doublings over which near passes resemble; assumed
+# coarse on purpose: there are about a dozen points. The usual ones are those in the middle.
+COMMON = (0.02, 0.06, 0.2)
+FAMILY = (0.02, 0.06, 0.2)
+LOCAL = (0.02, 0.06, 0.2)
+REACH = (1.0, 2.0, 4.0)
+USUAL = (0.06, 0.06, 0.06, 2.0)
+USUAL_ROOM = 1.0  # standard deviation of ln(tried ÷ usual) before any point speaks
+LEAST_NOISE = 0.01  # two honest measurements of a pass differ by as much at least (assumed)
+# The held-out errors of so many more points would be just as expected: a few points alone say little of the whole.
+USUAL_WEIGHT = 4.0
+
+
+class Family(StrEnum):
+    """Networks whose passes are alike."""
+
+    DECODER = "decoder"
+    ENCODER = "encoder"  # all positions see each other: text encoders, vision transformers
+    EXPERTS = "experts"
+    CONVOLUTIONAL = "convolutional"
+
+
+def family_of(network: Network) -> Family:
+    """The family of a network."""
+    if isinstance(network, ConvNet):
+        return Family.CONVOLUTIONAL
+    if network.num_experts > 1:
+        return Family.EXPERTS
+    return Family.DECODER if network.causal else Family.ENCODER
+
+
+def block_shape(network: Network) -> tuple[int, ...]:
+    """What makes one block run like another: hidden, heads, key-value heads, feed-forward width; of a convolutional
+    network the channels of its first convolution."""
+    if isinstance(network, ConvNet):
+        return (network.convs[0].outputs,)
+    return (network.hidden, network.num_heads, network.num_kv_heads, network.ffn)
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionPoint:
+    """A measured pass: `factor` is ln(measured ÷ composed from its operations), `noise` its standard deviation.
+
+    `shape` is that of its blocks (`block_shape`).
+    """
+
+    rows: float
+    predicted_seconds: float
+    factor: float
+    shape: tuple[int, ...]
+    family: Family = Family.DECODER
+    noise: float = LEAST_NOISE
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Standard deviations of what all passes share, of what a family shares and of what near passes share; `reach` is
+    how far near is, in doublings."""
+
+    common: float
+    family: float
+    local: float
+    reach: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How far to trust a fitted part: log half-widths meant to hold nine times in ten."""
+
+    num_samples: int
+    spread: float  # of repeated measurement
+    held_out: float | None  # of each sample predicted from the others; None for a single one
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """Log half-widths (nine in ten) of a corrected pass, each independent of the others."""
+
+    noise: float  # of measuring again
+    held_out: float  # near what was measured
+    distance: float  # and what being far from it adds
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a whole pass takes beyond the sum of its operations.
+
+    `scale` is how many times larger than the process expects the errors of held-out points are.
+    """
+
+    points: tuple[CorrectionPoint, ...]
+    kernel: Kernel
+    scale: float
+    quality: Quality
+
+    def factor(self, network: Network, rows: Amount, predicted_seconds: Amount) -> Amount:
+        """Measured ÷ composed of a pass of so many rows and seconds through that network."""
+        _, weights, _ = _solved(self.points, self.kernel)
+        found = np.exp(self._alike(network, rows, predicted_seconds) @ weights)
+        return float(found[0]) if found.size == 1 else found
+
+    def widths(self, network: Network, rows: float, predicted_seconds: float) -> Widths:
+        """How well a single pass is known."""
+        inverse, _, near = _solved(self.points, self.kernel)
+        alike = self._alike(network, rows, predicted_seconds)
+        left = max(0.0, _own(self.kernel) - float((alike @ inverse @ alike.T)[0, 0]))
+        noise = math.sqrt(float(np.median([point.noise**2 for point in self.points])))
+        here = min(left, near)
+        room = NINETY * self.scale
+        return Widths(room * noise, room * math.sqrt(here), room * math.sqrt(left - here))
+
+    def has_run(self, network: Network) -> bool:
+        """Whether blocks of this shape were measured."""
+        return any(point.shape == block_shape(network) for point in self.points)
+
+    def has_run_several(self, network: Network) -> bool:
+        """Whether several shapes of its family were measured, so that held-out errors speak of other shapes too."""
+        family = family_of(network)
+        return len({point.shape for point in self.points if point.family is family}) > 1
+
+    def _alike(self, network: Network, rows: Amount, predicted_seconds: Amount) -> Array:
+        width, family = float(block_shape(network)[0]), family_of(network)
+        known = np.array([point.family is family for point in self.points])
+        places = _places(rows, predicted_seconds, width)
+        return _covariance(self.kernel, places, _known(self.points), np.broadcast_to(known, (len(places), known.size)))
+
+
+def fit_correction(points: Sequence[CorrectionPoint]) -> Correction:
+    """The correction of passes, without what held-out points say (`judged` adds that)."""
+    ordered = tuple(sorted(points, key=lambda point: (point.family, point.rows, point.predicted_seconds, point.shape)))
+    known, same = _known(ordered), _same_family(ordered)
+    factors = np.array([point.factor for point in ordered])
+    noise = np.diag([point.noise**2 for point in ordered])
+    kernels = [Kernel(*values) for values in product(COMMON, FAMILY, LOCAL, REACH)]
+    kernel = max(kernels, key=lambda tried: _likelihood(_covariance(tried, known, known, same) + noise, factors, tried))
+    spread = NINETY * float(np.median([point.noise for point in ordered]))
+    return Correction(ordered, kernel, 1.0, Quality(len(ordered), spread, None))
+
+
+def judged(correction: Correction, errors: Sequence[float], expected: Sequence[float]) -> Correction:
+    """The correction with the errors (ln predicted ÷ measured) of its points when each is held out, beside the
+    standard deviations that were expected of them."""
+    if len(errors) < 2:
+        return correction
+    ratios = sum((error / deviation) ** 2 for error, deviation in zip(errors, expected, strict=True))
+    scale = math.sqrt((USUAL_WEIGHT + ratios) / (USUAL_WEIGHT + len(errors)))
+    held_out = NINETY * math.sqrt(sum(error**2 for error in errors) / len(errors))
+    return replace(correction, scale=scale, quality=replace(correction.quality, held_out=held_out))
+
+
+def expected_deviation(correction: Correction, point: CorrectionPoint) -> tuple[float, float]:
+    """ln(measured ÷ composed) that is expected of a pass, and the standard deviation of measuring it."""
+    inverse, weights, _ = _solved(correction.points, correction.kernel)
+    same = np.array([[other.family is point.family for other in correction.points]])
+    alike = _covariance(correction.kernel, _known((point,)), _known(correction.points), same)
+    left = max(0.0, _own(correction.kernel) - float((alike @ inverse @ alike.T)[0, 0]))
+    return float((alike @ weights)[0]), math.sqrt(left + point.noise**2)
+
+
+def _own(kernel: Kernel) -> float:
+    return kernel.common**2 + kernel.family**2 + kernel.local**2
+
+
+def _places(rows: Amount, seconds: Amount, width: Amount) -> Array:
+    """(Q, 3): doublings of rows, seconds and width."""
+    axes = np.broadcast_arrays(*(np.atleast_1d(np.asarray(axis, dtype=float)) for axis in (rows, seconds, width)))
+    return np.stack([np.log2(np.maximum(axis, 1e-12)).ravel() for axis in axes], axis=1)
+
+
+def _known(points: Sequence[CorrectionPoint]) -> Array:
+    columns = zip(*((point.rows, point.predicted_seconds, float(point.shape[0])) for point in points), strict=True)
+    return _places(*(np.array(column) for column in columns))
+
+
+def _same_family(points: Sequence[CorrectionPoint]) -> NDArray[np.bool_]:
+    families = np.array([point.family.value for point in points])
+    return np.asarray(families[:, None] == families[None, :])
+
+
+def _covariance(kernel: Kernel, here: Array, there: Array, same: NDArray[np.bool_]) -> Array:
+    """(Q, P) of passes at `here` and `there`; what near passes share, they share within their family."""
+    squares = ((here[:, None, :] - there[None, :, :]) ** 2).sum(axis=2)
+    local = kernel.local**2 * np.exp(-0.5 * squares / kernel.reach**2)
+    found: Array = kernel.common**2 + np.where(same, kernel.family**2 + local, 0.0)
+    return found
+
+
+def _likelihood(covariance: Array, factors: Array, kernel: Kernel) -> float:
+    """ln of how likely the factors are, and the kernel before them."""
+    lower = np.linalg.cholesky(covariance)
+    whitened = np.linalg.solve(lower, factors)
+    tried = (kernel.common, kernel.family, kernel.local, kernel.reach)
+    unusual = sum((math.log(value / usual) / USUAL_ROOM) ** 2 for value, usual in zip(tried, USUAL, strict=True))
+    return float(-0.5 * whitened @ whitened - np.log(np.diag(lower)).sum() - 0.5 * unusual)
+
+
+@lru_cache(maxsize=256)
+def _solved(points: tuple[CorrectionPoint, ...], kernel: Kernel) -> tuple[Array, Array, float]:
+    """The inverse covariance of the measured points (P, P), the weights of their factors (P), and the variance that
+    is left where one of them lies and was held out (the median over them)."""
+    known, same = _known(points), _same_family(points)
+    between = _covariance(kernel, known, known, same)
+    inverse = np.linalg.inv(between + np.diag([point.noise**2 for point in points]))
+    noise = np.array([point.noise**2 for point in points])
+    left = np.maximum(1.0 / np.diag(inverse) - noise, 0.0)  # of each when it is held out
+    return inverse, inverse @ np.array([point.factor for point in points]), float(np.median(left))

@@ -1,0 +1,101 @@
+"""What parts take within whole passes: factors that were made are found again, and what tells of nothing stays put."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from planner.calibration.correction import Family
+from planner.calibration.efficiency import MatmulRate, Part, PassRate, Rates, work_seconds
+from planner.calibration.passes import CPU_LAUNCH_SECONDS, PHASES, Alone, alone, fit_passes, usual_pass
+from planner.calibration.sample import Bench, Operation, Sample
+from planner.calibration.suites import get_suite
+from planner.calibration.theory import bench_theory, bench_works
+from planner.hardware.gpu import Dtype
+from planner.inventory.device import Backend
+
+MATMUL = {Dtype.BF16: MatmulRate(4e11, 1.5e10, 1e-6, 1.5), Dtype.FP32: MatmulRate(1.2e11, 1.5e10, 1e-6, 1.5)}
+BANDWIDTH = 1.5e10
+TRUE = PassRate(0.4, 1e10, 6e-6, {Part.PRODUCTS: 1.2, Part.MEMORY: 1.6, Part.UPDATE: 1.3, Part.CONVOLUTIONS: 1.5})
+STANDARD = get_suite("standard").benches_for(Backend.CPU, 16_000_000_000)
+
+
+def _sample(bench: Bench, seconds: float) -> Sample:
+    theory = bench_theory(bench)
+    return Sample(bench, seconds, 0.01, 6, theory.flops, theory.num_bytes, steady=True)
+
+
+def _passes(phase: Operation, dtype: Dtype = Dtype.BF16) -> list[Sample]:
+    rates = Rates(MATMUL, BANDWIDTH, TRUE, is_synchronous=True)
+    chosen = [b for b in STANDARD if PHASES.get(b.operation) is phase and b.dtype is dtype]
+    return [_sample(bench, float(np.max(work_seconds(bench_works(bench), rates).total))) for bench in chosen]
+
+
+def _parts(**changes: object) -> Alone:
+    attention = PassRate(0.4, 1e10, CPU_LAUNCH_SECONDS)
+    return replace(Alone(MATMUL, BANDWIDTH, True, attention, True, None), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("phase", [Operation.TRAIN_STEP, Operation.PREFILL, Operation.DECODE])
+def test_passes_made_of_scaled_parts_are_told_when_each_is_left_out(phase: Operation) -> None:
+    _, correction = fit_passes(_passes(phase), _parts())
+    assert correction.quality.held_out is not None
+    assert correction.quality.held_out < 0.03
+
+
+def test_factors_that_were_made_are_found_again() -> None:
+    found, _ = fit_passes(_passes(Operation.TRAIN_STEP), _parts())
+    for part in (Part.PRODUCTS, Part.MEMORY, Part.CONVOLUTIONS):
+        assert found.factors[part] == pytest.approx(TRUE.factors[part], rel=0.15), part
+
+
+def test_a_part_that_no_pass_has_stays_where_its_own_benches_put_it() -> None:
+    found, _ = fit_passes(_passes(Operation.DECODE), _parts(memory_factor=1.4))
+    assert found.factors[Part.CONVOLUTIONS] == found.factors[Part.UPDATE] == 1.0
+
+
+def test_one_pass_far_off_moves_the_others_little() -> None:
+    passes = _passes(Operation.TRAIN_STEP)
+    odd = [replace(passes[0], seconds=3 * passes[0].seconds), *passes[1:]]
+    straight, bent = (fit_passes(samples, _parts())[0].factors[Part.PRODUCTS] for samples in (passes, odd))
+    assert bent == pytest.approx(straight, rel=0.1)
+
+
+def test_every_family_of_networks_is_among_the_training_passes() -> None:
+    _, correction = fit_passes(_passes(Operation.TRAIN_STEP), _parts())
+    assert {point.family for point in correction.points} == set(Family)
+
+
+def test_attention_and_memory_benches_say_what_those_parts_take_alone() -> None:
+    def bench(operation: Operation, **inside: int) -> Bench:
+        return Bench(operation, 2, Dtype.BF16, inside, 0.1)
+
+    heads = {"batch": 1, "heads": 12, "kv_heads": 12, "head_width": 64, "causal": 1, "backward": 0}
+    prompt = bench(Operation.ATTENTION, **heads, queries=1024, keys=1024)
+    one = bench(Operation.ATTENTION, **heads, queries=1, keys=1024)
+    norm = bench(Operation.NORM, rows=1024, columns=768)
+    samples = [
+        _sample(prompt, bench_theory(prompt).flops / (0.25 * 4e11)),
+        _sample(one, bench_theory(one).num_bytes / (0.5 * BANDWIDTH)),
+        _sample(norm, 1.5 * bench_theory(norm).num_bytes / BANDWIDTH),
+    ]
+    found = alone(samples, MATMUL, BANDWIDTH, Dtype.BF16, is_cpu=True)
+    assert found.is_attention_measured
+    assert found.attention.attention == pytest.approx(0.25)
+    assert found.attention.attention_bandwidth == pytest.approx(0.5 * BANDWIDTH)
+    assert found.memory_factor == pytest.approx(1.5)
+
+
+def test_where_no_part_was_measured_usual_values_stand_and_say_so() -> None:
+    found = alone([], MATMUL, BANDWIDTH, Dtype.BF16, is_cpu=True)
+    assert found.attention == usual_pass(MATMUL, BANDWIDTH, is_cpu=True)
+    assert not found.is_attention_measured
+    assert found.memory_factor is None
+
+
+def test_benches_that_are_no_whole_pass_are_refused() -> None:
+    product = next(bench for bench in STANDARD if bench.operation is Operation.MATMUL)
+    with pytest.raises(ValueError, match="has no parameter"):
+        bench_works(product)
