@@ -9,17 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner import units
-from planner.calibration.links import MeasuredLinks
 from planner.calibration.sample import Operation
 from planner.estimates import memory
-from planner.estimates.communication import (
-    Links,
-    communication_cause,
-    measured_note,
-    node_links,
-    training_share,
-    with_measured,
-)
+from planner.estimates.communication import Links, node_links
 from planner.estimates.energy import with_energy
 from planner.estimates.estimate import Bottleneck, Layout
 from planner.estimates.layout import Layouts, training_layouts
@@ -62,7 +54,7 @@ def train(job: TrainingJob, profile: Profile, nodes: Nodes, usable: float) -> Ou
     num_gpus = nodes.num_gpus
     links = None
     if num_gpus > 1:
-        links = training_links(profile.gpu, nodes, profile.links)
+        links = training_links(profile.gpu, nodes)
         if links is None:
             return Lack(
                 Bottleneck.UNKNOWN_FIGURE, f"how fast {profile.gpu.key}s of one node exchange data is not known"
@@ -81,17 +73,15 @@ def train(job: TrainingJob, profile: Profile, nodes: Nodes, usable: float) -> Ou
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"how fast {num_gpus} {profile.gpu.key}s exchange data is not known")
     place = fastest(times.total, fits, layouts.simplicity)
     outcome = _outcome(job, profile, layouts, items, times, place, nodes, usable)
-    measured = measured_note(profile.links, min(num_gpus, nodes.gpus_per_node or num_gpus), profile.basis)
-    return replace(outcome, notes=(*outcome.notes, *measured, *_runners_up(layouts, times, fits, place)))
+    return replace(outcome, notes=(*outcome.notes, *_runners_up(layouts, times, fits, place)))
 
 
-def training_links(gpu: Gpu, nodes: Nodes, measured: MeasuredLinks | None = None) -> Links | None:
+def training_links(gpu: Gpu, nodes: Nodes) -> Links | None:
     """How the GPUs of a training job exchange data, with the host's time per collective; None for one GPU alone, and
     where it is not known."""
     if nodes.num_gpus == 1:
         return None
     links = node_links(gpu, nodes.num_gpus, nodes.gpus_per_node, nodes.network_bytes_per_s, TRAINING_SHARES)
-    links = with_measured(links, measured, training_share(gpu), nodes.num_gpus, nodes.gpus_per_node)
     if links is None:
         return None
     return replace(links, latency=load_priors().figures["training_collective_us"] * 1e-6)
@@ -99,7 +89,7 @@ def training_links(gpu: Gpu, nodes: Nodes, measured: MeasuredLinks | None = None
 
 def evaluated_share(job: TrainingJob, profile: Profile, nodes: Nodes, layout: Layout) -> float:
     """The part of a step on that layout that an evaluation of as many samples takes."""
-    return forward_share(job, profile, layout, training_links(profile.gpu, nodes, profile.links))
+    return forward_share(job, profile, layout, training_links(profile.gpu, nodes))
 
 
 def layout_faults(job: TrainingJob) -> list[tuple[str, str]]:
@@ -161,7 +151,6 @@ def training_items(job: TrainingJob, profile: Profile, layouts: Layouts) -> dict
         job.method,
         job.lora_rank,
         job.lora_targets,
-        job.target_length,
     )
     if profile.fit is not None and profile.fit.memory_excess_bytes is not None:
         items = {**items, "measured beyond the items": profile.fit.memory_excess_bytes}
@@ -236,7 +225,7 @@ def _causes(
         how = Circumstances(num_nodes, min(between / step, 1.0), idle)
         causes = (*published_causes(job, profile, how), *profile.causes)
     found = shared(causes, 1.0 if profile.fit is None else 1.0 - communication)
-    found += shared((communication_cause(profile.links),), communication)
+    found += shared((Cause("communication", figures["communication_spread"]),), communication)
     has_experts = isinstance(job.architecture, Transformer) and job.architecture.num_experts > 1
     if has_experts and profile.fit is not None:
         found += (Cause("uneven experts", figures["expert_imbalance_spread"]),)
