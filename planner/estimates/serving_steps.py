@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from planner.calibration.efficiency import Seconds
 from planner.calibration.sample import Operation
 from planner.estimates import memory
-from planner.estimates.communication import Links, all_reduce_seconds, send_seconds
+from planner.estimates.communication import Links, all_reduce_seconds, all_to_all_seconds, send_seconds
 from planner.estimates.layout import Layouts
 from planner.estimates.priors.serving import EnginePrior, load_serving_priors
 from planner.estimates.profile import Profile
 from planner.hardware.gpu import Dtype
+from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
+from planner.jobs.convolutions import picture_work
 from planner.jobs.engine import Engine
 from planner.jobs.footprint import inference_bytes, weight_bytes
 from planner.jobs.job import InferenceJob
@@ -31,13 +33,14 @@ from planner.jobs.operations import (
     forward_work,
     kv_bytes_per_token,
     side_dtype,
-    training_work,
 )
 
 Array = NDArray[np.float64]
 # Normalisation is folded into the convolution before it by engines that compile; eager programs run it (by design of
 # batch normalisation, Ioffe and Szegedy 2015, section 3.1).
 FOLDED_NORM = 0.3
+# Rows of the busiest of several groups of experts ÷ the mean: routing follows a power law (our design notes).
+BUSIEST_EXPERTS = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Deployment:
             self.layouts.tensor_parallel,
             kv_dtype(self.job),
             head_tokens=1.0 if self.job.output_tokens else self.job.head_share * tokens,
+            expert_parallel=self.layouts.expert_parallel,
             weight_bytes=self._moved_weight(),
         )
         works = self._works(through)
@@ -98,6 +102,7 @@ class Deployment:
             context,
             self.layouts.tensor_parallel,
             kv_dtype(self.job),
+            expert_parallel=self.layouts.expert_parallel,
             weight_bytes=self._moved_weight(),
         )
         parts = self.profile.seconds(Operation.DECODE, self._works(step), group, self.job.architecture)
@@ -105,17 +110,29 @@ class Deployment:
         return StepParts(parts, exchange, self._with_engine(parts.total, exchange, Operation.DECODE, active))
 
     def exchange(self, rows: Amount) -> Array:
-        """Two all-reduces of the hidden state per block among tensor-parallel GPUs, and handing over between stages."""
+        """Two all-reduces of the hidden state per block among tensor-parallel GPUs, sending rows to their experts and
+        back, and handing over between stages."""
         network = self.job.architecture
         if self.links is None or isinstance(network, ConvNet):
             return np.zeros(np.shape(rows + self.layouts.tensor_parallel))
         num_bytes = rows * network.hidden * side_dtype(self.job.dtype).num_bytes
         reduced = all_reduce_seconds(num_bytes, self.layouts.tensor_parallel, self.links)
         total: Array = 2.0 * network.num_layers * reduced
+        if np.any(self.layouts.expert_parallel > 1):
+            total = total + self._routing(network, num_bytes, self.links)
         if np.any(np.asarray(self.stages) > 1):
             handed = send_seconds(num_bytes, self.links, self.layouts.tensor_parallel)
             total = total + (self.stages - 1.0) * handed
         return total
+
+    def _routing(self, network: Transformer, num_bytes: Amount, links: Links) -> Array:
+        """Each row goes to the groups that hold one of its k experts, E·(1 − (1 − 1/E)^k) of E groups if they are drawn
+        at random, and comes back: two exchanges of all with all per block with experts."""
+        groups = self.layouts.expert_parallel
+        reached = groups * (1.0 - (1.0 - 1.0 / groups) ** network.experts_per_token)
+        seconds = all_to_all_seconds(num_bytes * reached, groups, links, self.layouts.tensor_parallel)
+        found: Array = 2.0 * network.expert_layers * seconds
+        return found
 
     def _filled_stages(self, rows: Amount) -> Amount:
         """Parts of a prompt follow each other through the stages of a pipeline: n parts take (n + p − 1) ÷ (n · p)."""
@@ -126,9 +143,16 @@ class Deployment:
     def _works(self, through: Pass) -> tuple[Work, ...]:
         network = self.job.architecture
         if not isinstance(network, ConvNet):
-            return forward_work(network, through)
+            works = forward_work(network, through)
+            if not np.any(self.layouts.expert_parallel > 1):
+                return works
+            busiest = np.where(self.layouts.expert_parallel > 1, BUSIEST_EXPERTS, 1.0)
+            return tuple(
+                replace(work, count=work.count * busiest) if work.work_class is WorkClass.EXPERT else work
+                for work in works
+            )
         is_eager = self.job.engine is Engine.PYTORCH or self.profile.fit is not None  # as calibrations run it
-        works = training_work(network, through, 0.0, channels_last=not is_eager).forward
+        works = picture_work(network, through, channels_last=self.job.channels_last or not is_eager)
         return works if is_eager else tuple(_folded(work) for work in works)
 
     def _moved_weight(self) -> float | None:
@@ -168,6 +192,7 @@ def serving_items(
     """The memory bill per layout with so many sequences on each replica at `tokens` each (None: their full length)."""
     full = job.prompt_tokens + job.output_tokens
     groups = ((layouts.tensor_parallel > 1) | (layouts.pipeline_parallel > 1)).astype(float)
+    groups = groups + (layouts.expert_parallel > 1)
     network = job.architecture
     if isinstance(network, ConvNet) or not job.output_tokens:
         return memory.with_runtime(_pass_items(job, sequences, layouts), profile.gpu, groups)
@@ -181,6 +206,7 @@ def serving_items(
         layouts.tensor_parallel,
         layouts.pipeline_parallel,
         stored_bytes(job),
+        layouts.expert_parallel,
     )
     return memory.with_runtime(items, profile.gpu, groups)
 
