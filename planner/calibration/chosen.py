@@ -32,6 +32,11 @@ class OwnSuite:
     time_limit_seconds: float
     keys: tuple[str, ...]
 
+    @property
+    def needs_several(self) -> bool:
+        """Never: what devices tell each other cannot be chosen bench by bench."""
+        return False
+
     def benches_on(self, backend: Backend) -> tuple[Bench, ...]:
         """All its benches, whatever the device: what it cannot do or hold becomes a stored failure."""
         return tuple(bench_of_key(key, backend) for key in self.keys)

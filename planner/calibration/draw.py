@@ -10,6 +10,7 @@ from planner.calibration.correction import Correction
 from planner.calibration.efficiency import MatmulRate, PassRate
 from planner.calibration.fit import Fit, Place
 from planner.calibration.kept import kept_samples
+from planner.calibration.links import fit_links
 from planner.calibration.passes import PHASES, alone, fit_passes
 from planner.calibration.products import fit_bandwidth, fit_matmuls
 from planner.calibration.sample import BenchFailure, Operation, Sample
@@ -47,6 +48,7 @@ def fit_samples(
         bench_versions={sample.bench.operation: sample.bench.version for sample in kept},
         samples=tuple(sample.bench.key for sample in kept),
         left_out=left_out,
+        links=fit_links(kept),
     )
 
 

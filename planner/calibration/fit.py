@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from planner.calibration.correction import Correction, CorrectionPoint, Family, Kernel, Quality
 from planner.calibration.efficiency import BandwidthCurve, MatmulPoint, MatmulRate, Part, PassRate, Rates
+from planner.calibration.links import MeasuredLinks, links_from_document
 from planner.calibration.passes import usual_pass
 from planner.calibration.sample import Operation
 from planner.hardware.gpu import Dtype
@@ -39,6 +40,7 @@ class Fit:
     bench_versions: Mapping[Operation, int]
     samples: tuple[str, ...]  # keys of the benches used
     left_out: Mapping[str, int] = field(default_factory=dict)  # reason → how many
+    links: MeasuredLinks | None = None  # to the other devices of its node
     form: int = FIT_FORM
 
     def rates(self, dtype: Dtype, phase: Operation) -> Rates | None:
@@ -91,6 +93,7 @@ def fit_to_document(fit: Fit) -> dict[str, Any]:
         "bench_versions": {operation.value: version for operation, version in fit.bench_versions.items()},
         "samples": list(fit.samples),
         "left_out": dict(fit.left_out),
+        "links": None if fit.links is None else fit.links.to_document(),
     }
 
 
@@ -113,6 +116,7 @@ def fit_from_document(document: Mapping[str, Any]) -> Fit:
         bench_versions={Operation(name): version for name, version in document["bench_versions"].items()},
         samples=tuple(document["samples"]),
         left_out=dict(document["left_out"]),
+        links=links_from_document(document.get("links")),
     )
 
 

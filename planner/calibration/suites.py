@@ -23,6 +23,7 @@ BENCH_VERSION = 2  # 2: visited twice, far apart (planner.calibration.visits)
 BENCH_VERSIONS: Mapping[Operation, int] = MappingProxyType({Operation.SERVE: 3})  # 3: batches continuously
 STARTUP_SECONDS = 4.0  # child start, torch import, first contact with the device
 COLLECTIVE_BYTES = (65_536, 1_048_576, 16_777_216, 268_435_456)
+HOST_COLLECTIVE_BYTES = COLLECTIVE_BYTES[:-1]  # between processes of a host, where a large one would take all the time
 COLLECTIVE_SECONDS = 15.0  # mostly the start of the other ranks
 QUERIES_PER_KEY = 8
 SCALES_LOSSES = frozenset({Backend.CUDA, Backend.XPU})  # where fp16 trains: its loss must be scaled (torch.amp)
@@ -46,6 +47,7 @@ class _Depth(StrEnum):
     SMOKE = "smoke"
     QUICK = "quick"
     STANDARD = "standard"
+    LINKS = "links"  # between devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +100,25 @@ class Suite:
     operations: frozenset[Operation] = frozenset()
     formats: frozenset[Dtype] = frozenset()
 
+    @property
+    def needs_several(self) -> bool:
+        """Whether it is about several devices of a node at once, and measures nothing on a single one."""
+        return self.depth is _Depth.LINKS
+
     def benches_for(
-        self, backend: Backend, memory_bytes: int | None, dtypes: Collection[Dtype] | None = None
+        self,
+        backend: Backend,
+        memory_bytes: int | None,
+        dtypes: Collection[Dtype] | None = None,
+        num_devices: int = 1,
     ) -> tuple[Bench, ...]:
-        """The benches for one device.
+        """The benches for one device, or for `num_devices` of a node at once where the suite is about several.
 
         `memory_bytes` None sizes them for the smallest device; `dtypes` (what the catalogue says the GPU has) None
         takes all that torch computes in there, and a format that turns out to be missing becomes a stored failure.
         """
+        if self.needs_several:
+            return tuple(bench for bench in collective_benches(backend, num_devices) if self._wants(bench))
         chosen = _dtypes_for(backend, dtypes)
         benches: dict[str, Bench] = {}
         for bench in _MAKERS[self.depth](backend, memory_bytes, chosen):
@@ -139,16 +152,12 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
         for suite in (
             Suite("smoke", 2, "A few seconds: proves that measuring works here", 60.0, _Depth.SMOKE),
             Suite("quick", 3, "A minute or two: enough for estimates from this device", 300.0, _Depth.QUICK),
-            Suite(
-                "standard",
-                3,
-                "Under ten minutes: every kind of work at several sizes",
-                1200.0,
-                _Depth.STANDARD,
-            ),
+            Suite("standard", 3, "Under ten minutes: every kind of work at several sizes", 1200.0, _Depth.STANDARD),
+            Suite("links", 1, "All equal devices of a node at once: what they tell each other", 1200.0, _Depth.LINKS),
         )
     }
 )
+FULL = frozenset({"quick", "standard"})  # those from which alone a fit can be drawn that estimates rest on
 CUSTOM = "custom:"
 CUSTOM_VERSION = 2
 
@@ -175,19 +184,24 @@ def is_suite(name: str) -> bool:
 def custom_suite(operations: Collection[Operation], formats: Collection[Dtype] = ()) -> Suite:
     """The part of the standard suite that measures these operations, in these formats or in all; its name says it.
 
-    Raises ValueError without any operation: a suite of everything has a name already.
+    Of operations between devices it is a part of the suite that holds those. Raises ValueError without any operation (a
+    suite of everything has a name already) and for a mixture of both kinds: they want other devices.
     """
     if not operations:
         raise ValueError("a custom suite needs an operation")
+    is_between = COLLECTIVES.issuperset(operations)
+    if not is_between and COLLECTIVES.intersection(operations):
+        raise ValueError("what devices tell each other is measured apart from the work of one device")
+    whole = SUITES["links" if is_between else "standard"]
     name = CUSTOM + "+".join(sorted(operation.value for operation in operations))
     if formats:
         name += "/" + "+".join(sorted(dtype.value for dtype in formats))
     return Suite(
         name,
         CUSTOM_VERSION,
-        "What you chose of the standard suite",
-        SUITES["standard"].time_limit_seconds,
-        _Depth.STANDARD,
+        f"What you chose of the suite “{whole.name}”",
+        whole.time_limit_seconds,
+        whole.depth,
         frozenset(operations),
         frozenset(formats),
     )
@@ -209,15 +223,26 @@ def bench_of(backend: Backend, operation: Operation, dtype: Dtype, parameters: M
 
 
 def collective_benches(backend: Backend, num_devices: int) -> tuple[Bench, ...]:
-    """What several devices of one node tell each other, by size: nothing for a single one."""
+    """What several devices of one node tell each other, by size: nothing for a single one.
+
+    Sums, which tensor and data parallelism consist of, also among the first 2, 4, … of them: a group that does not
+    reach all may have other links.
+    """
     if num_devices < 2:
         return ()
+    is_host = backend is Backend.CPU
+    dtype = Dtype.FP32 if is_host else Dtype.BF16
     benches = []
     for operation in sorted(COLLECTIVES):
-        for num_bytes in COLLECTIVE_BYTES:
-            ranks = 2 if operation is Operation.POINT_TO_POINT else num_devices
-            bench = _bench(backend, operation, Dtype.BF16, {"ranks": ranks, "num_bytes": num_bytes})
-            benches.append(replace(bench, expected_seconds=COLLECTIVE_SECONDS))
+        groups = [num_devices]
+        if operation is Operation.POINT_TO_POINT:
+            groups = [2]
+        elif operation is Operation.ALL_REDUCE:
+            groups = [2**power for power in range(1, num_devices.bit_length()) if 2**power < num_devices] + groups
+        for ranks in groups:
+            for num_bytes in HOST_COLLECTIVE_BYTES if is_host else COLLECTIVE_BYTES:
+                bench = _bench(backend, operation, dtype, {"ranks": ranks, "num_bytes": num_bytes})
+                benches.append(replace(bench, expected_seconds=COLLECTIVE_SECONDS))
     return tuple(benches)
 
 

@@ -240,10 +240,24 @@ def conditions(job: ChildJob, accelerator: Accelerator) -> dict[str, Any]:
         "driver": platform.release() if job.backend is Backend.CPU else None,
         "seed": job.seed,
     }
+    if job.peers:
+        found |= among(job)
     if job.backend is Backend.CPU:
         found["clock_hz"] = cpu.CpuReader().read(0.0).clock_hz
         found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
     return found
+
+
+def among(job: ChildJob) -> dict[str, Any]:
+    """How many devices the run holds, what carries their exchange, and how many pairs reach each other's memory."""
+    num_devices = 1 + len(job.peers)
+    if job.backend is not Backend.CUDA:
+        return {"num_devices": num_devices, "carrier": "gloo between processes of one host"}
+    pairs = [(one, other) for one in range(num_devices) for other in range(num_devices) if one != other]
+    reached = sum(torch.cuda.can_device_access_peer(one, other) for one, other in pairs)
+    version = ".".join(map(str, torch.cuda.nccl.version()))
+    told = {"num_pairs": len(pairs), "num_pairs_with_peer_access": reached}
+    return {"num_devices": num_devices, "carrier": f"nccl {version}", **told}
 
 
 def _require_same_device(uuid: str) -> None:

@@ -108,7 +108,7 @@ class ChildResult:
     for finished. `conditions` are the child's, with what the runner adds: `telemetry_absent` (field → reason),
     `noise_bytes` (what stood on its output that was no event of ours), `device_before` and `device_after`, `trust`,
     `reasons`, `flags` and `quarantine`. `verdict` says how far to trust what came, whatever the outcome, and whether
-    the device is to be kept from work.
+    the device is to be kept from work; `peer_quarantine` says so of the job's peers, UUID → reason.
     """
 
     outcome: str
@@ -119,6 +119,7 @@ class ChildResult:
     seconds: float
     conditions: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict = field(default_factory=Verdict)
+    peer_quarantine: Mapping[str, str] = field(default_factory=dict)
 
 
 FINISHED, TIMED_OUT, CRASHED, CANCELLED = "finished", "timed_out", "crashed", "cancelled"

@@ -81,7 +81,8 @@ def measure(
     """
     started_at = time.monotonic()
     before = inspect(job.backend, job.device)
-    refusal = why_not_to_start(before, is_slice=job.device.startswith("MIG-")) or _why_not_with_peers(job)
+    peers = {uuid: inspect(job.backend, uuid) for uuid in job.peers}
+    refusal = why_not_to_start(before, is_slice=job.device.startswith("MIG-")) or _why_not_with(peers)
     if refusal is not None:
         return _not_started(refusal, before, time.monotonic() - started_at)
     seen = _Seen()
@@ -105,6 +106,8 @@ def measure(
     if run.process.is_stuck:
         stuck = f"a measuring process (process {run.process.pid}) cannot be killed: a driver holds it"
         verdict = replace(verdict, trust=Trust.INVALID, reasons=(*verdict.reasons, stuck), quarantine=stuck)
+    looks, peer_verdicts = _judged_peers(job.backend, peers)
+    verdict = _with_peers(verdict, peer_verdicts)
     run.ledger.close(run.cut, run.process, _cause(run, seen.ends_the_run, num_kills))
     return ChildResult(
         outcome=run.ledger.outcome,
@@ -113,18 +116,47 @@ def measure(
         signal=run.process.signal_number,
         stderr_tail=run.errors,
         seconds=time.monotonic() - started_at,
-        conditions={**run.conditions(), **_around(before, after, verdict)},
+        conditions={**run.conditions(), **_around(before, after, verdict), **looks},
         verdict=verdict,
+        peer_quarantine={uuid: one.quarantine for uuid, one in peer_verdicts.items() if one.quarantine},
     )
 
 
-def _why_not_with_peers(job: ChildJob) -> Refusal | None:
+def _why_not_with(peers: Mapping[str, DeviceConditions]) -> Refusal | None:
     """The first reason not to use one of the job's peers, None where all are free and fit."""
-    for peer in job.peers:
-        refusal = why_not_to_start(inspect(job.backend, peer), is_slice=peer.startswith("MIG-"))
+    for peer, before in peers.items():
+        refusal = why_not_to_start(before, is_slice=peer.startswith("MIG-"))
         if refusal is not None:
             return replace(refusal, reason=f"device {peer} beside it: {refusal.reason}", quarantine="")
     return None
+
+
+def _judged_peers(backend: Backend, peers: Mapping[str, DeviceConditions]) -> tuple[dict[str, Any], dict[str, Verdict]]:
+    """What is stored of the peers' state around the run, and a verdict on each; nothing beside the run is read of them.
+
+    Their memory has to come back too.
+    """
+    looks: dict[str, Any] = {}
+    verdicts: dict[str, Verdict] = {}
+    for uuid, before in peers.items():
+        after, is_clean = inspect_until_clean(backend, uuid, before)
+        verdicts[uuid] = judge(before, after, (), (), is_clean=is_clean, is_shared=backend is Backend.CPU)
+        looks[uuid] = {
+            name: look.to_document()
+            for name, look in (("device_before", before), ("device_after", after))
+            if look != NO_DRIVER
+        }
+    return ({"peers": looks} if looks else {}), verdicts
+
+
+def _with_peers(verdict: Verdict, peers: Mapping[str, Verdict]) -> Verdict:
+    """The run's verdict once its peers are judged: it is trusted no further than the least of them."""
+    for uuid, peer in peers.items():
+        if peer.trust is not Trust.OK:
+            trust = Trust.INVALID if Trust.INVALID in (verdict.trust, peer.trust) else Trust.SUSPECT
+            reasons = (f"device {uuid} beside it: {reason}" for reason in peer.reasons)
+            verdict = replace(verdict, trust=trust, reasons=(*verdict.reasons, *reasons))
+    return verdict
 
 
 @dataclass(slots=True)

@@ -13,13 +13,17 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from planner.calibration.aftermath import LEFT_OUT
+from planner.calibration.chosen import OwnSuite
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Sample, sample_to_document
+from planner.calibration.suites import Suite
 from planner.inventory.device import Backend, DeviceState
 from planner.services.aftermath import AT_LOSS, follow_up, why_held, why_left_out
 from planner.services.devices import device_row
 from planner.services.fits import WATTS, append_fit, deserves_fit
 from planner.services.limits import why_to_wait
+from planner.services.node_groups import devices_of, why_alone
+from planner.services.quarantine import quarantine_device
 from planner.services.suites import benches_for, find_suite
 from planner.store import aftermath as ends
 from planner.store import leases
@@ -38,6 +42,15 @@ class Reading(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """A further device of the node that a run holds, under a lease of its own."""
+
+    device_id: str
+    device_uuid: str
+    lease: leases.Lease
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimedRun:
     """A run that a worker holds, with all it needs to measure without the database."""
 
@@ -49,6 +62,12 @@ class ClaimedRun:
     time_limit_seconds: float
     lease: leases.Lease
     left_out: tuple[BenchFailure, ...] = ()  # benches of the suite that are not measured on this device any more
+    peers: tuple[Peer, ...] = ()  # for suites about what several devices tell each other
+
+    @property
+    def all_leases(self) -> tuple[leases.Lease, ...]:
+        """All that is held, in the order in which whoever takes or renews several does it."""
+        return tuple(sorted((self.lease, *(peer.lease for peer in self.peers)), key=lambda lease: lease.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +103,12 @@ def claim_run(
             run.error = obstacle
             store.move(session, run, RunState.CANCELLED, now, worker_id, obstacle)
             continue
-        lease = leases.claim(session, store.lease_name(device.uuid), worker_id, boot_id, term, run.id)
-        if lease is not None:
-            return _claimed(session, run, device, lease, now)
+        suite = _suite_of(session, run)
+        devices = devices_of(session, device, suite)
+        names = [store.lease_name(one.uuid) for one in devices]
+        held = leases.claim_all(session, names, worker_id, boot_id, term, run.id)
+        if held is not None:
+            return _claimed(session, run, suite, devices, held, now)
     return None
 
 
@@ -111,7 +133,8 @@ def note_progress(
 
     A lost lease (nothing is stored then) or a request to cancel means: stop the child.
     """
-    lease = leases.renew(session, claim.lease, term)
+    renewed = [leases.renew(session, held, term) for held in claim.all_leases]
+    lease = None if None in renewed else next(one for one in renewed if one and one.name == claim.lease.name)
     if lease is None or not store.set_progress(session, claim.run_id, claim.lease.fence, num_done, current_bench):
         return Pulse(None, False)
     store.add_readings(session, claim.run_id, readings)
@@ -133,11 +156,13 @@ def finish_run(
     *,
     quarantine: str = "",
     wait_seconds: float | None = None,
+    peer_quarantine: Mapping[str, str] | None = None,
 ) -> bool:
     """Store what the run gave, its final state and, if it succeeded, a new fit; then what follows from it.
 
     `readings` are those not noted yet; `power_watts` holds the mean power by bench key, where it was read;
-    `quarantine` and `wait_seconds` are what the verdict asks for. Returns False where another claim has come since or
+    `quarantine` and `wait_seconds` are what the verdict asks for, `peer_quarantine` for which of the further devices by
+    UUID. Returns False where another claim has come since or
     the run was given up: what a zombie measured is kept as evidence and used for nothing. To say it twice, because the
     answer to the first commit was lost, is True twice and stores once.
     """
@@ -160,24 +185,29 @@ def finish_run(
     run.error = error or None
     run.code_version = code_version
     store.move(session, run, state, now, claim.lease.holder, error)
-    leases.release(session, claim.lease)
+    for held_lease in claim.all_leases:
+        leases.release(session, held_lease)
     if deserves_fit(session, run, outcomes):
         append_fit(session, run, code_version, now)
     follow_up(session, run, device, now, claim.lease.holder, quarantine, wait_seconds)
+    for peer in claim.peers:
+        reason = (peer_quarantine or {}).get(peer.device_uuid, "")
+        if reason:
+            quarantine_device(session, peer.device_id, reason, now, claim.lease.holder, run.id)
     return True
 
 
 def mark_lost(session: Session, now: datetime, actor: str) -> list[str]:
     """End the runs whose worker died or fell silent, free their devices and queue another try; returns their ids."""
     lost = store.abandoned_runs(session)
-    for run, lease, reason in lost:
+    for run, held, reason in lost:
         run.error = reason
         if run.current_bench is not None:
             run.conditions = {**run.conditions, AT_LOSS: run.current_bench}
         run.current_bench = None
         store.move(session, run, RunState.LOST, now, actor, reason)
-        if lease.fence == run.fence:
-            leases.revoke(session, lease.name, lease.fence)
+        for name, fence in held:
+            leases.revoke(session, name, fence)
         follow_up(session, run, device_row(session, run.device_id), now, actor)
     return [run.id for run, _, _ in lost]
 
@@ -193,20 +223,39 @@ def _obstacle(session: Session, run: RunRow, device: DeviceRow) -> str:
     suite = find_suite(session, run.suite, run.suite_version)
     if suite is None:
         return f"there is no suite {run.suite!r} any more"
-    benches = benches_for(device, suite)
+    alone = why_alone(session, device, suite)
+    if alone:
+        return alone
+    benches = benches_for(device, suite, len(devices_of(session, device, suite)))
     if benches and len(why_left_out(session, device.id, benches, run.code_version)) == len(benches):
         return "each bench of the suite ended its measuring process again and again on this device"
     return ""
 
 
-def _claimed(session: Session, run: RunRow, device: DeviceRow, lease: leases.Lease, now: datetime) -> ClaimedRun:
-    """The run as taken: with the suite of the code that measures, which may be newer than the code that asked."""
+def _suite_of(session: Session, run: RunRow) -> Suite | OwnSuite:
+    """The suite of the code that measures, which may be newer than the code that asked."""
     suite = find_suite(session, run.suite, run.suite_version)
     if suite is None:
         raise AssertionError(f"the suite {run.suite!r} was there a moment ago")
-    reasons = why_left_out(session, device.id, benches_for(device, suite), run.code_version)
-    benches = tuple(bench for bench in benches_for(device, suite) if bench.key not in reasons)
-    left_out = [bench for bench in benches_for(device, suite) if bench.key in reasons]
+    return suite
+
+
+def _claimed(
+    session: Session,
+    run: RunRow,
+    suite: Suite | OwnSuite,
+    devices: Sequence[DeviceRow],
+    held: Sequence[leases.Lease],
+    now: datetime,
+) -> ClaimedRun:
+    """The run as taken, with the leases of its devices, its own device and lease first."""
+    device, lease = devices[0], held[0]
+    listed = benches_for(device, suite, len(devices))
+    reasons = why_left_out(session, device.id, listed, run.code_version)
+    benches = tuple(bench for bench in listed if bench.key not in reasons)
+    left_out = [bench for bench in listed if bench.key in reasons]
+    peers = tuple(Peer(one.id, one.uuid, its) for one, its in zip(devices[1:], held[1:], strict=True))
+    store.add_peers(session, run.id, [(peer.device_id, peer.lease.fence) for peer in peers])
     run.worker_id, run.fence = lease.holder, lease.fence
     run.suite_version, run.num_benches, run.time_limit_seconds = suite.version, len(benches), suite.time_limit_seconds
     store.move(session, run, RunState.CLAIMED, now, lease.holder)
@@ -219,6 +268,7 @@ def _claimed(session: Session, run: RunRow, device: DeviceRow, lease: leases.Lea
         time_limit_seconds=run.time_limit_seconds,
         lease=lease,
         left_out=tuple(BenchFailure(bench, LEFT_OUT, reasons[bench.key]) for bench in left_out),
+        peers=peers,
     )
 
 
@@ -235,8 +285,9 @@ def _with_power(
 
 
 def _held(session: Session, claim: ClaimedRun) -> RunRow | None:
-    """The run, locked, if the claim's fence is the newest of its device and the run is still this claim's."""
-    if not leases.is_current(session, claim.lease.name, claim.lease.fence):
+    """The run, locked, if the claim's fences are the newest of its devices and the run is still this claim's."""
+    current = [leases.is_current(session, lease.name, lease.fence) for lease in claim.all_leases]
+    if not all(current):
         return None
     run = store.get_run(session, claim.run_id, lock=True)
     if run is None or run.fence != claim.lease.fence or RunState(run.state).is_final:

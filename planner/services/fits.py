@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from planner.calibration.basis import RunSamples, best_basis, has_moved
 from planner.calibration.conditions import what_differs
 from planner.calibration.draw import fit_samples
 from planner.calibration.fit import FIT_FORM, Fit
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import BenchFailure, Sample
-from planner.calibration.suites import SUITES
+from planner.calibration.suites import FULL, SUITES
 from planner.calibration.verdict import why_restless
 from planner.hardware.catalogue import load_catalogue, unlisted_gpu
 from planner.hardware.gpu import Gpu, GpuKind
@@ -22,6 +23,7 @@ from planner.store import runs as run_store
 from planner.store.engine import Session
 from planner.store.tables import DeviceRow, RunRow
 
+WHOLE = frozenset(name for name, suite in SUITES.items() if not suite.needs_several)
 WATTS = "power_watts"  # mean power while the bench ran, among the details of its sample
 
 
@@ -39,9 +41,9 @@ def refit_outdated(session: Session, now: datetime, code_version: str) -> list[s
     appended = []
     for row in device_store.newest_fit_rows(session):
         if row.document.get("form") != FIT_FORM:
-            fit = _fit(session, device_row(session, row.device_id), row.run_ids)
+            fit, used = _fit(session, device_row(session, row.device_id), row.run_ids)
             appended.append(
-                store.add_fit(session, row.device_id, row.gpu_key, row.run_ids, fit.to_document(), code_version, now)
+                store.add_fit(session, row.device_id, row.gpu_key, used, fit.to_document(), code_version, now)
             )
     return appended
 
@@ -67,29 +69,50 @@ def deserves_fit(session: Session, run: RunRow, outcomes: Mapping[int, Sample | 
 
 
 def append_fit(session: Session, run: RunRow, code_version: str, now: datetime) -> None:
-    """Draw a fit from the run; one of chosen benches measures a part, so it adds to what the newest fit was drawn from.
+    """Draw a fit from the run and what the newest fit rests on, of each kind of work the fullest run (basis.py).
 
-    It does not where the conditions differ: a run under another driver or limit is of another machine.
+    Runs under other conditions are of another machine and are left out, as are those before the device changed. A run
+    that measured no kind of work more fully than was known, as a smoke test does, changes no estimate: then there is
+    no new fit.
     """
+    kept = _kept_with(session, run)
+    if kept is None:
+        return
     device = device_row(session, run.device_id)
-    run_ids = [*_added_to(session, run), run.id]
-    fit = _fit(session, device, run_ids)
-    store.add_fit(session, device.id, device.gpu_key, run_ids, fit.to_document(), code_version, now)
+    fit, used = _fit(session, device, [*kept, run.id])
+    if run.id in used:
+        store.add_fit(session, device.id, device.gpu_key, used, fit.to_document(), code_version, now)
 
 
-def _added_to(session: Session, run: RunRow) -> list[str]:
-    if run.suite in SUITES:
-        return []
+def _kept_with(session: Session, run: RunRow) -> list[str] | None:
+    """The runs that the newest fit rests on and that this one may be put beside; None where it is a part of what a fit
+    needs and there is none to put it beside."""
     newest = store.fits_of(session, run.device_id, 1)
-    earlier = [] if not newest else [run_store.get_run(session, run_id) for run_id in newest[0].run_ids]
-    found = [one for one in earlier if one is not None]
-    return [] if any(what_differs(one.conditions, run.conditions) for one in found) else [one.id for one in found]
+    found = [] if not newest else [run_store.get_run(session, run_id) for run_id in newest[0].run_ids]
+    earlier = [one for one in found if one is not None]
+    same = [one for one in earlier if not what_differs(one.conditions, run.conditions)]
+    if run.suite not in FULL and len(same) < len(earlier):
+        return None
+    if run.suite not in WHOLE:
+        return [one.id for one in same]
+    after = _run_samples(session, run)
+    return [one.id for one in same if not has_moved(_run_samples(session, one), after)]
 
 
-def _fit(session: Session, device: DeviceRow, run_ids: Sequence[str]) -> Fit:
-    outcomes = [stored.outcome for stored in run_store.samples_of(session, run_ids)]
-    samples = [outcome for outcome in outcomes if isinstance(outcome, Sample)]
+def _run_samples(session: Session, run: RunRow) -> RunSamples:
+    outcomes = [stored.outcome for stored in run_store.samples_of(session, [run.id])]
+    return RunSamples(run.id, run.suite in WHOLE, tuple(one for one in outcomes if isinstance(one, Sample)))
+
+
+def _fit(session: Session, device: DeviceRow, run_ids: Sequence[str]) -> tuple[Fit, list[str]]:
+    """The fit, and those of the runs that it rests on, oldest first."""
+    found = [run for run_id in run_ids if (run := run_store.get_run(session, run_id)) is not None]
+    runs = sorted(found, key=lambda run: run.created_at)
+    chosen = best_basis([_run_samples(session, run) for run in runs])
+    used = [run.id for run in runs if run.id in chosen]
+    samples = [sample for run_id in used for sample in chosen[run_id]]
+    outcomes = [stored.outcome for stored in run_store.samples_of(session, used)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, BenchFailure)]
     gpu = device_gpu(device.name, device.vendor, device.backend, device.gpu_key, device.memory_bytes)
     watts = {sample.bench.key: sample.details[WATTS] for sample in samples if WATTS in sample.details}
-    return fit_samples(samples, gpu, watts, failures)
+    return fit_samples(samples, gpu, watts, failures), used

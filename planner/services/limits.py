@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,8 +11,10 @@ from planner.calibration.run_states import RunState
 from planner.calibration.suites import total_expected_seconds
 from planner.calibration.window import Window, day_start
 from planner.services.devices import device_row
+from planner.services.node_groups import devices_of, why_alone
 from planner.services.owned_offers import OwnedHour, owned_hours
 from planner.services.suites import benches_for, find_suite
+from planner.store import runs as run_store
 from planner.store import schedules as store
 from planner.store.engine import Session
 from planner.store.tables import DeviceRow, PauseRow, RunRow, ScheduleRow
@@ -63,10 +66,24 @@ def window_of(schedule: ScheduleRow) -> Window | None:
     return Window.read(schedule.window_start, schedule.window_end, schedule.timezone)
 
 
-def expected_seconds(session: Session, device: DeviceRow, suite_name: str, version: int | None = None) -> float:
-    """What that suite takes on a typical device of the kind; 0 where there is no such suite any more."""
+def expected_use(
+    session: Session, device: DeviceRow, suite_name: str, version: int | None = None
+) -> list[tuple[DeviceRow, float]]:
+    """The devices that a run of that suite holds, and for how many seconds on typical devices of the kind.
+
+    Nothing where there is no such suite any more, or where it measures nothing from this device.
+    """
     suite = find_suite(session, suite_name, version)
-    return 0.0 if suite is None else total_expected_seconds(benches_for(device, suite))
+    if suite is None or why_alone(session, device, suite):
+        return []
+    devices = devices_of(session, device, suite)
+    seconds = total_expected_seconds(benches_for(device, suite, len(devices)))
+    return [(one, seconds) for one in devices]
+
+
+def cost_of_use(use: Sequence[tuple[DeviceRow, float]], hours: Mapping[str, OwnedHour]) -> Cost:
+    """What so many seconds of those devices cost by their owners' hours, together."""
+    return sum_of([cost_of(device, seconds, hours.get(device.id)) for device, seconds in use])
 
 
 def cost_of(device: DeviceRow, seconds: float, hour: OwnedHour | None) -> Cost:
@@ -82,11 +99,10 @@ def spent_today(session: Session, schedule: ScheduleRow, now: datetime) -> Spent
     hours = owned_hours(session)
     costs, minutes = [], 0.0
     for run in store.runs_since(session, schedule.id, day_start(now, schedule.timezone)):
-        device = device_row(session, run.device_id)
-        seconds = _seconds(session, run, device)
-        minutes += seconds / 60
-        if seconds:
-            costs.append(cost_of(device, seconds, hours.get(device.id)))
+        used = [(device, seconds) for device, seconds in _use(session, run) if seconds]
+        minutes += sum(seconds for _, seconds in used) / 60
+        if used:
+            costs.append(cost_of_use(used, hours))
     return Spent(minutes, sum_of(costs))
 
 
@@ -95,7 +111,8 @@ def why_over_budget(session: Session, schedule: ScheduleRow, device: DeviceRow, 
     if schedule.daily_minutes is None and schedule.daily_amount is None:
         return ""
     spent = spent_today(session, schedule, now)
-    seconds = expected_seconds(session, device, schedule.suite)
+    use = expected_use(session, device, schedule.suite)
+    seconds = sum(each for _, each in use)
     if schedule.daily_minutes is not None and spent.minutes + seconds / 60 > schedule.daily_minutes:
         return (
             f"the budget of {schedule.daily_minutes:g} minutes a day: {spent.minutes:.1f} are used and this would take "
@@ -103,7 +120,7 @@ def why_over_budget(session: Session, schedule: ScheduleRow, device: DeviceRow, 
         )
     if schedule.daily_amount is None:
         return ""
-    cost = cost_of(device, seconds, owned_hours(session).get(device.id))
+    cost = cost_of_use(use, owned_hours(session))
     for one in (spent.cost, cost):
         if one.amount is None or one.currency not in (None, schedule.daily_currency):
             why = one.reason or f"its hours are in {one.currency}"
@@ -116,12 +133,15 @@ def why_over_budget(session: Session, schedule: ScheduleRow, device: DeviceRow, 
     return ""
 
 
-def _seconds(session: Session, run: RunRow, device: DeviceRow) -> float:
+def _use(session: Session, run: RunRow) -> list[tuple[DeviceRow, float]]:
+    """The devices of a run and the seconds that it took of each, or is expected to take."""
+    device = device_row(session, run.device_id)
     if run.started_at is not None and run.finished_at is not None:
-        return (run.finished_at - run.started_at).total_seconds()
+        devices = [device, *run_store.peers_of(session, [run.id]).get(run.id, ())]
+        return [(one, (run.finished_at - run.started_at).total_seconds()) for one in devices]
     if RunState(run.state).is_final:
-        return 0.0
-    return expected_seconds(session, device, run.suite, run.suite_version)
+        return []
+    return expected_use(session, device, run.suite, run.suite_version)
 
 
 def sum_of(costs: list[Cost]) -> Cost:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from planner.errors import Conflict
+from planner.errors import Conflict, InvalidInput
 from planner.inventory.device import DeviceState
 from planner.services.calibrations import request_run
-from planner.services.devices import list_devices
 from planner.services.runs import RunView
-from planner.services.schedules import get_schedule
+from planner.services.schedules import get_schedule, targets
 from planner.store.engine import Session
 
 
@@ -23,19 +22,17 @@ class RunNow:
 
 
 def run_schedule_now(session: Session, schedule_id: str, now: datetime, code_version: str) -> RunNow:
-    """Queue a run of the schedule's suite on its device or on all that work. Raises Conflict if none can be."""
-    schedule = get_schedule(session, schedule_id, now)
-    targets = [
-        device
-        for device in list_devices(session)
-        if (device.state is DeviceState.OK if schedule.device_id is None else device.id == schedule.device_id)
-    ]
+    """Queue a run of the schedule's suite on its device or on all that work and pass its filters. Raises Conflict if
+    none can be."""
     queued: list[RunView] = []
     refused: list[str] = []
-    for device in targets:
+    schedule = get_schedule(session, schedule_id, now)
+    for device in targets(session, schedule_id):
+        if schedule.device_id is None and device.state != DeviceState.OK:
+            continue
         try:
             queued.append(request_run(session, device.id, schedule.suite, now, code_version=code_version))
-        except Conflict as error:
+        except (Conflict, InvalidInput) as error:
             refused.append(str(error))
     if not queued:
         raise Conflict("; ".join(refused) or "no device is ready to be calibrated")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,6 +93,12 @@ class RunView:
     not_before: datetime | None  # it waits until then
     retry_until: datetime | None  # a busy device is waited for until then
     is_check: bool  # whether it may let its device out of quarantine
+    peers: tuple[str, ...]  # ids of further devices that it holds or held beside its own
+
+    @property
+    def num_devices(self) -> int:
+        """How many devices it holds or held at once."""
+        return 1 + len(self.peers)
 
     @property
     def is_final(self) -> bool:
@@ -137,7 +143,9 @@ def list_runs(
     after: str | None = None,
 ) -> list[RunView]:
     """The newest first; `after` is the id of the last one already seen."""
-    return [run_view(run, device) for run, device in store.newest_runs(session, limit, device_id, state, after)]
+    found = store.newest_runs(session, limit, device_id, state, after)
+    peers = store.peers_of(session, [run.id for run, _ in found])
+    return [run_view(run, device, peers.get(run.id, ())) for run, device in found]
 
 
 def get_run(session: Session, run_id: str) -> RunDetail:
@@ -145,7 +153,7 @@ def get_run(session: Session, run_id: str) -> RunDetail:
     run = store.get_run(session, run_id)
     if run is None:
         raise NotFound(f"there is no calibration run {run_id!r}")
-    view = run_view(run, device_row(session, run.device_id))
+    view = run_view(run, device_row(session, run.device_id), store.peers_of(session, [run_id]).get(run_id, ()))
     outcomes = [stored.outcome for stored in store.samples_of(session, [run_id])]
     return RunDetail(
         **{name: getattr(view, name) for name in RunView.__dataclass_fields__},
@@ -181,8 +189,8 @@ def _review(session: Session, run_id: str) -> Review | None:
     return None if row is None else Review(row.at, row.accepted, row.actor, row.reason)
 
 
-def run_view(run: RunRow, device: DeviceRow) -> RunView:
-    """The row as a view."""
+def run_view(run: RunRow, device: DeviceRow, peers: Sequence[DeviceRow] = ()) -> RunView:
+    """The row as a view, with the further devices that it holds."""
     return RunView(
         id=run.id,
         device_id=run.device_id,
@@ -208,4 +216,5 @@ def run_view(run: RunRow, device: DeviceRow) -> RunView:
         not_before=run.not_before,
         retry_until=run.retry_until,
         is_check=run.is_check,
+        peers=tuple(peer.id for peer in peers),
     )

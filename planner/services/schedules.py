@@ -18,13 +18,13 @@ from planner.services.calibrations import new_run_row
 from planner.services.limits import (
     Cost,
     Spent,
-    cost_of,
-    expected_seconds,
+    cost_of_use,
+    expected_use,
     spent_today,
-    sum_of,
     why_over_budget,
     why_paused,
 )
+from planner.services.node_groups import devices_of, leads, why_alone
 from planner.services.owned_offers import owned_hours
 from planner.services.pauses import current_pause
 from planner.services.requests import ScheduleRequest
@@ -179,6 +179,11 @@ def get_schedule(session: Session, schedule_id: str, now: datetime) -> ScheduleV
     return next(view for view in list_schedules(session, now) if view.id == schedule_id)
 
 
+def targets(session: Session, schedule_id: str) -> list[DeviceRow]:
+    """The devices that a due time of the schedule gets a run for now; raises NotFound."""
+    return _targets(session, _row(session, schedule_id))
+
+
 def due_times(session: Session, now: datetime) -> dict[str, datetime | None]:
     """The next due time (UTC) of every enabled schedule, by its id; None for one that cannot be followed any more."""
     if current_pause(session).paused:
@@ -224,7 +229,9 @@ def _queue(
     device_store.take_turns(session, device.id)
     under_way = make_way(session, device.id, now, actor)
     over_budget = why_over_budget(session, schedule, device, now)
-    run = new_run_row(device, chosen_suite(session, schedule.suite), now, code_version)
+    suite = chosen_suite(session, schedule.suite)
+    alone = why_alone(session, device, suite)
+    run = new_run_row(device, suite, now, code_version, len(devices_of(session, device, suite)))
     run.schedule_id, run.due_at, run.num_missed = schedule.id, due_at, num_missed
     missed = f"; {_count(num_missed)} due before it were missed" if num_missed else ""
     run_store.add_run(session, run, now, actor, f"due by schedule {schedule.name!r}{missed}")
@@ -233,6 +240,8 @@ def _queue(
         _end(session, run, RunState.BUSY, reason, now, actor)
     elif device.state != DeviceState.OK:
         _end(session, run, RunState.CANCELLED, f"skipped: the device is {device.state}", now, actor)
+    elif alone:
+        _end(session, run, RunState.CANCELLED, f"skipped: {alone}", now, actor)
     elif over_budget:
         _end(session, run, RunState.CANCELLED, f"skipped: {over_budget}", now, actor)
     return run_view(run, device)
@@ -249,14 +258,17 @@ def _end(session: Session, run: RunRow, state: RunState, reason: str, now: datet
 
 
 def _targets(session: Session, schedule: ScheduleRow) -> list[DeviceRow]:
+    """The devices that a due time gets a run for; of several that one run holds at once, the first."""
     devices = [device for device, _ in device_store.all_devices(session)]
     if schedule.device_id is not None:
         return [device for device in devices if device.id == schedule.device_id]
+    suite = find_suite(session, schedule.suite)
     return [
         device
         for device in devices
         if device.state != DeviceState.MISSING
         and all(getattr(device, name) == value for name, value in schedule.only.items())
+        and (suite is None or leads(session, device, suite))
     ]
 
 
@@ -308,15 +320,19 @@ def _problem(session: Session, row: ScheduleRow) -> str:
         Rule.read(row.cron, row.timezone)
     except InvalidInput as error:
         return str(error)
-    return "" if find_suite(session, row.suite) else f"there is no suite {row.suite!r} any more"
+    suite = find_suite(session, row.suite)
+    if suite is None:
+        return f"there is no suite {row.suite!r} any more"
+    if suite.needs_several and not _targets(session, row):
+        return f"the suite {row.suite!r} needs two equal devices on one node, and no node has any that work"
+    return ""
 
 
 def _expected(session: Session, row: ScheduleRow) -> tuple[float, Cost]:
     """What one due time takes and costs, all devices together."""
     hours = owned_hours(session)
-    each = [(device, expected_seconds(session, device, row.suite)) for device in _targets(session, row)]
-    costs = [cost_of(device, seconds, hours.get(device.id)) for device, seconds in each]
-    return sum(seconds for _, seconds in each), sum_of(costs)
+    use = [each for device in _targets(session, row) for each in expected_use(session, device, row.suite)]
+    return sum(seconds for _, seconds in use), cost_of_use(use, hours)
 
 
 def _view(

@@ -110,13 +110,14 @@ def find_suite(session: Session, name: str, version: int | None = None) -> Suite
     return OwnSuite(row.name, row.version, row.title, row.time_limit_seconds, tuple(row.benches))
 
 
-def benches_for(device: DeviceRow, suite: Suite | OwnSuite) -> tuple[Bench, ...]:
-    """The benches for this device: of the code's suites those in the formats that the catalogue says it has."""
+def benches_for(device: DeviceRow, suite: Suite | OwnSuite, num_devices: int = 1) -> tuple[Bench, ...]:
+    """The benches for this device, or for so many equal ones at once: of the code's suites those in the formats that
+    the catalogue says it has."""
     if isinstance(suite, OwnSuite):
         return suite.benches_on(Backend(device.backend))
     listed = load_catalogue().gpus.get(device.gpu_key) if device.gpu_key is not None else None
     dtypes: tuple[Dtype, ...] | None = None if listed is None else tuple(listed.peak_flops)
-    return suite.benches_for(Backend(device.backend), device.memory_bytes, dtypes)
+    return suite.benches_for(Backend(device.backend), device.memory_bytes, dtypes, num_devices)
 
 
 def _view(row: SuiteRow) -> SuiteView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,6 +41,28 @@ def claim(
     )
     fence = session.execute(change).scalar_one_or_none()
     return None if fence is None else Lease(name, holder, fence, now + term)
+
+
+def claim_all(
+    session: Session, names: Sequence[str], holder: str, boot_id: str, term: timedelta, run_id: str | None = None
+) -> tuple[Lease, ...] | None:
+    """Take all of these leases, in their order, or none where one of them is not free.
+
+    All are locked in the order of their names before the first is taken, as everybody locks several: of two who want
+    the same ones, one waits and then finds them taken.
+    """
+    for name in sorted(names):
+        _ensure(session, name)
+    now = database_now(session)
+    query = select(LeaseRow).where(LeaseRow.name.in_(names)).order_by(LeaseRow.name).with_for_update()
+    rows = session.execute(query, execution_options={"populate_existing": True}).scalars().all()
+    if not all(row.holder in (None, holder) or row.expires_at <= now for row in rows):
+        return None
+    taken = {name: claim(session, name, holder, boot_id, term, run_id) for name in sorted(names)}
+    leases = tuple(lease for name in names if (lease := taken[name]) is not None)
+    if len(leases) < len(names):
+        raise AssertionError("a lease that was locked and free is taken")
+    return leases
 
 
 def renew(session: Session, lease: Lease, term: timedelta) -> Lease | None:

@@ -13,7 +13,16 @@ from planner.calibration.run_states import ACTIVE, HELD, RunState, may_follow
 from planner.calibration.sample import Bench, BenchFailure, Operation, Sample
 from planner.hardware.gpu import Dtype
 from planner.store.engine import database_now
-from planner.store.tables import DeviceRow, LeaseRow, NodeRow, RunRow, RunTransitionRow, SampleRow, TelemetryRow
+from planner.store.tables import (
+    DeviceRow,
+    LeaseRow,
+    NodeRow,
+    RunPeerRow,
+    RunRow,
+    RunTransitionRow,
+    SampleRow,
+    TelemetryRow,
+)
 
 LEASE_PREFIX = "device:"
 READING_FIELDS = (
@@ -101,9 +110,27 @@ def num_held_runs(session: Session, node_id: str) -> int:
     return session.execute(query.where(DeviceRow.node_id == node_id, RunRow.state.in_(HELD))).scalar_one()
 
 
-def abandoned_runs(session: Session) -> list[tuple[RunRow, LeaseRow, str]]:
-    """Held runs whose worker has gone, with their lease and the reason: the lease ended, is another's, or is of an
-    earlier boot. Each lease and run is locked and looked at again, so that a run that ends just now is left alone.
+def add_peers(session: Session, run_id: str, peers: Iterable[tuple[str, int]]) -> None:
+    """The further devices that the run holds, as (device id, fence), in their order."""
+    for position, (device_id, fence) in enumerate(peers, start=1):
+        session.add(RunPeerRow(run_id=run_id, device_id=device_id, position=position, fence=fence))
+    session.flush()
+
+
+def peers_of(session: Session, run_ids: Iterable[str]) -> dict[str, list[DeviceRow]]:
+    """The further devices that runs held, by run id, in their order; runs of a single device are absent."""
+    query = select(RunPeerRow.run_id, DeviceRow).join(DeviceRow, DeviceRow.id == RunPeerRow.device_id)
+    query = query.where(RunPeerRow.run_id.in_(list(run_ids))).order_by(RunPeerRow.run_id, RunPeerRow.position)
+    found: dict[str, list[DeviceRow]] = {}
+    for run_id, device in session.execute(query):
+        found.setdefault(run_id, []).append(device)
+    return found
+
+
+def abandoned_runs(session: Session) -> list[tuple[RunRow, list[tuple[str, int]], str]]:
+    """Held runs whose worker has gone, with what it still holds as (lease, fence) and the reason: the lease ended, is
+    another's, or is of an earlier boot. Each run and all its leases are locked and looked at again, so that a run that
+    ends just now is left alone.
     """
     now = database_now(session)
     query = (
@@ -117,16 +144,25 @@ def abandoned_runs(session: Session) -> list[tuple[RunRow, LeaseRow, str]]:
     )
     found = []
     for run_id, fence, name, boot_id in session.execute(query).all():
-        again = select(LeaseRow).where(LeaseRow.name == name).with_for_update()
-        lease = session.execute(again, execution_options={"populate_existing": True}).scalar_one()
+        fences = {name: fence, **_peer_fences(session, run_id)}
+        again = select(LeaseRow).where(LeaseRow.name.in_(fences)).order_by(LeaseRow.name).with_for_update()
+        rows = session.execute(again, execution_options={"populate_existing": True}).scalars().all()
+        lease = next(row for row in rows if row.name == name)
         run = get_run(session, run_id, lock=True)
         if run is None or run.state not in HELD or run.fence != fence:
             continue
+        held = [(row.name, row.fence) for row in rows if row.fence == fences[row.name]]
         if lease.fence == fence and lease.holder is not None and lease.boot_id != boot_id:
-            found.append((run, lease, "its node was started anew since"))
+            found.append((run, held, "its node was started anew since"))
         elif lease.fence != fence or lease.holder is None or lease.expires_at <= now:
-            found.append((run, lease, "its worker let the lease run out"))
+            found.append((run, held, "its worker let the lease run out"))
     return found
+
+
+def _peer_fences(session: Session, run_id: str) -> dict[str, int]:
+    """The fences of the run's further devices, by the name of their lease."""
+    query = select(DeviceRow.uuid, RunPeerRow.fence).join(DeviceRow, DeviceRow.id == RunPeerRow.device_id)
+    return {lease_name(uuid): fence for uuid, fence in session.execute(query.where(RunPeerRow.run_id == run_id))}
 
 
 def _is_gone(now: datetime) -> ColumnElement[bool]:

@@ -464,6 +464,16 @@ class RunRow(Base):
     )
 
 
+class RunPeerRow(Base):
+    """A further device that a run holds beside its own, under a lease of that device's."""
+
+    __tablename__ = "run_peers"
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"), primary_key=True, index=True)
+    position: Mapped[int]
+    fence: Mapped[int] = mapped_column(BigInteger)
+
+
 class RunTransitionRow(Base):
     """One change of a run's state: who, under which fence, why."""
 

@@ -74,6 +74,7 @@ def store(sessions: Sessions, claim: ClaimedRun, outcomes: Outcomes, ending: End
             code_version(),
             quarantine=ending.quarantine,
             wait_seconds=ending.wait_seconds,
+            peer_quarantine=ending.peer_quarantine,
         ),
     )
     if stored and ending.state is RunState.SUCCEEDED:

@@ -124,7 +124,8 @@ def carry_through(
         log.warning("calibration.not_begun", run=claim.run_id, reason="the lease went to another worker or ran out")
         return None
     record = Record(claim, on_progress, _spool_file(spool, claim))
-    job = ChildJob(claim.device_uuid, claim.backend, claim.benches, claim.time_limit_seconds)
+    peers = tuple(peer.device_uuid for peer in claim.peers)
+    job = ChildJob(claim.device_uuid, claim.backend, claim.benches, claim.time_limit_seconds, peers=peers)
     heartbeat = Heartbeat(pulse or sessions, claim, term, record.progress, asked_at)
     try:
         with heartbeat:
@@ -210,7 +211,12 @@ class Record:
             conditions[XIDS] = self.xids
         state, reason = self._verdict(result, stop_reason, has_lease)
         ending = self.ending(state, reason, conditions, num_noted)
-        return replace(ending, quarantine=result.verdict.quarantine, wait_seconds=result.verdict.retry_seconds)
+        return replace(
+            ending,
+            quarantine=result.verdict.quarantine,
+            wait_seconds=result.verdict.retry_seconds,
+            peer_quarantine=dict(result.peer_quarantine),
+        )
 
     def _verdict(self, result: ChildResult, stop_reason: str, has_lease: bool) -> tuple[RunState, str]:
         if result.outcome == CANCELLED:

@@ -27,7 +27,7 @@ from planner.calibration.sample import (
 )
 from planner.gpu.events import Reading
 from planner.inventory.device import Backend
-from planner.services.claims import ClaimedRun
+from planner.services.claims import ClaimedRun, Peer
 from planner.store.leases import Lease
 
 Outcomes = Mapping[int, Sample | BenchFailure]
@@ -44,6 +44,7 @@ class Ending:
     wait_seconds: float | None = None
     readings: tuple[Reading, ...] = ()
     watts: Mapping[str, float] = field(default_factory=dict)
+    peer_quarantine: Mapping[str, str] = field(default_factory=dict)  # UUID of a further device → why to keep it out
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +148,11 @@ def _ending(document: Mapping[str, Any]) -> Ending:
         wait_seconds=document["wait_seconds"],
         readings=tuple(Reading(**reading) for reading in document["readings"]),
         watts=document["watts"],
+        peer_quarantine=document.get("peer_quarantine", {}),
     )
 
 
 def _claim_document(claim: ClaimedRun) -> dict[str, Any]:
-    lease = claim.lease
     return {
         "run_id": claim.run_id,
         "device_id": claim.device_id,
@@ -163,17 +164,30 @@ def _claim_document(claim: ClaimedRun) -> dict[str, Any]:
             for one in claim.left_out
         ],
         "time_limit_seconds": claim.time_limit_seconds,
-        "lease": {
-            "name": lease.name,
-            "holder": lease.holder,
-            "fence": lease.fence,
-            "expires_at": lease.expires_at.isoformat(),
-        },
+        "lease": _lease_document(claim.lease),
+        "peers": [
+            {"device_id": peer.device_id, "device_uuid": peer.device_uuid, "lease": _lease_document(peer.lease)}
+            for peer in claim.peers
+        ],
     }
 
 
+def _lease_document(lease: Lease) -> dict[str, Any]:
+    return {
+        "name": lease.name,
+        "holder": lease.holder,
+        "fence": lease.fence,
+        "expires_at": lease.expires_at.isoformat(),
+    }
+
+
+def _lease(document: Mapping[str, Any]) -> Lease:
+    return Lease(
+        document["name"], document["holder"], document["fence"], datetime.fromisoformat(document["expires_at"])
+    )
+
+
 def _claim(document: Mapping[str, Any]) -> ClaimedRun:
-    lease = document["lease"]
     return ClaimedRun(
         run_id=document["run_id"],
         device_id=document["device_id"],
@@ -181,9 +195,12 @@ def _claim(document: Mapping[str, Any]) -> ClaimedRun:
         backend=Backend(document["backend"]),
         benches=tuple(bench_from_document(bench) for bench in document["benches"]),
         time_limit_seconds=document["time_limit_seconds"],
-        lease=Lease(lease["name"], lease["holder"], lease["fence"], datetime.fromisoformat(lease["expires_at"])),
+        lease=_lease(document["lease"]),
         left_out=tuple(
             BenchFailure(bench_from_document(one["bench"]), one["error_class"], one["message"])
             for one in document["left_out"]
+        ),
+        peers=tuple(
+            Peer(one["device_id"], one["device_uuid"], _lease(one["lease"])) for one in document.get("peers", ())
         ),
     )

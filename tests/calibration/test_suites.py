@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from planner.calibration.sample import COLLECTIVES, Operation
+from planner.calibration.sample import COLLECTIVES, Bench, Operation
 from planner.calibration.suites import (
     SUITES,
     Suite,
@@ -23,7 +23,10 @@ ESTIMATED = {Operation.MATMUL, Operation.COPY, Operation.TRAIN_STEP, Operation.P
 MEMORIES = [None, 2_000_000_000, 24_000_000_000, 80_000_000_000]
 
 
-@pytest.mark.parametrize("suite", SUITES.values(), ids=list(SUITES))
+ALONE = {name: suite for name, suite in SUITES.items() if not suite.needs_several}
+
+
+@pytest.mark.parametrize("suite", ALONE.values(), ids=list(ALONE))
 @pytest.mark.parametrize("backend", Backend)
 @pytest.mark.parametrize("memory_bytes", MEMORIES)
 def test_every_suite_measures_every_operation_once_per_key_within_its_limit(
@@ -150,7 +153,26 @@ def test_a_custom_suite_of_what_a_device_cannot_do_is_empty() -> None:
 
 def test_collectives_are_measured_between_all_devices_and_not_on_a_single_one() -> None:
     assert collective_benches(Backend.CUDA, 1) == ()
-    benches = collective_benches(Backend.CUDA, 4)
+    links = get_suite("links")
+    assert links.benches_for(Backend.CUDA, 80_000_000_000) == ()
+    benches = links.benches_for(Backend.CUDA, 80_000_000_000, num_devices=4)
+    assert benches == collective_benches(Backend.CUDA, 4)
     assert {bench.operation for bench in benches} == COLLECTIVES
+    assert total_expected_seconds(links.benches_for(Backend.CUDA, None, num_devices=8)) < links.time_limit_seconds / 2
+    sums = {bench.parameters["ranks"] for bench in collective_benches(Backend.CUDA, 6) if _sums(bench)}
+    assert sums == {2, 4, 6}
     assert {bench.parameters["ranks"] for bench in benches if bench.operation is Operation.POINT_TO_POINT} == {2}
     assert len({bench.key for bench in benches}) == len(benches)
+
+
+def _sums(bench: Bench) -> bool:
+    return bench.operation is Operation.ALL_REDUCE
+
+
+def test_a_custom_suite_of_exchanges_is_a_part_of_the_links_and_never_mixed_with_other_work() -> None:
+    suite = custom_suite([Operation.ALL_REDUCE])
+    assert get_suite("custom:all_reduce") == suite
+    assert suite.needs_several
+    assert all(_sums(bench) for bench in suite.benches_for(Backend.CUDA, None, num_devices=2))
+    with pytest.raises(NotFound, match="measured apart"):
+        get_suite("custom:all_reduce+matmul")

@@ -28,6 +28,7 @@ from planner.services.estimates import make_estimate
 from planner.services.fit_versions import fit_history
 from planner.services.offers import sync_price_book
 from planner.services.requests import EstimateRequest
+from planner.services.runs import get_run
 from planner.services.siblings import sibling_groups
 from planner.services.worth import estimate_worth
 from planner.store.engine import Session
@@ -197,7 +198,10 @@ class TestFits:
         assert {part.name for part in before.parts} == {part.name for part in newest.parts}
         other = {"torch": "2.14.0", "device_before": {"driver_version": "580.95.05"}}
         third = run_on(session, gpu, NOW + timedelta(hours=2), suite="custom:matmul+copy/bf16+fp32", conditions=other)
-        assert fit_history(session, gpu.id).fits[0].run_ids == (third,), "other software: never mixed"
+        assert get_run(session, third).samples, "it stands for itself"
+        assert fit_history(session, gpu.id).fits[0].run_ids == (first, second), "other software: never mixed"
+        fourth = run_on(session, gpu, NOW + timedelta(hours=3), conditions=other)
+        assert fit_history(session, gpu.id).fits[0].run_ids == (fourth,), "a whole suite tells all of the new software"
 
     def test_parts_have_the_error_of_samples_left_out_or_say_there_were_too_few(self, session: Session) -> None:
         gpu, _ = known_devices(session)

@@ -175,7 +175,7 @@ class _Measuring:
 
 
 def measure_on(node: ClusterNode, command: Sequence[str] = CHILD_COMMAND) -> Callable[..., ChildResult]:
-    """A `measure` as the local one, whose child runs on that node: one accelerator of it, or its processor.
+    """A `measure` as the local one, whose child runs on that node: the job's accelerators of it, or its processor.
 
     Where the node is lost the result's outcome is LOST; whatever it had told until then was told.
     """
@@ -221,10 +221,11 @@ def _stopped(actor: Any, should_stop: Callable[[], bool]) -> bool:
 
 
 def _actor(node: ClusterNode, job: ChildJob, command: Sequence[str]) -> Any:
-    """One accelerator of the node is asked of Ray; which one the job says, by its UUID, so Ray must not hide others."""
+    """As many accelerators of the node as the job holds are asked of Ray; which ones the job says, by their UUIDs, so
+    Ray must not hide others."""
     wants: dict[str, Any] = {"num_cpus": 1 if job.backend is Backend.CPU else 0}
     if job.backend is not Backend.CPU:
-        wants |= {"num_gpus": 1, "accelerator_type": node.accelerator_type}
+        wants |= {"num_gpus": 1 + len(job.peers), "accelerator_type": node.accelerator_type}
     kept = {"env_vars": {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}}
     made: Any = ray.remote(_Measuring)
     return made.options(
