@@ -19,6 +19,8 @@ NORM_PASSES = 5.0
 NORM_LAUNCHES = 2.0
 # A depthwise convolution reads neighbours again: times its input and output (assumed).
 DEPTHWISE_PASSES = 1.5
+# A picture that is shifted, cut into windows, put together and shifted back: each reads and writes it.
+WINDOW_PASSES = 8.0
 
 
 def picture_work(
@@ -40,10 +42,30 @@ def picture_work(
 
 
 def _stage_work(stage: Stage, through: Pass, fused_attention: bool) -> tuple[Work, ...]:
-    """Blocks over the windows of all pictures."""
+    """Blocks over the windows of all pictures. The scores of a window get a bias per pair of positions and a mask,
+    which keeps them from being fused (Liu et al. 2021, equation 4)."""
     inside = Pass(through.batch * stage.sequences, float(stage.tokens), through.dtype)
     works = block_work(stage.block, inside)
+    if stage.sequences > 1:
+        return *works, *score_work(stage.block, inside), _window_work(stage, inside)
     return works if fused_attention else (*works, *score_work(stage.block, inside))
+
+
+def _window_work(stage: Stage, inside: Pass) -> Work:
+    """Shifting a picture and cutting it into windows before the attention of a block, and both back behind it."""
+    side = side_dtype(inside.dtype)
+    moved = inside.rows * stage.block.hidden
+    return Work(
+        "windows",
+        WorkKind.MEMORY,
+        side,
+        flops=0.0 * moved,
+        num_bytes=WINDOW_PASSES * side.num_bytes * moved,
+        count=float(stage.block.num_layers),
+        launches=WINDOW_PASSES / 2.0,
+        is_fusable=True,
+        work_class=WorkClass.ELEMENTWISE,
+    )
 
 
 def _conv_work(conv: Conv, through: Pass, channels_last: bool) -> tuple[Work, ...]:

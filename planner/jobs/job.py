@@ -113,6 +113,7 @@ class InferenceJob:
     pipeline_parallel: int | None = None  # None: 1
     head_share: float = 0.0  # of a pass without output tokens
     expert_parallel: int | None = None  # tensor-parallel groups that divide the experts; None: what serves most
+    channels_last: bool = False  # pictures in the order that matrix cores want, in an eager program; engines choose it
 
 
 MAX_AUTO_CONCURRENCY = 256

@@ -10,6 +10,7 @@ from planner.jobs.convnet import ConvNet
 from planner.jobs.pictures.chains import convnext, densenet121, vgg16
 from planner.jobs.pictures.covariance import xcit
 from planner.jobs.pictures.inception import inception_v4
+from planner.jobs.pictures.mixer import mixer
 from planner.jobs.pictures.mobile import (
     efficientnet,
     efficientnet_v2,
@@ -104,6 +105,7 @@ _BUILDERS: tuple[tuple[str, _Builder], ...] = (
         r"swin(tiny|small|base|large|[tsbl])(?:patch4window(?:7|12)(?:224|384))?(?:cifar10|in22k|imagenet1k)?(?:finetune)?",
         lambda found, size: swin(_SWIN_LETTERS.get(found[1], found[1]), size),
     ),
+    (r"mixer([sbl])(16|32)(?:224)?", lambda found, size: mixer(found[1], int(found[2]), size)),
     (r"vgg16", lambda _found, size: vgg16(size)),
     (r"densenet121", lambda _found, size: densenet121(size)),
     (r"convnext(tiny|small|base|large)", lambda found, size: convnext(found[1], size)),

@@ -16,13 +16,15 @@ from planner.jobs.diffusion import denoiser
         ("stable-diffusion-2-1", 866),  # its model card
         ("SDXL", 2567),  # Podell et al. 2023, table 1
         ("SSD-1B", 1300),  # Gupta et al. 2024, "1.3 B"
+        ("DiT-XL/2", 675),  # Peebles and Xie 2023, table 1 and appendix
+        ("DiT-B/4", 130),
     ],
 )
 def test_a_denoiser_has_about_the_published_weights(name: str, millions: float) -> None:
     found = denoiser(name)
     assert found is not None
     assert isinstance(found.network, ConvNet)
-    assert found.network.num_parameters == pytest.approx(millions * 1e6, rel=0.06)
+    assert found.network.num_parameters == pytest.approx(millions * 1e6, rel=0.01)
 
 
 def test_a_step_of_stable_diffusion_takes_the_flops_that_profilers_count() -> None:
@@ -32,6 +34,15 @@ def test_a_step_of_stable_diffusion_takes_the_flops_that_profilers_count() -> No
     assert isinstance(found.network, ConvNet)
     assert found.network.forward_flops == pytest.approx(0.80e12, rel=0.03)
     assert found.passes == 2
+
+
+@pytest.mark.parametrize(("name", "gigas"), [("DiT-XL/2", 118.6), ("DiT-B/4", 5.56), ("DiT-S/8", 0.36)])
+def test_a_diffusion_transformer_takes_the_products_and_sums_that_are_published(name: str, gigas: float) -> None:
+    """Peebles and Xie 2023, table 1 and appendix, at 256 pixels."""
+    found = denoiser(name)
+    assert found is not None
+    assert isinstance(found.network, ConvNet)
+    assert found.network.forward_flops == pytest.approx(2e9 * gigas, rel=0.02)
 
 
 def test_a_second_encoder_adds_about_a_third() -> None:
@@ -60,3 +71,64 @@ def test_a_detector_on_a_larger_picture_takes_as_much_more_as_it_has_pixels() ->
     assert small is not None
     assert large is not None
     assert large.forward_flops == pytest.approx(4 * small.forward_flops, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "millions", "gflops"),
+    [  # torchvision's table of its models: millions of parameters, twice its billions of products and sums
+        ("RetinaNet ResNet-50 FPN", 800, 34.01, 2 * 151.54),
+        ("FCN ResNet-50", 520, 35.32, 2 * 152.72),
+        ("FCN ResNet-101", 520, 54.31, 2 * 232.74),
+        ("DeepLabv3 ResNet-50", 520, 42.00, 2 * 178.72),
+        ("DeepLabv3 ResNet-101", 520, 61.00, 2 * 258.74),
+        # ultralytics/yolov5 README, v7.0
+        ("YOLOv5n", 640, 1.87, 4.5),
+        ("YOLOv5s", 640, 7.2, 16.5),
+        ("YOLOv5m", 640, 21.2, 49.0),
+        ("YOLOv5l", 640, 46.5, 109.1),
+        ("YOLOv5x", 640, 86.7, 205.7),
+        ("YOLOv5s6", 640, 12.6, 16.8),
+        ("YOLOv5l6", 640, 76.8, 111.4),
+        ("YOLOv5n-seg", 640, 2.0, 7.1),
+        ("YOLOv5l-seg", 640, 47.9, 147.7),
+        ("YOLOv5x-cls", 224, 48.1, 15.9),
+    ],
+)
+def test_detectors_and_segmenters_have_the_published_weights_and_flops(
+    name: str, image: int, millions: float, gflops: float
+) -> None:
+    found = detector(name, image)
+    assert found is not None
+    assert found.num_parameters / 1e6 == pytest.approx(millions, rel=0.02)
+    assert found.forward_flops / 1e9 == pytest.approx(gflops, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("Faster R-CNN ResNet-50 FPN", 41.76),  # torchvision
+        ("Mask R-CNN ResNet-50 FPN", 44.40),  # torchvision
+        ("U-Net", 31.03),  # counted from Ronneberger et al. 2015, figure 1
+        ("3D U-Net", 31.2),  # nnU-Net's full-resolution network
+    ],
+)
+def test_networks_whose_work_depends_on_their_pictures_have_the_published_weights(name: str, millions: float) -> None:
+    found = detector(name)
+    assert found is not None
+    assert found.num_parameters / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+def test_regions_add_to_what_the_picture_takes() -> None:
+    """torchvision counts 134.4 G products and sums at 800 pixels with 1,000 regions, training looks at 512 of them."""
+    found = detector("Faster R-CNN", 800)
+    assert found is not None
+    per_region = 7 * 7 * 256 * 1024 + 1024 * 1024 + 1024 * 91 * 5
+    assert found.forward_flops / 2e9 + (1000 - 512) * per_region / 1e9 == pytest.approx(134.38, rel=0.01)
+
+
+def test_ssd_sees_its_published_boxes() -> None:
+    """8,732 boxes at 300 pixels (Liu et al. 2016, section 2.2): 38² · 4 + 19² · 6 + 10² · 6 + 5² · 6 + 3² · 4 + 4."""
+    found = detector("SSD300 ResNet-50")
+    assert found is not None
+    heads = found.convs[-6:]
+    assert sum(head.pixels * head.outputs for head in heads) == 8732 * (81 + 4)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
-from planner.jobs.convnet import Conv, ConvNet
+from planner.jobs.convnet import Conv, ConvNet, Stage
+from planner.jobs.operations import training_work
+from planner.jobs.pictures.windows import blocks
 from planner.jobs.vision import patches, vision_network
+from planner.jobs.work import Pass, WorkKind
 
 
 @pytest.mark.parametrize(
@@ -25,6 +29,18 @@ from planner.jobs.vision import patches, vision_network
         ("densenet121", 224, 7.98, 2.87),
         ("convnext_base", 224, 88.59, 15.38),
         ("regnety_032", 224, 19.44, 3.20),
+        ("mobilenetv3_large_100", 224, 5.48, 0.217),
+        ("mobilenetv3_small_100", 224, 2.54, 0.057),
+        ("ghostnet_100", 224, 5.18, 0.142),
+        ("tf_efficientnetv2_s", 384, 21.46, 8.37),
+        ("efficientnetv2_m", 480, 54.14, 24.58),
+        ("inception_v4", 299, 42.68, 12.28),
+        ("nfnet_f0", 256, 71.49, 12.62),
+        ("xcit_small_12_p16_224", 224, 26.25, 4.82),
+        ("swin_tiny_patch4_window7_224", 224, 28.29, 4.51),
+        ("Swin-B CIFAR-10 fine-tune", 224, 87.77, 15.47),
+        ("swin_large_patch4_window7_224", 224, 196.53, 34.53),
+        ("mixer_b16_224", 224, 59.88, 12.62),
     ],
 )
 def test_weights_and_flops_are_the_published_ones(
@@ -65,3 +81,36 @@ def test_a_convolution_counts_by_hand() -> None:
 def test_a_network_without_convolutions_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one convolution"):
         ConvNet("empty", (), 224, 10)
+
+
+def test_a_stage_counts_by_hand() -> None:
+    """Two windows of four positions, one block of width 8 and two heads: per position 4·8² + 2·8·32 weights."""
+    stage = Stage(blocks(1, 8, 2), sequences=2, tokens=4)
+    weights = 4 * 8 * 8 + 2 * 8 * 32
+    assert stage.num_parameters == weights
+    assert stage.flops == 2 * 8 * weights + 4 * (2 * 4 * 4) * 8
+
+
+def test_a_volume_and_a_picture_that_is_not_square_have_their_own_pixels() -> None:
+    volume = Conv(size=8, inputs=2, outputs=4, kernel=3, dimensions=3)
+    assert (volume.pixels, volume.taps, volume.num_parameters) == (512, 27, 27 * 2 * 4)
+    flat = Conv(size=16, inputs=2, outputs=4, kernel=7, height=4, width=1)
+    assert (flat.pixels, flat.taps) == (64, 7)
+
+
+def test_a_product_of_activations_has_work_and_no_weights() -> None:
+    conv = Conv(size=4, inputs=8, outputs=16, is_weightless=True)
+    assert conv.num_parameters == 0
+    assert conv.flops == 2 * 16 * 8 * 16
+
+
+def test_the_blocks_of_a_picture_network_are_part_of_a_training_step() -> None:
+    """Three passes of the forward FLOPs, but attention that is computed again: 7 products where the forward has 2."""
+    network = vision_network("Swin-T", 224)
+    assert isinstance(network, ConvNet)
+    work = training_work(network, Pass(1.0, 1.0, Dtype.FP16), 0.0)
+    products = sum(w.flops * w.count for w in work.forward if w.kind is not WorkKind.MEMORY)
+    assert products == pytest.approx(network.forward_flops, rel=1e-6)
+    attention = [w for w in work.forward if w.kind is WorkKind.ATTENTION]
+    assert len(attention) == 4
+    assert any(w.name == "windows" for w in work.forward)

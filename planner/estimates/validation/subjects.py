@@ -10,6 +10,7 @@ from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
 from planner.jobs.detection import detector
 from planner.jobs.diffusion import denoiser
+from planner.jobs.known.pairs import MT5_VOCABULARY, T5_VOCABULARY
 from planner.jobs.presets import ARCHITECTURES
 from planner.jobs.vision import patches, vision_network
 
@@ -18,6 +19,9 @@ USUAL_IMAGE = 224
 EFFICIENTNET_IMAGES = (224, 240, 260, 300, 380, 456, 528, 600)
 # A width that misses the stated number of parameters by more than this factor is not that of the experts.
 FAR_OFF = 1.5
+STATE_SPACE = re.compile(r"nemotron_(?:3|h)|mamba|jamba", re.IGNORECASE)
+# Scans that are segmented whole, piece by piece: each is as large as it is.
+WHOLE_VOLUMES = re.compile(r"KiTS", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Subject:
     head_share: float = 1.0
     assumptions: tuple[str, ...] = ()
     passes: int = 1  # per picture: two where a step runs with and without the text
+    target_length: int | None = None  # positions that an encoder–decoder writes; None: as many as it reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +52,45 @@ def subject_of(row: Row) -> Subject | Declined:
         return _picture(row)
     if family in ("dense-transformer", "moe-transformer", "encoder", ""):
         return _text(row, family)
+    if _is_pair(row):
+        return _pair(row)
+    if row.text("image_size"):
+        return _picture(row)
+    if STATE_SPACE.search(row.text("model_name")):
+        return Declined("layers that carry a state instead of attending (Mamba) are not estimated yet")
     return Declined(f"the model family {family!r} is not estimated yet")
 
 
 def _picture(row: Row) -> Subject | Declined:
-    name = row.text("model_name")
-    image = row.whole("image_size") or usual_image(name)
-    network = vision_network(name, image) or detector(name, row.whole("image_size"))
+    name, stated = row.text("model_name"), image_size(row)
+    image = stated or usual_image(name)
+    network = vision_network(name, image) or detector(name, stated)
     if network is None:
         return Declined(f"the shape of {name!r} is not known")
-    assumed = () if row.whole("image_size") else (f"pictures of {image} pixels",)
+    if WHOLE_VOLUMES.search(name) and stated is None and "output_len" in row.cells:
+        return Declined("how large the volumes are is not stated")
+    assumed = () if stated else (f"pictures of {_told(network, image)} pixels",)
     if isinstance(network, ConvNet):
         return Subject(network, 1, assumptions=assumed)
     positions = patches(name, image)
     if positions is None:
         return Declined(f"the patch size of {name!r} is not stated")
     return Subject(network, positions, head_share=1.0 / positions, assumptions=assumed)
+
+
+def image_size(row: Row) -> int | None:
+    """The side of the pictures as stated: "224", or "224x224" where both sides are the same."""
+    sides = {int(side) for side in re.findall(r"\d+", row.text("image_size"))}
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _told(network: ConvNet | Transformer, image: int) -> str:
+    """The pictures that a network was built for, where that is not the usual size of classifiers."""
+    if not isinstance(network, ConvNet) or network.image_size == image:
+        return str(image)
+    first = network.convs[0]
+    width = network.image_size
+    return f"{width} × {round(width * first.height / first.size)}" if first.height else str(width)
 
 
 def usual_image(name: str) -> int:
@@ -73,17 +101,15 @@ def usual_image(name: str) -> int:
 
 def _denoiser(row: Row) -> Subject | Declined:
     """One step of a diffusion model."""
-    name = row.text("model_name").rpartition("/")[2]
-    found = denoiser(name, row.whole("image_size"))
+    name = row.text("model_name")
+    found = denoiser(name, image_size(row)) or denoiser(name.rpartition("/")[2], image_size(row))
     if found is None:
         return Declined(f"the shape of {name!r} is not known")
-    assumed = () if row.whole("image_size") else (f"pictures of {found.pixels} pixels",)
+    assumed = () if image_size(row) else (f"pictures of {found.pixels} pixels",)
     return Subject(found.network, found.positions, passes=found.passes, assumptions=assumed)
 
 
 def _text(row: Row, family: str) -> Subject | Declined:
-    if "transformer-xl" in row.text("model_name").casefold():
-        return Declined("recurrence over segments is not estimated yet")
     known = _known(row)
     sequence = row.whole("seq_len")
     assumed: list[str] = []
@@ -100,6 +126,9 @@ def _text(row: Row, family: str) -> Subject | Declined:
         else:
             return Declined("the sequence length is not stated")
         assumed.append(f"a sequence length of {sequence}")
+    if "transformer-xl" in row.text("model_name").casefold():
+        known = _remembering(known, row, sequence or 1)
+        assumed = [*(each for each in assumed if "vocabulary" not in each), "words as frequent as Zipf's law says"]
     share = 1.0
     if family == "encoder":
         share = _encoder_head(row)
@@ -108,6 +137,65 @@ def _text(row: Row, family: str) -> Subject | Declined:
         known = replace(known, causal=True)
     known = replace(known, max_positions=None)
     return Subject(known, sequence or 1, share, tuple(assumed))
+
+
+def _remembering(known: Transformer, row: Row, sequence: int) -> Transformer:
+    """Transformer-XL: a segment sees the one before; its words are those of WikiText-103, cut by rank, in the large
+    network each part a quarter as wide as the one before (Dai et al. 2019, their scripts)."""
+    base = ARCHITECTURES["transformer-xl-base"].architecture
+    divisor = 4 if "large" in row.text("model_name").casefold() else 1
+    return replace(
+        known,
+        vocab=base.vocab,
+        cutoffs=base.cutoffs,
+        cutoff_divisor=divisor,
+        segment_memory=sequence,
+        tied_embeddings=True,
+    )
+
+
+# A sentence of the news that translators are measured on, in the pieces of words that they read: 4.5 M pairs of
+# sentences and about 130 M pieces a language (Vaswani et al. 2017, section 5.1; Ott et al. 2018, table 1).
+USUAL_SENTENCE = 29
+# T5's pre-training cuts out spans of an input of 512 pieces and has 114 to write (Raffel et al. 2020, section 3.1.4).
+T5_TARGETS = 114 / 512
+LENGTHS = re.compile(r"encoder seq (\d+), decoder seq (\d+)")
+
+
+def _is_pair(row: Row) -> bool:
+    """Whether a row tells of an encoder–decoder."""
+    return (
+        "encoder-decoder" in row.text("notes")
+        or re.match(r"(?:[a-z]+/)?(?:m?t5|flan-t5|m?bart|pegasus|opus-mt|marian)\b", row.text("model_name").casefold())
+        is not None
+    )
+
+
+def _pair(row: Row) -> Subject | Declined:
+    """An encoder–decoder, whose stated layers are those of each half."""
+    assumed: list[str] = []
+    known = _known(row)
+    if known is None:
+        shaped = _shaped(row, "dense-transformer", assumed)
+        if isinstance(shaped, Declined):
+            return shaped
+        name = row.text("model_name").casefold()
+        if "t5" in name and row.whole("vocab") is None:
+            assumed.remove(f"a vocabulary of {USUAL_VOCABULARY}")
+            shaped = replace(shaped, vocab=MT5_VOCABULARY if "mt5" in name else T5_VOCABULARY)
+        known = replace(shaped, encoder_layers=shaped.num_layers)
+    if not known.encoder_layers:
+        return Declined("its encoder is not known")
+    found = LENGTHS.search(row.text("notes"))
+    read = int(found[1]) if found else row.whole("seq_len")
+    if read is None:
+        read = USUAL_SENTENCE
+        assumed.append(f"sentences of {read} pieces")
+    written = int(found[2]) if found else None
+    if written is None and "t5" in row.text("model_name").casefold():
+        written = max(1, round(read * T5_TARGETS))
+        assumed.append(f"{written} positions written")
+    return Subject(replace(known, max_positions=None), read, 1.0, tuple(assumed), target_length=written)
 
 
 def _encoder_head(row: Row) -> float:
@@ -126,8 +214,8 @@ def _known(row: Row) -> Transformer | None:
         plain = re.sub(r"[^a-z0-9.]+", "", key)
         if wanted.startswith(plain):
             architecture = named.architecture
-            layers = row.whole("layers")
-            if layers is None or layers == architecture.num_layers:
+            stated = (row.whole("layers"), architecture.num_layers), (row.whole("hidden"), architecture.hidden)
+            if all(value is None or value == known for value, known in stated):
                 return architecture
     return None
 

@@ -27,6 +27,12 @@ BINNED = re.compile(r"(?:\(seq (\d+)\) uses )?\bBINNED\b")
 MINOR = re.compile(r"^a vocabulary of|heads$")
 NO_UPDATE = re.compile(r"\bno optimizer step\b", re.IGNORECASE)
 VIRTUAL_STAGES = re.compile(r"\bVPP?[= ](\d*)")
+# Rounds through a data set of pictures, which have to be read and decoded: how fast that went is not told.
+EPOCHS = re.compile(r"\d+ epochs of (?:ImageNet|COCO)\b")
+# What is not a step of the whole network, forward and backward.
+MASKED_PICTURES = re.compile(r"\bMAE\b.*pretraining")
+FROZEN = re.compile(r"frozen backbone")
+TOKENS_PER_GPU = re.compile(r"batch (\d+)(?:/(\d+))? tokens per GPU")
 OFFLOAD = re.compile(r"offload(?!=False)", re.IGNORECASE)
 # What a published format means here. The 8-bit recipes differ in how they scale, not in their products' rate.
 DTYPES = {
@@ -106,6 +112,10 @@ def _declined(row: Row) -> Declined | None:
     binned = BINNED.search(row.text("notes"))
     if binned and (binned[1] is None or int(binned[1]) == row.whole("seq_len")):
         return Declined("its sequences are sorted into bins by length: what it counts is shorter than stated")
+    if MASKED_PICTURES.search(row.text("model_name")):
+        return Declined("an encoder that sees a quarter of the patches beside a small decoder is not estimated yet")
+    if FROZEN.search(row.text("notes")):
+        return Declined("a network of which the last layer alone is trained is not estimated yet")
     if row.metric in CAMPAIGN:
         return Declined(f"{row.metric} of a whole campaign, with restarts and evaluation: not a steady step")
     if OFFLOAD.search(row.text("notes")) or OFFLOAD.search(row.text("framework")):
@@ -144,6 +154,8 @@ def _job(row: Row, subject: Subject, dtype: Dtype, num_gpus: int, assumptions: l
         assumptions.append("the fastest layout that fits")
     ranks = num_gpus // model_parallel
     micro, batch = row.whole("micro_batch"), row.whole("global_batch")
+    if micro is None and batch is None:
+        micro = _sequences_per_gpu(row, subject.sequence_length, dtype)
     if micro is None and batch is None and is_picture:
         micro = USUAL_PICTURES_PER_GPU if num_gpus else None
         assumptions.append(f"{micro} pictures per GPU")
@@ -176,8 +188,18 @@ def _job(row: Row, subject: Subject, dtype: Dtype, num_gpus: int, assumptions: l
         fused_attention=_fuses_attention(row),
         channels_last=_channels_last(row, dtype),
         head_share=subject.head_share,
+        target_length=subject.target_length,
         updates_weights=not NO_UPDATE.search(row.text("notes")),
     )
+
+
+def _sequences_per_gpu(row: Row, length: int, dtype: Dtype) -> int | None:
+    """Translators fill a batch with so many tokens: "batch 10240/5120 tokens per GPU", the second in 32 bits."""
+    found = TOKENS_PER_GPU.search(row.text("notes"))
+    if not found:
+        return None
+    tokens = found[2] if found[2] and dtype.num_bytes == 4 else found[1]
+    return max(1, int(tokens) // length)
 
 
 SPLITS = {"tensor_parallel": "tp", "pipeline_parallel": "pp", "context_parallel": "cp", "expert_parallel": "ep"}
@@ -279,6 +301,8 @@ def _metric(row: Row, job: TrainingJob, gpu: Gpu, num_gpus: int) -> Callable[[fl
         return lambda seconds: seconds
     if row.metric == "wall_s":
         total = row.number("tokens_total")
+        if total is None and EPOCHS.search(row.text("notes")):
+            return Declined("the time of a whole job that reads pictures and evaluates: not a steady step")
         if total is None:
             return Declined("how much was trained in that time is not stated")
         return lambda seconds: seconds * total / tokens

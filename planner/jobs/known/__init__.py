@@ -1,0 +1,1 @@
+"""Architectures that are known by a short key: language models, encoder–decoders, networks for pictures."""
