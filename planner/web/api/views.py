@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from planner.estimates.contests import Contest, contests
 from planner.estimates.estimate import Bottleneck, Layout, MemoryItem, Option, Placement, Rejection
 from planner.estimates.frontier import frontier
 from planner.hardware.gpu import Gpu, GpuKind, Vendor
@@ -192,7 +193,10 @@ class FrontierPoint:
 
 @dataclass(frozen=True, slots=True)
 class EstimateAnswer:
-    """A stored estimate. `options` and `rejections` are the first of `num_options` and `num_rejections`, best first."""
+    """A stored estimate. `options` and `rejections` are the first of `num_options` and `num_rejections`, best first.
+
+    `contests` rank the best of each vendor, way to get it and provider; a rank counts `options` from 0.
+    """
 
     id: str
     created_at: datetime
@@ -208,6 +212,7 @@ class EstimateAnswer:
     num_rejections: int
     num_unpriced: int
     frontier: list[FrontierPoint]
+    contests: tuple[Contest, ...]
     options: list[OptionView]
     rejections: list[RejectionView]
     price_ids: tuple[int, ...]
@@ -278,6 +283,7 @@ def estimate_answer(view: EstimateView, num_options: int, num_rejections: int) -
         num_options=len(view.answer.options),
         num_rejections=len(view.answer.rejections),
         frontier=_frontier(view.answer.options),
+        contests=contests(view.answer),
         options=[_option(option) for option in view.answer.options[:num_options]],
         rejections=[_rejection(rejection) for rejection in view.answer.rejections[:num_rejections]],
     )

@@ -8,6 +8,7 @@ from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from planner.errors import InvalidInput, NotFound
+from planner.estimates.contests import contests
 from planner.hardware.catalogue import load_catalogue
 from planner.jobs.architecture import Transformer
 from planner.jobs.engine import Engine
@@ -143,6 +144,7 @@ def show_estimate(estimate_id: str) -> tuple[str, int]:
         shape=_shape_of(view),
         scale=_scale(view, wanted.options),
         chart=frontier_chart(view.answer.options),
+        contests=contests(view.answer),
         actuals=list_actuals(session(), 50, estimate_id=estimate_id),
     )
     return page, 422 if query is None else 200
