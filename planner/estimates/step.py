@@ -22,6 +22,7 @@ from planner.estimates.layout import Layouts, alone
 from planner.estimates.priors import StackPrior, load_priors
 from planner.estimates.profile import Profile, scaled
 from planner.jobs.architecture import Transformer
+from planner.jobs.blocks import exchanging_layers
 from planner.jobs.convnet import ConvNet
 from planner.jobs.footprint import QUANTISED_BASE_BYTES, local_parameters
 from planner.jobs.job import Recompute, TrainingJob, TrainingMethod
@@ -132,6 +133,7 @@ def _passes(job: TrainingJob, kinds: tuple[tuple[float, ...], ...]) -> TrainingW
         job.dtype,
         tensor_parallel=tensor,
         head_tokens=None if job.head_share == 1.0 else max(job.head_share * tokens, 1.0),
+        target_tokens=None if job.target_length is None else float(job.target_length),
         pipeline_parallel=pipeline,
         context_parallel=context,
         expert_parallel=expert,
@@ -194,7 +196,7 @@ def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro:
     overlap = stack.overlap
     if isinstance(architecture, Transformer):
         t, c, p = layouts.tensor_parallel, layouts.context_parallel, layouts.pipeline_parallel
-        layers = architecture.num_layers / p
+        layers = exchanging_layers(architecture, job.sequence_length, job.target_length) / p
         rows = layouts.micro_batch * job.sequence_length / c
         hidden = rows * architecture.hidden * e
         again = job.recompute is Recompute.FULL

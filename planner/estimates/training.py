@@ -151,6 +151,7 @@ def training_items(job: TrainingJob, profile: Profile, layouts: Layouts) -> dict
         job.method,
         job.lora_rank,
         job.lora_targets,
+        job.target_length,
     )
     if profile.fit is not None and profile.fit.memory_excess_bytes is not None:
         items = {**items, "measured beyond the items": profile.fit.memory_excess_bytes}
