@@ -1,12 +1,14 @@
-"""Column types: exact decimals as scaled integers, aware UTC times, JSON that PostgreSQL can index."""
+"""Column types: exact decimals as scaled integers, aware UTC times, JSON to be searched, and JSON packed small."""
 
 from __future__ import annotations
 
+import json
+import zlib
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime
+from sqlalchemy import JSON, BigInteger, DateTime, LargeBinary
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -39,6 +41,19 @@ class ScaledDecimal(TypeDecorator[Decimal]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Decimal | None:
         return None if value is None else Decimal(value).scaleb(-self.places)
+
+
+class PackedJson(TypeDecorator[dict[str, Any]]):
+    """A large document that is only ever read whole: JSON, compressed. Raises ValueError for what JSON cannot hold."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else zlib.compress(json.dumps(value, allow_nan=False).encode())
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> dict[str, Any] | None:
+        return None if value is None else dict(json.loads(zlib.decompress(value)))
 
 
 class UtcDateTime(TypeDecorator[datetime]):

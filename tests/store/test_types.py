@@ -14,7 +14,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, insert, sel
 from sqlalchemy.exc import StatementError
 
 from planner.store.engine import Engine
-from planner.store.types import Json, ScaledDecimal, UtcDateTime
+from planner.store.types import Json, PackedJson, ScaledDecimal, UtcDateTime
 
 LARGEST = Decimal(2**63 - 1).scaleb(-10)
 THINGS = Table(
@@ -24,6 +24,7 @@ THINGS = Table(
     Column("amount", ScaledDecimal(10)),
     Column("moment", UtcDateTime),
     Column("document", Json),
+    Column("packed", PackedJson),
 )
 
 
@@ -108,3 +109,16 @@ def test_a_document_comes_back_and_postgresql_can_look_into_it(connection: Conne
     if connection.dialect.name == "postgresql":
         kind = connection.execute(text("SELECT pg_typeof(document)::text FROM things")).scalar_one()
         assert kind == "jsonb"
+
+
+def test_a_packed_document_comes_back_and_takes_little(connection: Connection) -> None:
+    document = {"options": [{"cost": 1.0 / 3, "why": "dearer", "price": None, "where": "Zürich"}] * 500}
+    assert kept(connection, "packed", document) == document
+    assert kept(connection, "packed", None) is None
+    size = connection.execute(text("SELECT max(length(packed)) FROM things")).scalar_one()
+    assert size < 1000
+
+
+def test_a_packed_document_holds_no_number_that_is_none(connection: Connection) -> None:
+    with pytest.raises(StatementError):
+        kept(connection, "packed", {"cost": float("nan")})
