@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.calibration.links import MeasuredLinks
 from planner.estimates.priors import load_priors
 from planner.hardware.gpu import Gpu, LinkTopology
-from planner.hardware.link import link_among, slot_link
+from planner.hardware.link import link_among, node_link, slot_link
 from planner.jobs.operations import Amount
+from planner.quantity import Basis, Cause
 
 Array = NDArray[np.float64]
 # GeForce cards have no peer access over PCIe (their driver leaves it out): each transfer goes through host memory. The
 # bridges that two of the 30 series can be joined by are sold apart, and few have one.
 NO_PEER_ACCESS = re.compile(r"[GR]TX-\d{4}")
+# How far a collective inside a job lies from the same one alone, once the usual loss is counted (assumed).
+BESIDE_A_JOB = 0.2
 RACK_SCALE = 16  # links that join more GPUs than this leave the chassis: the whole rack is one fast domain
 
 
@@ -71,6 +76,64 @@ def node_links(
     if not by_size.any() and per_node > 1:
         return None
     return Links(by_size, latency, network, figures["network_latency_us"] * 1e-6)
+
+
+def with_measured(
+    found: Links | None,
+    measured: MeasuredLinks | None,
+    in_job: float,
+    num_gpus: int,
+    gpus_per_node: int | None = None,
+) -> Links | None:
+    """The links with what was measured of them in place of published figures; None where neither tells any.
+
+    `in_job` is the part of a bare collective's bandwidth that is left beside a job's own work. A group of a size that
+    lies outside of what was measured keeps the published figure.
+    """
+    if measured is None:
+        return found
+    per_node = min(num_gpus, gpus_per_node or num_gpus)
+    by_size = np.zeros(per_node + 1) if found is None else found.by_size.copy()
+    for size in range(2, by_size.size):
+        rate = measured.bandwidth(size)
+        by_size[size] = by_size[size] if rate is None else in_job * rate
+    if found is None and not by_size.any():
+        return None
+    if found is not None:
+        return replace(found, by_size=by_size)
+    figures = load_priors().figures
+    return Links(by_size, figures["collective_latency_us"] * 1e-6)
+
+
+def training_share(gpu: Gpu) -> float:
+    """The part of a bare collective's bandwidth that collectives of a training job reach."""
+    link = node_link(gpu)
+    kind = "pcie_share" if link is None or link.name == "PCIe" else "link_share"
+    figures = load_priors().figures
+    return figures[f"training_{kind}"] / figures[kind]
+
+
+def communication_cause(measured: MeasuredLinks | None) -> Cause:
+    """How far the time of a collective may be off: less where the links were measured."""
+    if measured is None:
+        return Cause("communication", load_priors().figures["communication_spread"])
+    return Cause("communication, measured without a job beside it", math.hypot(measured.error or 0.0, BESIDE_A_JOB))
+
+
+def measured_note(measured: MeasuredLinks | None, num_gpus: int, basis: Basis) -> tuple[str, ...]:
+    """What was measured of the links that so many GPUs of a node use, in words; nothing where nothing was.
+
+    `basis` is that of the whole estimate: transferred, where another node with such GPUs was measured.
+    """
+    if measured is None or num_gpus < 2:
+        return ()
+    size = min(num_gpus, measured.largest)
+    rate = measured.bandwidth(size)
+    if rate is None:
+        return ()
+    where = "on another node with such GPUs" if basis is Basis.TRANSFERRED else "on this node"
+    miss = "" if measured.error is None else f", ±{measured.error:.0%} over message sizes"
+    return (f"What GPUs exchange was measured {where}: {rate / 1e9:.3g} GB/s one way among {size}{miss}.",)
 
 
 def all_reduce_seconds(num_bytes: Amount, num_ranks: Array, links: Links, stride: Amount = 1.0) -> Array:

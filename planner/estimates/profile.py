@@ -11,6 +11,7 @@ import numpy as np
 from planner.calibration.correction import Widths
 from planner.calibration.efficiency import MatmulRate, PassRate, Rates, Seconds, work_seconds
 from planner.calibration.fit import Fit
+from planner.calibration.links import MeasuredLinks
 from planner.calibration.sample import Operation
 from planner.estimates.estimate import Bottleneck
 from planner.estimates.priors import Prior, StackPrior, load_priors
@@ -59,6 +60,11 @@ class Profile:
     fit_id: str | None = None
     causes: tuple[Cause, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def links(self) -> MeasuredLinks | None:
+        """What was measured of the links to other GPUs of a node; None where nothing was."""
+        return None if self.fit is None else self.fit.links
 
     def seconds(
         self, operation: Operation, works: tuple[Work, ...], rows: Amount, network: Transformer | ConvNet

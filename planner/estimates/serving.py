@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.calibration.links import MeasuredLinks
 from planner.estimates import memory
-from planner.estimates.communication import Links, node_links
+from planner.estimates.communication import Links, measured_note, node_links, with_measured
 from planner.estimates.estimate import Bottleneck
 from planner.estimates.layout import Layouts, inference_layouts
 from planner.estimates.memory import pick
@@ -35,7 +37,7 @@ def serve(
         asked = f"{job.tensor_parallel or 1} tensor × {job.pipeline_parallel or 1} pipeline parallel"
         asked += "" if job.expert_parallel is None else f" with experts over {job.expert_parallel} groups"
         return Lack(Bottleneck.FRACTION, f"{asked} cannot be had from {num_gpus} GPUs")
-    links = serving_links(profile.gpu, num_gpus, gpus_per_node) if num_gpus > 1 else None
+    links = serving_links(profile.gpu, num_gpus, gpus_per_node, profile.links) if num_gpus > 1 else None
     layouts = _reachable(layouts, links)
     if not layouts.size:
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"how fast {num_gpus} {profile.gpu.key}s exchange data is not known")
@@ -51,17 +53,22 @@ def serve(
     in_flight = _in_flight(job, layouts, np.maximum(sequences, 1.0))
     times = serving_times(deployment, np.maximum(sequences, 1.0), in_flight)
     place = fastest(1.0 / times.requests_per_second, fits, layouts.simplicity)
-    return outcome_of(Chosen(deployment, items, times, sequences, in_flight, place, num_gpus, usable))
+    outcome = outcome_of(Chosen(deployment, items, times, sequences, in_flight, place, num_gpus, usable))
+    measured = measured_note(profile.links, min(num_gpus, gpus_per_node or num_gpus), profile.basis)
+    return replace(outcome, notes=(*outcome.notes, *measured))
 
 
-def serving_links(gpu: Gpu, num_gpus: int, gpus_per_node: int | None = None) -> Links | None:
+def serving_links(
+    gpu: Gpu, num_gpus: int, gpus_per_node: int | None = None, measured: MeasuredLinks | None = None
+) -> Links | None:
     """The links among GPUs that serve: an engine's own all-reduce is recorded with the step and has little latency."""
     figures = load_serving_priors().figures
+    share = figures["link_factor"]
     found = node_links(gpu, num_gpus, gpus_per_node)
-    if found is None:
-        return None
-    bandwidth = found.by_size * figures["link_factor"]
-    return Links(bandwidth, figures["collective_us"] * 1e-6, found.network, found.network_latency)
+    if found is not None:
+        found = replace(found, by_size=found.by_size * share)
+    found = with_measured(found, measured, share, num_gpus, gpus_per_node)
+    return None if found is None else replace(found, latency=figures["collective_us"] * 1e-6)
 
 
 def _wanted(job: InferenceJob, layouts: Layouts) -> Array:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from planner import units
 from planner.calibration.sample import Operation
 from planner.estimates import memory
+from planner.estimates.communication import communication_cause
 from planner.estimates.energy import average_power, with_energy
 from planner.estimates.memory import pick
 from planner.estimates.outcome import Outcome, bound_by, inverse, shared
@@ -135,7 +136,7 @@ def _phase_causes(chosen: Chosen, operation: Operation, rows: float, seconds: Am
     figures, network = load_priors().figures, chosen.deployment.job.architecture
     profile = chosen.deployment.profile
     found = shared(profile.phase_causes(operation, network, rows, chosen.at(seconds)), 1.0 - exchange)
-    found += shared((Cause("communication", figures["communication_spread"]),), exchange)
+    found += shared((communication_cause(profile.links),), exchange)
     if isinstance(network, Transformer) and network.num_experts > 1:
         found += (Cause("uneven experts", figures["expert_imbalance_spread"]),)
     return found

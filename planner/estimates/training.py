@@ -9,9 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner import units
+from planner.calibration.links import MeasuredLinks
 from planner.calibration.sample import Operation
 from planner.estimates import memory
-from planner.estimates.communication import Links, node_links
+from planner.estimates.communication import (
+    Links,
+    communication_cause,
+    measured_note,
+    node_links,
+    training_share,
+    with_measured,
+)
 from planner.estimates.energy import with_energy
 from planner.estimates.estimate import Bottleneck, Layout
 from planner.estimates.layout import Layouts, training_layouts
@@ -54,7 +62,7 @@ def train(job: TrainingJob, profile: Profile, nodes: Nodes, usable: float) -> Ou
     num_gpus = nodes.num_gpus
     links = None
     if num_gpus > 1:
-        links = training_links(profile.gpu, nodes)
+        links = training_links(profile.gpu, nodes, profile.links)
         if links is None:
             return Lack(
                 Bottleneck.UNKNOWN_FIGURE, f"how fast {profile.gpu.key}s of one node exchange data is not known"
@@ -73,15 +81,17 @@ def train(job: TrainingJob, profile: Profile, nodes: Nodes, usable: float) -> Ou
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"how fast {num_gpus} {profile.gpu.key}s exchange data is not known")
     place = fastest(times.total, fits, layouts.simplicity)
     outcome = _outcome(job, profile, layouts, items, times, place, nodes, usable)
-    return replace(outcome, notes=(*outcome.notes, *_runners_up(layouts, times, fits, place)))
+    measured = measured_note(profile.links, min(num_gpus, nodes.gpus_per_node or num_gpus), profile.basis)
+    return replace(outcome, notes=(*outcome.notes, *measured, *_runners_up(layouts, times, fits, place)))
 
 
-def training_links(gpu: Gpu, nodes: Nodes) -> Links | None:
+def training_links(gpu: Gpu, nodes: Nodes, measured: MeasuredLinks | None = None) -> Links | None:
     """How the GPUs of a training job exchange data, with the host's time per collective; None for one GPU alone, and
     where it is not known."""
     if nodes.num_gpus == 1:
         return None
     links = node_links(gpu, nodes.num_gpus, nodes.gpus_per_node, nodes.network_bytes_per_s, TRAINING_SHARES)
+    links = with_measured(links, measured, training_share(gpu), nodes.num_gpus, nodes.gpus_per_node)
     if links is None:
         return None
     return replace(links, latency=load_priors().figures["training_collective_us"] * 1e-6)
@@ -89,7 +99,7 @@ def training_links(gpu: Gpu, nodes: Nodes) -> Links | None:
 
 def evaluated_share(job: TrainingJob, profile: Profile, nodes: Nodes, layout: Layout) -> float:
     """The part of a step on that layout that an evaluation of as many samples takes."""
-    return forward_share(job, profile, layout, training_links(profile.gpu, nodes))
+    return forward_share(job, profile, layout, training_links(profile.gpu, nodes, profile.links))
 
 
 def layout_faults(job: TrainingJob) -> list[tuple[str, str]]:
@@ -226,7 +236,7 @@ def _causes(
         how = Circumstances(num_nodes, min(between / step, 1.0), idle)
         causes = (*published_causes(job, profile, how), *profile.causes)
     found = shared(causes, 1.0 if profile.fit is None else 1.0 - communication)
-    found += shared((Cause("communication", figures["communication_spread"]),), communication)
+    found += shared((communication_cause(profile.links),), communication)
     has_experts = isinstance(job.architecture, Transformer) and job.architecture.num_experts > 1
     if has_experts and profile.fit is not None:
         found += (Cause("uneven experts", figures["expert_imbalance_spread"]),)

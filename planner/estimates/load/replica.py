@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from planner.calibration.sample import Operation
 from planner.estimates import memory
+from planner.estimates.communication import communication_cause
 from planner.estimates.layout import inference_layouts
 from planner.estimates.load.step_table import StepTimes
 from planner.estimates.outcome import shared
@@ -120,7 +121,7 @@ class Replica:
         figures = load_priors().figures
         exchange = min(1.0, float(np.max(self.deployment.exchange(np.array([rows])))) / seconds)
         found = shared(self.profile.phase_causes(operation, self.architecture, rows, seconds), 1.0 - exchange)
-        found += shared((Cause("communication", figures["communication_spread"]),), exchange)
+        found += shared((communication_cause(self.profile.links),), exchange)
         if self.architecture.num_experts > 1:
             found += (Cause("uneven experts", figures["expert_imbalance_spread"]),)
         return found
@@ -148,7 +149,7 @@ def replica(
     layouts = inference_layouts(alike, num_gpus)
     if layouts.size != 1:
         return f"the model does not divide into {shape.words}"
-    links = serving_links(profile.gpu, num_gpus, shape.per_node) if num_gpus > 1 else None
+    links = serving_links(profile.gpu, num_gpus, shape.per_node, profile.links) if num_gpus > 1 else None
     if num_gpus > 1 and (links is None or links.bandwidth(np.array([float(num_gpus)]))[0] <= 0):
         return f"what joins {num_gpus} {profile.gpu.key} is not known"
     if links is not None and num_gpus > links.domain and links.network <= 0:
