@@ -15,6 +15,11 @@ from dataclasses import dataclass, field, replace
 from planner.calibration.sample import Bench, Sample
 
 NUM_VISITS = 2
+# A run that may take long goes on visiting benches whose visits disagree: up to so many visits of each, for so much of
+# its time limit. Of three visits or more one that was disturbed no longer moves the median.
+MOST_VISITS = 5
+LONG_LIMIT_SECONDS = 600.0
+PATIENT_SHARE = 0.4
 # Two visits tell little of how far visits lie apart: what is usual in the run counts as so many more pairs of them.
 USUAL_WEIGHT = 4.0
 QUARTILES = 1.349  # interquartile ranges per standard deviation of a normal distribution
@@ -49,8 +54,10 @@ def merged(bench: Bench, flops: float, num_bytes: float, visits: Sequence[Visit]
     medians = [visit.seconds for visit in visits]
     seconds = statistics.median(medians)
     windows = [window for visit in visits for window in visit.windows]
-    apart = max(medians) / min(medians) - 1
-    between = QUARTILES * _deviation(medians, usual)
+    apart = _apart(medians)
+    own = _variance(medians)
+    between = 0.0 if own is None else QUARTILES * _shrunk(own, len(medians), usual)
+    deviations = {} if own is None else {"visits_deviation": math.sqrt(own)}
     peaks = [visit.peak_memory_bytes for visit in visits if visit.peak_memory_bytes is not None]
     return Sample(
         bench=bench,
@@ -61,8 +68,19 @@ def merged(bench: Bench, flops: float, num_bytes: float, visits: Sequence[Visit]
         num_bytes=num_bytes,
         steady=_is_steady(visits, apart),
         peak_memory_bytes=max(peaks, default=None),
-        details={**_mean_details(visits), "visits": float(len(visits)), "visits_apart": apart},
+        details={**_mean_details(visits), "visits": float(len(visits)), "visits_apart": apart, **deviations},
     )
+
+
+def patience_seconds(time_limit_seconds: float) -> float:
+    """How long a run of that limit goes on visiting benches whose visits disagree, counted from its start."""
+    return PATIENT_SHARE * time_limit_seconds if time_limit_seconds >= LONG_LIMIT_SECONDS else 0.0
+
+
+def wants_another(visits: Sequence[Visit]) -> bool:
+    """Whether one more visit would tell more: there is one alone, or they lie apart and are not yet many."""
+    medians = [visit.seconds for visit in visits]
+    return len(medians) < MOST_VISITS and (len(medians) < 2 or max(medians) / min(medians) - 1 > CLOSE)
 
 
 def settled(samples: Sequence[Sample]) -> list[Sample]:
@@ -78,11 +96,13 @@ def settled(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def usual_deviation(samples: Sequence[Sample]) -> float | None:
-    """The standard deviation of one visit (of ln seconds) over the benches that were visited twice; None without."""
-    distances = [
-        math.log1p(sample.details["visits_apart"]) for sample in samples if sample.details.get("visits", 0.0) >= 2
+    """The standard deviation of one visit (of ln seconds) over the benches that were visited again; None without."""
+    told = [
+        (sample.details["visits"] - 1, sample.details["visits_deviation"] ** 2)
+        for sample in samples
+        if "visits_deviation" in sample.details
     ]
-    return None if not distances else math.sqrt(statistics.fmean(distance**2 for distance in distances) / 2)
+    return None if not told else math.sqrt(sum(more * own for more, own in told) / sum(more for more, _ in told))
 
 
 def interquartile_range(values: Sequence[float]) -> float:
@@ -93,20 +113,26 @@ def interquartile_range(values: Sequence[float]) -> float:
     return third - first
 
 
-def _deviation(medians: Sequence[float], usual: float) -> float:
-    return 0.0 if len(medians) < 2 else _shrunk(max(medians) / min(medians) - 1, usual)
+def _apart(medians: Sequence[float]) -> float:
+    """How far the nearest visits lie apart that are more than half of all: one disturbed visit of three counts not."""
+    ordered, most = sorted(medians), len(medians) // 2 + 1
+    return min(ordered[place + most - 1] / ordered[place] for place in range(len(ordered) - most + 1)) - 1
+
+
+def _variance(medians: Sequence[float]) -> float | None:
+    """Of ln of a visit's seconds; None for a single one."""
+    return None if len(medians) < 2 else statistics.variance(math.log(seconds) for seconds in medians)
 
 
 def _of_a_visit(sample: Sample, usual: float) -> float:
-    if sample.details.get("visits", 0.0) < 2:
-        return usual
-    return _shrunk(sample.details["visits_apart"], usual)
+    own = sample.details.get("visits_deviation")
+    return usual if own is None else _shrunk(own**2, sample.details["visits"], usual)
 
 
-def _shrunk(apart: float, usual: float) -> float:
-    """The deviation of one visit: from its own pair, drawn towards what is usual where that is known."""
-    own = math.log1p(apart) ** 2 / 2
-    return math.sqrt(own if not usual else (USUAL_WEIGHT * usual**2 + own) / (USUAL_WEIGHT + 1))
+def _shrunk(own: float, num_visits: float, usual: float) -> float:
+    """The deviation of one visit: from the variance of its own, drawn towards what is usual where that is known."""
+    told = num_visits - 1
+    return math.sqrt(own if not usual else (USUAL_WEIGHT * usual**2 + told * own) / (USUAL_WEIGHT + told))
 
 
 def _is_steady(visits: Sequence[Visit], apart: float) -> bool:

@@ -21,7 +21,7 @@ import torch
 
 from planner.calibration.sample import COLLECTIVES, Bench, Operation, Sample, sample_to_document
 from planner.calibration.theory import bench_theory
-from planner.calibration.visits import NUM_VISITS, Visit, merged, settled
+from planner.calibration.visits import NUM_VISITS, Visit, merged, patience_seconds, settled, wants_another
 from planner.gpu import cpu
 from planner.gpu.benches import attention, collective, copy, feed, launch, matmul, memory, serve, served, train, vision
 from planner.gpu.benches.accelerator import Accelerator, InvalidResult, Unsupported
@@ -75,7 +75,7 @@ def main() -> None:
             tell("failure", position=position, error_class="unsupported", message=str(error))
     else:
         tell("started", conditions=conditions(job, accelerator))
-        _Rounds(job.benches, accelerator, tell).go()
+        _Rounds(job.benches, accelerator, tell).go(patience_seconds(job.time_limit_seconds))
     tell("finished")
     lines.close()
 
@@ -168,8 +168,7 @@ LONG_VISIT_SECONDS = 1.5
 class _Rounds:
     """All benches visited one after the other, NUM_VISITS times; one that failed is not visited again.
 
-    Nor is one whose first visit was long: its own windows lie far enough apart, and the run would take half as long
-    again.
+    Nor is one whose first visit was long, unless there is time: then it, and whatever lies apart, is visited further.
     """
 
     def __init__(self, benches: Sequence[Bench], accelerator: Accelerator, tell: Callable[..., None]) -> None:
@@ -177,13 +176,23 @@ class _Rounds:
         self._visits: dict[int, list[Visit]] = {position: [] for position in range(len(benches))}
         self._seconds: dict[int, float] = {}  # of the first visit, its preparation included
 
-    def go(self) -> None:
+    def go(self, patience: float = 0.0) -> None:
+        """Two rounds, and more of what wants another visit until `patience` seconds are over."""
+        begun = time.perf_counter()
         for number in range(1, NUM_VISITS + 1):
             for position in tuple(self._visits):
-                if self._seconds.get(position, 0.0) > LONG_VISIT_SECONDS:
-                    continue
+                if self._seconds.get(position, 0.0) <= LONG_VISIT_SECONDS:
+                    self._tell("bench", position=position)
+                    self._visit(position, number)
+        while restless := [place for place, visits in self._visits.items() if visits and wants_another(visits)]:
+            for position in restless:
+                if time.perf_counter() - begun + self._seconds.get(position, 0.0) > patience:
+                    break
                 self._tell("bench", position=position)
-                self._visit(position, number)
+                self._visit(position, len(self._visits[position]) + 1)
+            else:
+                continue
+            break
         samples = [_sample(self._benches[position], visits) for position, visits in self._visits.items()]
         for position, sample in zip(self._visits, settled(samples), strict=True):
             self._tell("sample", position=position, sample=sample_to_document(sample))
@@ -195,7 +204,7 @@ class _Rounds:
             self._visits[position].append(visit(bench, self._accelerator))
             self._seconds.setdefault(position, time.perf_counter() - begun)
             document = sample_to_document(_sample(bench, self._visits[position]))
-            self._tell("visit", position=position, number=number, of=NUM_VISITS, sample=document)
+            self._tell("visit", position=position, number=number, of=max(number, NUM_VISITS), sample=document)
         except Exception as error:  # noqa: BLE001 - whatever a bench raises is a result of measuring it
             del self._visits[position]
             message = f"{type(error).__name__}: {error}"

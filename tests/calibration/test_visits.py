@@ -8,7 +8,17 @@ import pytest
 
 from planner.calibration.repeatability import WANTED, repeatability
 from planner.calibration.sample import Bench, Operation, Sample
-from planner.calibration.visits import QUARTILES, Visit, interquartile_range, merged, settled, usual_deviation
+from planner.calibration.visits import (
+    MOST_VISITS,
+    QUARTILES,
+    Visit,
+    interquartile_range,
+    merged,
+    patience_seconds,
+    settled,
+    usual_deviation,
+    wants_another,
+)
 from planner.hardware.gpu import Dtype
 
 BENCH = Bench(Operation.COPY, 2, Dtype.FP32, {"num_bytes": 64}, 0.1)
@@ -63,6 +73,25 @@ def test_without_second_visits_nothing_is_said_of_the_distance_between_visits() 
     alone = [merged(BENCH, 1.0, 128.0, [visit(1.0)])]
     assert usual_deviation(alone) is None
     assert settled(alone) == alone
+
+
+def test_one_disturbed_visit_of_three_moves_neither_the_median_nor_the_verdict() -> None:
+    found = merged(BENCH, 1.0, 128.0, [visit(1.0), visit(4.0), visit(1.02)])
+    assert (found.seconds, found.steady) == (1.02, True)
+    assert found.details["visits_apart"] == pytest.approx(0.02)
+    assert found.spread > 0.5, "it does widen the spread"
+
+
+def test_another_visit_is_wanted_where_there_is_one_alone_or_they_lie_apart_and_not_for_ever() -> None:
+    assert wants_another([visit(1.0)])
+    assert wants_another([visit(1.0), visit(1.2)])
+    assert not wants_another([visit(1.0), visit(1.03)])
+    assert not wants_another([visit(1.0 + 0.2 * number) for number in range(MOST_VISITS)])
+
+
+def test_only_runs_that_may_take_long_are_patient() -> None:
+    assert patience_seconds(300.0) == 0.0
+    assert 300.0 < patience_seconds(1_200.0) < 600.0
 
 
 def drifting_run(source: random.Random) -> list[Sample]:
