@@ -22,6 +22,7 @@ from planner.cli.schedules import schedules
 from planner.cli.serve import db, serve, worker
 from planner.cli.size import size
 from planner.cli.suites import suites
+from planner.cli.track import track_command
 from planner.cli.validate import validate_command
 from planner.errors import FieldProblem, InvalidInput, PlannerError
 
@@ -47,7 +48,7 @@ for command in (run, serve, worker, calibrate, estimate, validate_command, price
     planner.add_command(command)
 for command in (actuals, assets, books, rates, size):
     planner.add_command(command)
-for command in (plan_command, replay_command):
+for command in (plan_command, replay_command, track_command):
     planner.add_command(command)
 for command in (quarantine, schedules, suites):
     planner.add_command(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import groupby
 
 from planner.plans.clash import gpus_of, option_fault
@@ -13,7 +13,9 @@ from planner.plans.program.draft import Draft
 from planner.plans.program.jobs import option_on, window
 from planner.plans.program.pools import Pool, gang_of
 from planner.plans.program.services import unit_of
+from planner.plans.request import PlanRequest
 from planner.plans.solution import Assignment, Refusal, ShadowPrice
+from planner.plans.supply import SPOT_ASSUMPTIONS, Kind
 
 EPSILON = 1e-6
 MOST_PRICES = 20
@@ -43,6 +45,14 @@ def shadow_prices(draft: Draft, answer: Answer) -> tuple[ShadowPrice, ...]:
             words = f"one more {draft.request.currency} in the budget {budget.name} would save {saving:,.2f}"
             found.append(ShadowPrice(budget.name, budget.from_hours, budget.until_hours, saving, words))
     return tuple(sorted(found, key=lambda each: -each.saving)[:MOST_PRICES])
+
+
+def assumptions(request: PlanRequest, used: Collection[str]) -> tuple[str, ...]:
+    """What the program took for unknown figures of the supplies that are used: so far, how spot comes and goes."""
+    names = [s.name for s in request.supplies if s.name in used and s.kind is Kind.SPOT and s.spot is None]
+    if not names:
+        return ()
+    return tuple(f"{words} ({'; '.join(names)})" for words in SPOT_ASSUMPTIONS)
 
 
 def _stretches(draft: Draft, rows: Iterable[tuple[int, float]], limit: str, words: str) -> list[ShadowPrice]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from planner.errors import InvalidInput
 from planner.plans.clash import find_clash
-from planner.plans.explain import refusals, shadow_prices
+from planner.plans.explain import assumptions, refusals, shadow_prices
 from planner.plans.linear import (
     Answer,
     OnProgress,
@@ -127,6 +126,7 @@ def _written(
         refusals=(*refusals(draft, reading.assignments), *(Refusal(item.supply, item.reason) for item in left)),
         shadow_prices=shadow_prices(draft, polished),
         currency=draft.request.currency,
+        assumptions=assumptions(draft.request, {use.supply for use in reading.uses}),
     )
 
 
@@ -146,17 +146,15 @@ def _soonest(
     request: PlanRequest, gap: float, seconds: float, on_progress: OnProgress | None, should_stop: ShouldStop | None
 ) -> Plan:
     """The least time in which all jobs end, then the least cost within it."""
-    divisible = {job.is_divisible for job in request.jobs}
-    if len(divisible) > 1:
-        raise InvalidInput.of("goal", "the least time is found for jobs that are all divisible, or none of them")
-    if True in divisible and not any(job.after for job in request.jobs):
+    flows = all(job.is_divisible and not job.after for job in request.jobs)
+    if flows:
         least = _least_flow_time(coarse(request), seconds, should_stop)
     else:
-        least = _least_start_time(refined(request), gap, seconds, should_stop)
+        least = _least_finish(refined(request), gap, seconds, should_stop)
     if least is None:
         asked = replace(refined(request), goal=Goal.COST)
         return _clashing(asked, build(asked)[1], 0.0, should_stop)
-    base = coarse(request) if True in divisible else refined(replace(request, goal=Goal.COST))
+    base = coarse(request) if flows else refined(replace(request, goal=Goal.COST))
     found = _cheapest(refined(cut_at(base, least * (1 + SAME))), gap, seconds, on_progress, should_stop)
     return replace(found, finish_bound_hours=least)
 
@@ -187,13 +185,27 @@ def _least_flow_time(request: PlanRequest, seconds: float, should_stop: ShouldSt
     return None if used is None else edges[high - 1] + used
 
 
-def _least_start_time(request: PlanRequest, gap: float, seconds: float, should_stop: ShouldStop | None) -> float | None:
-    """Whole jobs: the least hour by which the last one ends."""
+def _least_finish(request: PlanRequest, gap: float, seconds: float, should_stop: ShouldStop | None) -> float | None:
+    """Jobs that run whole or wait for others: the least hour by which the last one ends.
+
+    Divisible jobs that wait, or are waited for, pass on at a slot's edge; beside whole jobs they end at one, too.
+    """
     draft, _ = build(request)
     if draft.finish is None:
         return None
+    least = _least_of(draft, draft.finish, gap, seconds, should_stop)
+    if least is None or not all(job.is_divisible for job in request.jobs):
+        return least
+    cut = cut_at(replace(request, goal=Goal.COST), least)
+    last, _ = build(cut, open_end=True)
+    used = _least_of(last, last.last_slot or 0, gap, seconds, should_stop)
+    return least if used is None else cut.horizon.edges[-2] + used
+
+
+def _least_of(draft: Draft, column: int, gap: float, seconds: float, should_stop: ShouldStop | None) -> float | None:
+    """The least value of one column; None where there is none, or none was found in time."""
     draft.model.costs = [0.0] * draft.model.num_columns
-    draft.model.costs[draft.finish] = 1.0
+    draft.model.costs[column] = 1.0
     return solve_mip(draft.model, min(gap, 1e-6), seconds, should_stop=should_stop).objective
 
 

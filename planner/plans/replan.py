@@ -17,12 +17,17 @@ DONE = 1e-6  # share of a job below which nothing of it is left
 
 
 def remaining(
-    request: PlanRequest, plan: Plan, elapsed_hours: float, done: Mapping[str, float] | None = None
+    request: PlanRequest,
+    plan: Plan,
+    elapsed_hours: float,
+    done: Mapping[str, float] | None = None,
+    paces: Mapping[str, tuple[str, float]] | None = None,
 ) -> PlanRequest:
     """The question from `elapsed_hours` on, its clock starting there.
 
-    Work counts as done as far as the plan had it done by then, or as `done` says (job → share). What was committed to
-    stays committed, for the rest of its term. Raises InvalidInput for a horizon that repeats, a moment outside it, a
+    Work counts as done as far as the plan had it done by then, or as `done` says (job → share). `paces` are measured:
+    job → (GPU, measured ÷ predicted time), by which its hours on that GPU were and will be longer. What was committed
+    to stays committed, for the rest of its term. Raises InvalidInput for a horizon that repeats, a moment outside it, a
     job that should have ended by then and has not, and where nothing is left.
     """
     if request.horizon.repeats:
@@ -32,7 +37,8 @@ def remaining(
     unknown = set(done or {}) - {job.name for job in request.jobs}
     if unknown:
         raise InvalidInput.of("done", f"there is no job {sorted(unknown)[0]!r}")
-    shares = {job.name: _share(job, plan, elapsed_hours, done or {}) for job in request.jobs}
+    request = replace(request, jobs=tuple(job_at_pace(job, (paces or {}).get(job.name)) for job in request.jobs))
+    shares = {job.name: done_share(job, plan, elapsed_hours, done or {}) for job in request.jobs}
     left = [job for job in request.jobs if shares[job.name] < 1 - DONE]
     late = [job for job in left if job.deadline_hours is not None and job.deadline_hours <= elapsed_hours]
     if late:
@@ -63,8 +69,17 @@ def remaining(
     )
 
 
-def _share(job: Job, plan: Plan, elapsed: float, done: Mapping[str, float]) -> float:
-    """How much of a job is done."""
+def job_at_pace(job: Job, pace: tuple[str, float] | None) -> Job:
+    """The job with its hours on one GPU as they were measured."""
+    if pace is None:
+        return job
+    gpu, factor = pace
+    slower = [replace(work, hours=work.hours * factor) if work.gpu == gpu else work for work in job.options]
+    return replace(job, options=tuple(slower))
+
+
+def done_share(job: Job, plan: Plan, elapsed: float, done: Mapping[str, float]) -> float:
+    """How much of a job is done by a moment: as `done` says, or as its plan had it done."""
     if job.name in done:
         share = done[job.name]
         if not 0 <= share <= 1:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from planner.plans.demand import Job, Work
 from planner.plans.horizon import Horizon
 from planner.plans.linear import ShouldStop
+from planner.plans.list_schedule import best_list_schedule
 from planner.plans.plan import plan
 from planner.plans.program.build import coarse, cut_at
 from planner.plans.program.pools import gpus_by_slot
@@ -54,7 +55,8 @@ class NoSchedule:
 def schedule(request: PlanRequest, should_stop: ShouldStop | None = None) -> Schedule | NoSchedule:
     """The timetable of divisible jobs on owned, on-demand or spot GPUs: of least cost within the deadlines, or soonest.
 
-    Where the timetable would end after a deadline, it is written again for one a little earlier.
+    Where the timetable would end after a deadline, it is written again for one a little earlier; and jobs that run
+    whole, one after the other, are tried beside it.
     """
     reason = _not_for(request)
     if reason:
@@ -70,7 +72,25 @@ def schedule(request: PlanRequest, should_stop: ShouldStop | None = None) -> Sch
             best = found
         if (best is not None and not best.late) or (should_stop is not None and should_stop()):
             break
+    if request.goal is Goal.COST and (best is None or best.late):
+        soonest = replace(request, goal=Goal.TIME)
+        best = _better(best, _unfold(soonest, soonest, bound))
+    best = _better(best, _by_list(request, bound, should_stop))
     return best if best is not None else NoSchedule("no timetable was found that ends", bound)
+
+
+def _better(one: Schedule | None, other: Schedule | None) -> Schedule | None:
+    if one is None or other is None:
+        return one or other
+    return other if _order(other) < _order(one) else one
+
+
+def _by_list(request: PlanRequest, bound: Plan, should_stop: ShouldStop | None) -> Schedule | None:
+    """The best timetable of whole jobs one after the other."""
+    found = best_list_schedule(
+        request, lambda stretches: _order(_written(request, list(stretches), bound)), should_stop
+    )
+    return None if found is None else _written(request, list(found), bound)
 
 
 def _order(found: Schedule) -> tuple[int, float, float]:

@@ -98,7 +98,10 @@ class ShadowPrice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan and how good it is: no plan for the request can cost less than `bound`. None: not known, or no plan."""
+    """A plan and how good it is: no plan for the request can cost less than `bound`. None: not known, or no plan.
+
+    `assumptions` are what the program itself took for unknown figures of the supplies that are used.
+    """
 
     outcome: Outcome
     cost: float | None
@@ -116,6 +119,7 @@ class Plan:
     shadow_prices: tuple[ShadowPrice, ...] = ()
     clash: Clash | None = None
     currency: str = "USD"
+    assumptions: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float | None:

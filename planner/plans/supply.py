@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from planner import units
+from planner.estimates.interruptions import RESTART_SECONDS, SPOT_INTERRUPTIONS_PER_HOUR, SPOT_WAIT_SECONDS
+
 HOURS_PER_YEAR = 8760.0
 
 
@@ -52,6 +55,31 @@ class SpotTimes:
 
 
 NEVER_INTERRUPTED = SpotTimes(mean_up_hours=1.0, mean_down_hours=0.0, lost_hours=0.0)
+LOST_SECONDS = RESTART_SECONDS + 300.0  # assumed: a restart and half of ten minutes between checkpoints
+
+
+def spot_times(
+    up_hours: float | None = None, down_hours: float | None = None, lost_hours: float | None = None
+) -> tuple[SpotTimes, tuple[str, ...]]:
+    """Spot's times with what is unknown assumed, the one rule for it, and each assumption in words.
+
+    The assumed ones are the middles that estimates take too (`planner.estimates.interruptions`).
+    """
+    assumed = []
+    if up_hours is None:
+        up_hours = 1 / SPOT_INTERRUPTIONS_PER_HOUR.mid
+        assumed.append(f"how often spot is taken away is unknown: every {up_hours:.3g} h assumed")
+    if down_hours is None:
+        down_hours = SPOT_WAIT_SECONDS.mid / units.HOUR
+        words = units.format_seconds(SPOT_WAIT_SECONDS.mid)
+        assumed.append(f"how long until spot is there again is unknown: {words} assumed")
+    if lost_hours is None:
+        lost_hours = min(LOST_SECONDS / units.HOUR, 0.9 * up_hours)
+        assumed.append(f"each start is assumed to lose {units.format_seconds(lost_hours * units.HOUR)} of work")
+    return SpotTimes(up_hours, down_hours, lost_hours), tuple(assumed)
+
+
+ASSUMED_SPOT, SPOT_ASSUMPTIONS = spot_times()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +97,9 @@ class Supply:
 
     `price_per_hour`: on demand and spot per hour used; reserved per hour of the term; owned and purchase: what use
     adds (power). `num_gpus`: how many can be had (None: as many as are wanted; owned: how many there are).
-    Rented GPUs come in whole instances of `gpus_per_instance`, each for one job or service at a time, unless
-    `is_shared`; owned, bought and reserved ones are shared. It can be had from `from_hours` to `until_hours` only.
+    Rented GPUs come in whole instances of `gpus_per_instance`, each for one job or service at a time; where `is_shared`
+    several small ones may share an instance, which is still paid whole. Owned, bought and reserved ones are shared. It
+    can be had from `from_hours` to `until_hours` only. Spot without `spot` counts with assumed times, and is told.
     Reserved: `upfront` at the start and the price through `term_hours`, begun at any slot (0) or every so many hours.
     Purchase: `capex`, `residual` after `life_hours`, `cost_of_capital` a year, `fixed_per_hour` from arrival on,
     `lead_time_hours` until it can be used.
@@ -157,12 +186,22 @@ class Supply:
         """What an hour of use of one GPU adds; for spot, of an hour on the wall."""
         if self.kind is Kind.RESERVED:
             return 0.0
-        return self.price_per_hour * (self.spot.paid_share if self.kind is Kind.SPOT and self.spot else 1.0)
+        return self.price_per_hour * (1.0 if self.times is None else self.times.paid_share)
 
     @property
     def work_share(self) -> float:
         """Work done per hour on the wall."""
-        return self.spot.work_share if self.kind is Kind.SPOT and self.spot else 1.0
+        return 1.0 if self.times is None else self.times.work_share
+
+    @property
+    def times(self) -> SpotTimes | None:
+        """How spot comes and goes, assumed where it is unknown; None: it is not spot."""
+        return (self.spot or ASSUMED_SPOT) if self.kind is Kind.SPOT else None
+
+    @property
+    def is_paid_whole(self) -> bool:
+        """Whether instances are shared and yet paid whole: rented ones of several GPUs."""
+        return self.kind in RENTED and self.shared and self.gpus_per_instance > 1
 
 
 @dataclass(frozen=True, slots=True)

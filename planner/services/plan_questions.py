@@ -16,6 +16,7 @@ from planner.plans import codec, curves
 from planner.plans.demand import Job, Replica, Service, Work
 from planner.plans.horizon import Horizon
 from planner.plans.request import Goal, PlanRequest
+from planner.plans.second_choice import without
 from planner.plans.supply import Limits, Supply
 from planner.services.documents import document
 from planner.services.estimates import EstimateView, get_estimate
@@ -73,7 +74,7 @@ class Built:
 def build_request(session: Session, question: PlanQuestion, now: datetime) -> Built:
     """The program's input. Raises InvalidInput naming every field that cannot be used, NotFound for an estimate."""
     if question.request is not None:
-        return Built(PlanRequest.from_document(question.request), (), (), ())
+        return Built(_without(question, PlanRequest.from_document(question.request)), (), (), ())
     horizon = Horizon.uniform(math.ceil(question.span / question.slot - 1e-9), question.slot / units.HOUR)
     jobs = [_job(session, ask, place) for place, ask in enumerate(question.jobs)]
     services = [_service(session, ask, horizon, place) for place, ask in enumerate(question.services)]
@@ -100,7 +101,15 @@ def build_request(session: Session, question: PlanQuestion, now: datetime) -> Bu
         starts_at=question.starts_at or now,
     )
     demands = tuple(source for _, source, _ in (*jobs, *services))
-    return Built(request, demands, tuple(gathered.sources), tuple(gathered.left_out))
+    return Built(_without(question, request), demands, tuple(gathered.sources), tuple(gathered.left_out))
+
+
+def _without(question: PlanQuestion, request: PlanRequest) -> PlanRequest:
+    """The request with none to be had of the supplies that the question names."""
+    try:
+        return without(request, question.without) if question.without else request
+    except ValueError as error:
+        raise InvalidInput.of("without", str(error)) from None
 
 
 def _job(session: Session, ask: JobAsk, place: int) -> tuple[Job, DemandSource, dict[str, int]]:

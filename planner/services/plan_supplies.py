@@ -9,10 +9,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from planner import units
-from planner.estimates.interruptions import RESTART_SECONDS, SPOT_INTERRUPTIONS_PER_HOUR, SPOT_WAIT_SECONDS
 from planner.offers.offer import UNSTATED_REGION, OfferKind
 from planner.offers.ownership import wall_hour_cost
-from planner.plans.supply import HOURS_PER_YEAR, Kind, SpotTimes, Supply
+from planner.plans.supply import HOURS_PER_YEAR, RENTED, Kind, SpotTimes, Supply, spot_times
 from planner.services.assets import AssetView, list_assets
 from planner.services.devices import DeviceView, list_devices
 from planner.services.offers import PricedOffer, PriceFilter, find_prices
@@ -22,7 +21,6 @@ from planner.store.engine import Session
 CHEAPEST = 6  # offers of a GPU, size and kind that are kept where as many as wanted can be had
 CHEAPEST_LIMITED = 40
 TERMS = {OfferKind.RESERVED_1Y: HOURS_PER_YEAR, OfferKind.RESERVED_3Y: 3 * HOURS_PER_YEAR}
-LOST_SECONDS = RESTART_SECONDS + 300.0  # assumed: a restart and half of ten minutes between checkpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,28 +228,21 @@ def _add_offer(found: Gathered, ask: SupplyAsk, item: PricedOffer, per_gpu: floa
         term_hours=TERMS.get(offer.kind),
         lead_time_hours=(offer.lead_time_seconds or 0) / units.HOUR,
         spot=_spot(ask, item, assumed) if kind is Kind.SPOT else None,
+        is_shared=True if ask.share_instances and kind in RENTED else None,
     )
     found.add(supply, SupplySource(name, item.offer_id, item.price_id, assumed=tuple(assumed)))
 
 
 def _spot(ask: SupplyAsk, item: PricedOffer, assumed: list[str]) -> SpotTimes:
+    """As the question says, else as the offer does, else by the one rule for what is unknown."""
     rate = item.offer.interruptions_per_hour
-    if ask.spot_up is not None:
-        up = ask.spot_up / units.HOUR
-    elif rate:
-        up = 1 / float(rate)
-    else:
-        up = 1 / SPOT_INTERRUPTIONS_PER_HOUR.mid
-        assumed.append(f"how often spot is taken away is unknown: every {up:.3g} h assumed")
-    down = ask.spot_down
-    if down is None:
-        down = SPOT_WAIT_SECONDS.mid
-        assumed.append(f"how long until spot is there again is unknown: {units.format_seconds(down)} assumed")
-    lost = ask.spot_lost
-    if lost is None:
-        lost = min(LOST_SECONDS, 0.9 * up * units.HOUR)
-        assumed.append(f"each start is assumed to lose {units.format_seconds(lost)} of work")
-    return SpotTimes(up, down / units.HOUR, lost / units.HOUR)
+    known = 1 / float(rate) if rate else None
+    up = known if ask.spot_up is None else ask.spot_up / units.HOUR
+    down = None if ask.spot_down is None else ask.spot_down / units.HOUR
+    lost = None if ask.spot_lost is None else ask.spot_lost / units.HOUR
+    found, words = spot_times(up, down, lost)
+    assumed.extend(words)
+    return found
 
 
 def _running(view: AssetView) -> float:

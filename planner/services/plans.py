@@ -15,7 +15,9 @@ from planner.plans.replan import remaining
 from planner.plans.request import PlanRequest
 from planner.plans.solution import Outcome, Plan
 from planner.services.documents import document
+from planner.services.plan_actuals import frozen, happened_of
 from planner.services.plan_questions import build_request
+from planner.services.plan_queue import check_queue
 from planner.services.requests import parse
 from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest
 from planner.store import leases
@@ -24,7 +26,6 @@ from planner.store.engine import Session
 from planner.store.leases import Lease
 from planner.store.plans import ListedPlan, StoredPlan, StoredStage
 
-MOST_WAITING = 20
 NINE_IN_TEN = 3.29  # standard deviations between the ends of a range that holds nine times in ten
 # Which step may follow which: a draft is handed in, approved or sent back, then locked; a locked one only withdrawn.
 NEXT: Mapping[str, tuple[str, ...]] = {
@@ -41,6 +42,14 @@ END_STATES: Mapping[Outcome, str] = {
     Outcome.INFEASIBLE: "infeasible",
     Outcome.STOPPED: "failed",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: what the decision's history names, and whom the limits of the queue count for."""
+
+    actor: str
+    client: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +119,29 @@ class ClaimedPlan:
 
 
 def ask_plan(
-    session: Session, question: PlanQuestion, now: datetime, code_version: str, actor: str = "api"
+    session: Session,
+    question: PlanQuestion,
+    now: datetime,
+    code_version: str,
+    actor: str = "api",
+    client: str = "",
 ) -> PlanView:
-    """Store the question with the program's input as it is now; a worker solves it. Raises InvalidInput, Conflict."""
-    return _ask(session, question, None, now, code_version, actor)
+    """Store the question with the program's input as it is now; a worker solves it.
+
+    `client` is whom the limits of the queue count for; empty: the actor. Raises InvalidInput, and Conflict where a
+    limit of the queue is reached.
+    """
+    return _ask(session, question, None, now, code_version, Asker(actor, client or actor))
 
 
 def ask_scenario(
-    session: Session, parent_id: str, changes: ScenarioRequest, now: datetime, code_version: str, actor: str = "api"
+    session: Session,
+    parent_id: str,
+    changes: ScenarioRequest,
+    now: datetime,
+    code_version: str,
+    actor: str = "api",
+    client: str = "",
 ) -> PlanView:
     """The parent's question with some fields replaced, as a plan of its own in the same family.
 
@@ -127,26 +151,41 @@ def ask_scenario(
     asked = {**parent.asked, **document(changes.model_dump(exclude_none=True, exclude_defaults=True))}
     if "request" in asked and {"jobs", "services", "supply"} & changes.model_fields_set:
         raise InvalidInput.of("jobs", "the parent was asked as a whole request; give the changed request as a new plan")
-    return _ask(session, parse(PlanQuestion, asked), parent, now, code_version, actor)
+    return _ask(session, parse(PlanQuestion, asked), parent, now, code_version, Asker(actor, client or actor))
 
 
 def ask_rest(
-    session: Session, plan_id: str, request: ReplanRequest, now: datetime, code_version: str, actor: str = "api"
+    session: Session,
+    plan_id: str,
+    request: ReplanRequest,
+    now: datetime,
+    code_version: str,
+    actor: str = "api",
+    client: str = "",
 ) -> PlanView:
     """What is left of a plan that was found, from `at` on, as a plan of its own in the same family.
 
-    What was committed to is kept. Raises Conflict for a plan without an answer, InvalidInput for a moment outside it.
+    What was committed to is kept, and what the ledger has of its jobs counts before what the timetable had of them.
+    Raises Conflict for a plan without an answer, InvalidInput for a moment outside it.
     """
     parent = _get(session, plan_id)
     view = _view(session, parent)
     if view.plan is None or not view.plan.is_found:
         raise Conflict(f"there is nothing to go on from yet: the search is {view.state}")
-    started = view.request.starts_at or view.created_at
-    elapsed = ((request.at or now) - started).total_seconds() / 3600
-    rest = remaining(view.request, view.plan, elapsed, request.done)
+    started, at = view.request.starts_at or view.created_at, request.at or now
+    elapsed = (at - started).total_seconds() / 3600
+    happened = happened_of(session, view.sources, started, at)[0] if request.from_ledger else {}
+    done = {name: 1.0 for name, item in happened.items() if item.hours is not None} | request.done
+    paces = {
+        name: (item.gpu, item.pace)
+        for name, item in happened.items()
+        if item.hours is None and item.pace is not None and name not in request.done
+    }
+    rest = remaining(view.request, view.plan, elapsed, done, paces)
     asked = PlanQuestion(name=request.name or f"{view.name}, the rest", request=rest.to_document(), gap=view.gap)
     question = asked.model_copy(update={"time_limit": view.time_limit})
-    return _ask(session, question, parent, now, code_version, actor)
+    kept = {**view.sources, "frozen": document(frozen(view.request, view.plan, elapsed, request.done, happened))}
+    return _ask(session, question, parent, now, code_version, Asker(actor, client or actor), kept)
 
 
 def get_plan(session: Session, plan_id: str) -> PlanView:
@@ -267,10 +306,10 @@ def _ask(
     parent: StoredPlan | None,
     now: datetime,
     code_version: str,
-    actor: str,
+    asker: Asker,
+    sources: Mapping[str, Any] | None = None,
 ) -> PlanView:
-    if store.num_waiting(session) >= MOST_WAITING:
-        raise Conflict(f"{MOST_WAITING} plans wait to be solved already; cancel one or wait")
+    check_queue(session, asker.client, question.time_limit)
     built = build_request(session, question, now)
     row = store.add(
         session,
@@ -279,11 +318,12 @@ def _ask(
         created_at=now,
         asked=document(question.model_dump(exclude_defaults=True)),
         request=built.request.to_document(),
-        sources=built.sources(),
+        sources=built.sources() if sources is None else sources,
         gap=question.gap,
         seconds=question.time_limit,
         code_version=code_version,
-        actor=actor,
+        actor=asker.actor,
+        client=asker.client,
     )
     return _view(session, row)
 

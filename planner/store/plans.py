@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 from ulid import ULID
 
 from planner.store.tables import LeaseRow, PlanRow, PlanStageRow
@@ -81,6 +81,7 @@ def add(
     seconds: float,
     code_version: str,
     actor: str,
+    client: str,
 ) -> StoredPlan:
     """Append a plan as a draft that waits to be solved."""
     row_id = str(ULID.from_datetime(created_at))
@@ -104,6 +105,7 @@ def add(
         finished_at=None,
         cancel_requested_at=None,
         code_version=code_version,
+        client=client,
     )
     session.add(row)
     session.flush()
@@ -136,20 +138,25 @@ def newest(session: Session, limit: int, after: str | None = None, root_id: str 
     return [ListedPlan(**values) for values in session.execute(query).mappings()]
 
 
-def num_waiting(session: Session) -> int:
-    """How many plans wait to be solved or are being solved."""
-    return session.execute(select(func.count()).where(PlanRow.state.in_(WAITING))).scalar_one()
+def waiting_by_client(session: Session) -> dict[str, tuple[int, float]]:
+    """How many plans of each client wait or are being solved, and for how many seconds of searching they ask."""
+    query = select(PlanRow.client, func.count(), func.sum(PlanRow.seconds)).where(PlanRow.state.in_(WAITING))
+    return {client: (number, seconds) for client, number, seconds in session.execute(query.group_by(PlanRow.client))}
 
 
 def next_to_solve(session: Session, now: datetime) -> str | None:
-    """The oldest plan that waits, or that was being solved by somebody whose lease has run out."""
+    """A plan that waits, or that was being solved by somebody whose lease has run out: the oldest of the client whose
+    last search began longest ago, so that clients take turns."""
     lease = (
         select(LeaseRow.name)
         .where(LeaseRow.name == "plan:" + PlanRow.id, LeaseRow.holder.is_not(None), LeaseRow.expires_at > now)
         .exists()
     )
     free = or_(PlanRow.state == "queued", (PlanRow.state == "solving") & ~lease)
-    return session.execute(select(PlanRow.id).where(free).order_by(PlanRow.id).limit(1)).scalar_one_or_none()
+    other = aliased(PlanRow)
+    last = select(func.max(other.started_at)).where(other.client == PlanRow.client).scalar_subquery()
+    query = select(PlanRow.id).where(free).order_by(last.asc().nulls_first(), PlanRow.id)
+    return session.execute(query.limit(1)).scalar_one_or_none()
 
 
 def change(session: Session, plan_id: str, **values: Any) -> None:

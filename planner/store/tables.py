@@ -671,6 +671,7 @@ class PlanRow(Base):
     finished_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     code_version: Mapped[str] = mapped_column(String(100))
+    client: Mapped[str] = mapped_column(String(200), index=True, server_default="unknown")
     __table_args__ = (
         CheckConstraint(
             "state IN ('queued','solving','solved','infeasible','cancelled','failed')",

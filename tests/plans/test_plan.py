@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from planner.errors import InvalidInput
@@ -9,7 +11,7 @@ from planner.plans.demand import Job, Work
 from planner.plans.plan import plan
 from planner.plans.request import Goal, PlanRequest
 from planner.plans.solution import Outcome, Plan, total
-from planner.plans.supply import NEVER_INTERRUPTED, Kind, SpotTimes, Supply
+from planner.plans.supply import ASSUMED_SPOT, NEVER_INTERRUPTED, Kind, Limits, Quota, SpotTimes, Supply
 from tests.plans.requests import job, on_demand, owned, request, reserved, service
 
 
@@ -65,11 +67,52 @@ def test_spot_is_costed_by_its_work_not_by_its_hours() -> None:
     assert cost(request(slots=24, supplies=(sure, on_demand()), jobs=(job(hours=4.0),))) == pytest.approx(4.8)
 
 
-def test_spot_of_unknown_interruptions_is_left_out_with_that_reason() -> None:
+def test_spot_of_unknown_interruptions_counts_with_the_assumed_ones_and_is_told() -> None:
     spot = Supply("spot", "H100", Kind.SPOT, 0.1)
-    found = plan(request(supplies=(spot, on_demand()), jobs=(job(),)))
-    assert found.cost == pytest.approx(8.0)
-    assert "unknown" in found.refusals[0].reason
+    found = plan(request(supplies=(spot, on_demand()), jobs=(job(),)), gap=0.0)
+    share = ASSUMED_SPOT.paid_share / ASSUMED_SPOT.work_share
+    assert share > 1, "hours times the price would say too little"
+    assert found.cost == pytest.approx(4.0 * 0.1 * share)
+    assert len(found.assumptions) == 3
+    assert all("assumed" in words and "spot" in words for words in found.assumptions)
+    known = Supply("spot", "H100", Kind.SPOT, 0.1, spot=ASSUMED_SPOT)
+    told = plan(request(supplies=(known, on_demand()), jobs=(job(),)), gap=0.0)
+    assert (told.cost, told.assumptions) == (pytest.approx(found.cost), ())
+
+
+def test_small_jobs_share_an_instance_that_is_paid_whole() -> None:
+    node = on_demand(price=1.0, gpus_per_instance=8, is_shared=True)
+    jobs = tuple(job(f"job {n}", 4.0, num_gpus=2, deadline_hours=4.0) for n in range(4))
+    assert cost(request(supplies=(node,), jobs=jobs)) == pytest.approx(8 * 4.0), "four gangs of two fill one instance"
+    apart = on_demand(price=1.0, gpus_per_instance=8)
+    assert cost(request(supplies=(apart,), jobs=jobs)) == pytest.approx(4 * 8 * 4.0)
+    one = request(supplies=(node,), jobs=jobs[:1])
+    assert cost(one) == pytest.approx(8 * 4.0), "an instance is paid whole, however little of it is used"
+
+
+def test_gangs_that_do_not_fit_beside_each_other_take_instances_of_their_own() -> None:
+    node = on_demand(price=1.0, gpus_per_instance=8, is_shared=True)
+    for gang, instances in ((5, 3), (3, 2), (4, 2)):
+        jobs = tuple(job(f"job {n}", 4.0, num_gpus=gang, deadline_hours=4.0) for n in range(3))
+        assert cost(request(supplies=(node,), jobs=jobs)) == pytest.approx(instances * 8 * 4.0), gang
+    whole = tuple(job(f"job {n}", 4.0, num_gpus=5, is_divisible=False, deadline_hours=4.0) for n in range(3))
+    assert cost(request(supplies=(node,), jobs=whole)) == pytest.approx(3 * 8 * 4.0)
+
+
+def test_a_service_and_a_job_share_an_instance_and_a_quota_counts_it_whole() -> None:
+    node = on_demand(price=1.0, gpus_per_instance=4, is_shared=True)
+    asked = request(
+        slots=4,
+        supplies=(node,),
+        jobs=(job(hours=4.0, num_gpus=2),),
+        services=(service(demand=(2.0,) * 4),),
+    )
+    found = plan(asked, gap=0.0)
+    assert found.cost == pytest.approx(4 * 4.0)
+    assert total(found.costs) == pytest.approx(found.cost)
+    quota = Limits(quotas=(Quota("four", 4),))
+    assert plan(replace(asked, limits=quota), gap=0.0).cost == pytest.approx(4 * 4.0)
+    assert plan(replace(asked, limits=Limits(quotas=(Quota("three", 3),))), gap=0.0).outcome is Outcome.INFEASIBLE
 
 
 def test_jobs_wait_for_those_they_come_after() -> None:
@@ -81,6 +124,28 @@ def test_jobs_wait_for_those_they_come_after() -> None:
     found = plan(request(slots=10, supplies=(owned(num_gpus=4),), jobs=flows), gap=0.0)
     ends = max(item.until_hours for item in found.assignments if item.demand == "first")
     assert all(item.from_hours >= ends for item in found.assignments if item.demand == "then")
+
+
+def test_the_least_time_is_found_for_divisible_jobs_that_wait_for_others() -> None:
+    supplies = (owned(num_gpus=2),)
+    flows = (job("first", 2.0), job("then", 2.5, after=("first",)))
+    found = plan(request(slots=10, supplies=supplies, jobs=flows, goal=Goal.TIME), gap=0.0)
+    assert found.finish_bound_hours == pytest.approx(4.5)
+    assert found.finish_hours == pytest.approx(4.5)
+    ends = max(item.until_hours for item in found.assignments if item.demand == "first")
+    assert all(item.from_hours >= ends - 1e-9 for item in found.assignments if item.demand == "then")
+
+
+def test_the_least_time_is_found_for_whole_and_divisible_jobs_together() -> None:
+    supplies = (owned(num_gpus=1), on_demand("slow", 1.0, "A100"))
+    train = Job("train", (Work("H100", 1, 3.0), Work("A100", 1, 6.0)), is_divisible=False)
+    batch = Job("batch", (Work("H100", 1, 4.0),), after=())
+    found = plan(request(slots=12, supplies=supplies, jobs=(train, batch), goal=Goal.TIME), gap=0.0)
+    assert found.finish_bound_hours == pytest.approx(6.0), "one of them on the slow GPU"
+    assert found.cost == pytest.approx(6.0)
+    late = Job("batch", batch.options, after=("train",))
+    after = plan(request(slots=12, supplies=supplies, jobs=(train, late), goal=Goal.TIME), gap=0.0)
+    assert after.finish_bound_hours == pytest.approx(7.0), "three hours, then four"
 
 
 def test_the_components_add_up_and_a_document_gives_the_plan_again() -> None:

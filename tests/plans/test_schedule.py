@@ -98,3 +98,44 @@ def test_what_has_no_timetable_says_why() -> None:
     whole = schedule(request(jobs=(job(is_divisible=False),)))
     assert isinstance(whole, NoSchedule)
     assert "divisible" in whole.reason
+
+
+def listed(jobs: tuple[Job, ...], num_gpus: dict[str, int]) -> float:
+    """A simple planner: the longest job first, each where it ends first; the hour when all have ended."""
+    free = {gpu: [0.0] * number for gpu, number in num_gpus.items()}
+    ended = 0.0
+    for each in sorted(jobs, key=lambda job: -min(work.hours for work in job.options)):
+        ends = {w.gpu: sorted(free[w.gpu])[w.num_gpus - 1] + w.hours for w in each.options}
+        gpu = min(ends, key=lambda name: ends[name])
+        gang = next(work.num_gpus for work in each.options if work.gpu == gpu)
+        free[gpu] = sorted(free[gpu])[gang:] + [ends[gpu]] * gang
+        ended = max(ended, ends[gpu])
+    return ended
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    sizes=st.lists(
+        st.tuples(st.floats(0.5, 12.0), st.sampled_from([1, 1, 2]), st.floats(0.3, 3.0)), min_size=2, max_size=9
+    ),
+    fast=st.integers(2, 3),
+    slow=st.integers(2, 4),
+)
+def test_no_timetable_ends_after_a_simple_planners_nor_before_the_bound(
+    sizes: list[tuple[float, int, float]], fast: int, slow: int
+) -> None:
+    jobs = tuple(
+        Job(f"job {n}", (Work("fast", gang, hours), Work("slow", gang, hours * (1 + ratio))))
+        for n, (hours, gang, ratio) in enumerate(sizes)
+    )
+    supplies = (owned("fast", fast, "fast", 3.0), owned("slow", slow, "slow", 1.0))
+    whole = Horizon((0.0, sum(max(work.hours for work in job.options) for job in jobs)))
+    found = schedule(PlanRequest(whole, supplies, jobs, goal=Goal.TIME))
+    assert isinstance(found, Schedule)
+    assert found.finish_bound_hours is not None
+    assert found.finish_bound_hours * (1 - 1e-6) <= found.finish_hours
+    assert found.finish_hours <= listed(jobs, {"fast": fast, "slow": slow}) * (1 + 1e-9)
+    due = schedule(PlanRequest(Horizon((0.0, found.finish_hours * 1.05)), supplies, jobs))
+    assert isinstance(due, Schedule)
+    assert due.late == ()
+    assert due.cost_bound * (1 - 1e-6) <= due.cost <= max(found.cost, due.cost_bound) * (1 + 1e-6)

@@ -32,6 +32,7 @@ class Draft:
         default_factory=dict
     )  # service, pool, slot: instances or replicas
     used: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, source, slot: GPU-hours
+    rented: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, source, slot: shared instances paid
     committed: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, source, start slot: instances
     dropped: dict[int, int] = field(default_factory=dict)  # job: the share left undone
     unserved: dict[tuple[int, int], int] = field(default_factory=dict)  # service, slot: demand unserved

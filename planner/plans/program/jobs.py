@@ -195,8 +195,18 @@ def _wait_for(draft: Draft, place: int, job: Job, done: list[int]) -> None:
 
 
 def _add_finish(draft: Draft) -> None:
-    if draft.request.goal is not Goal.TIME or not draft.ends:
+    """A column for the hour by which the last job ends: whole jobs to the hour, divisible ones to their slot's end."""
+    if draft.request.goal is not Goal.TIME:
         return
     draft.finish = draft.model.column()
     for terms in draft.ends.values():
         draft.model.row([(draft.finish, 1.0), *((column, -weight) for column, weight in terms)], lower=0.0)
+    horizon = draft.request.horizon
+    running: dict[int, list[tuple[int, float]]] = {}
+    for (_, _, slot), column in draft.runs.items():
+        running.setdefault(slot, []).append((column, 1.0))
+    for slot, terms in running.items():
+        is_used = draft.model.column(upper=1.0, whole=True)
+        most = sum(draft.model.upper[column] for column, _ in terms)
+        draft.model.row([*terms, (is_used, -most)], upper=0.0)
+        draft.model.row([(draft.finish, 1.0), (is_used, -horizon.edges[slot + 1])], lower=0.0)

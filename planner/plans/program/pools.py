@@ -41,6 +41,11 @@ class Source:
         """What a GPU-hour of use costs here."""
         return self.first.running_per_hour
 
+    @property
+    def is_paid_whole(self) -> bool:
+        """Whether its instances hold several demands and are paid whole."""
+        return self.first.is_paid_whole
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -63,6 +68,8 @@ class Pool:
     def flat_price(self) -> float | None:
         """The price of a GPU-hour where it is the same at any time and for any number; else None."""
         if len(self.sources) != 1 or self.sources[0].is_committed or self.sources[0].gpus is not None:
+            return None
+        if self.sources[0].is_paid_whole:
             return None
         return None if any(member.name in self.limited_names for member in self.sources[0].members) else self.price
 
@@ -124,8 +131,6 @@ def why_not(demand: Demand, supply: Supply) -> str | None:
         return f"its rules do not allow the region {supply.region or 'unstated'}"
     if supply.kind is Kind.SPOT and not demand.may_use_spot:
         return "it may not be interrupted"
-    if supply.kind is Kind.SPOT and isinstance(demand, Job) and not demand.is_divisible and supply.spot is not None:
-        return None
     return None
 
 
@@ -160,8 +165,6 @@ def _barred(supply: Supply, request: PlanRequest) -> str | None:
         return f"the provider {supply.provider or 'unstated'} is not among those allowed"
     if limits.regions and supply.region not in limits.regions:
         return f"the region {supply.region or 'unstated'} is not among those allowed"
-    if supply.kind is Kind.SPOT and supply.spot is None:
-        return "how often it is interrupted is unknown, so what an hour of work costs on it is too"
     if supply.num_gpus == 0:
         return "none can be had"
     if not can_be_had(supply, request.horizon).any():
@@ -189,7 +192,7 @@ def _key(supply: Supply, users: frozenset[str], request: PlanRequest) -> tuple[o
     """What two supplies must share to be in one pool. A gang larger than an instance stays in one place."""
     largest = max(gang_of(demand, supply.gpu) for demand in request.demands if demand.name in users)
     place = (supply.provider, supply.region) if largest > supply.gpus_per_instance else None
-    spot = (supply.spot.work_share, supply.spot.paid_share) if supply.kind is Kind.SPOT and supply.spot else None
+    spot = None if supply.times is None else (supply.times.work_share, supply.times.paid_share)
     return supply.gpu, _block(supply), users, place, spot
 
 
@@ -217,7 +220,8 @@ def _sources(members: list[Supply], request: PlanRequest) -> tuple[tuple[Source,
             continue
         kept.append(source)
         is_bound = bool(_quotas(source.first, request))
-        if source.gpus is None and not source.is_committed and source.first.kind in RENTED and not is_bound:
+        is_single = source.first.kind in RENTED and not source.is_paid_whole
+        if source.gpus is None and not source.is_committed and is_single and not is_bound:
             endless = source
     return tuple(kept), left
 
@@ -237,4 +241,5 @@ def _likeness(supply: Supply, request: PlanRequest) -> tuple[object, ...]:
     if supply.kind in (Kind.RESERVED, Kind.PURCHASE):
         return (supply.name,)
     draws = supply.kw if supply.kind is Kind.OWNED else 0.0
-    return supply.running_per_hour, supply.kind, _quotas(supply, request), draws
+    size = supply.gpus_per_instance if supply.is_paid_whole else 0
+    return supply.running_per_hour, supply.kind, _quotas(supply, request), draws, size

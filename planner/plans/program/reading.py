@@ -43,10 +43,14 @@ def read(draft: Draft, values: Array) -> Reading:
     names = _draw(draft, values, taken, reading, parts)
     _commit(draft, values, reading, parts)
     _shortage(draft, values, reading, parts)
+    edges = draft.request.horizon.edges
     for demand, pool, start, end, num_gpus, hours, units, slot in held:
-        supplies = names.get((pool.place, slot), ())
+        supplies: dict[str, None] = {}
+        while slot < len(edges) - 1 and edges[slot] < end:  # a job that runs whole draws on all of its slots
+            supplies.update(dict.fromkeys(names.get((pool.place, slot), ())))
+            slot += 1
         reading.assignments.append(
-            Assignment(demand, pool.gpu, supplies, start, end, num_gpus, hours, units, pool.place)
+            Assignment(demand, pool.gpu, tuple(supplies), start, end, num_gpus, hours, units, pool.place)
         )
     reading.assignments.sort(key=lambda item: (item.from_hours, item.demand, item.gpu))
     reading.costs = {name: math.fsum(parts.get(name, ())) for name in COMPONENTS}
@@ -117,26 +121,38 @@ def _draw(
     for (pool_place, slot), amounts in sorted(taken.items()):
         pool = draft.pools[pool_place]
         need = math.fsum(amounts)
-        drawn: list[str] = []
-        for supply, there in _offers(draft, values, pool, slot):
+        drawn: list[tuple[int, Supply, float]] = []
+        for place, supply, there in _offers(draft, values, pool, slot):
             part = min(need, there)
             if part <= TINY:
                 continue
             need -= part
-            money = part * supply.running_per_hour * float(weights[slot])
+            drawn.append((place, supply, part))
+        for place, supply, part in drawn:
+            filled = _filled(draft, values, pool, place, slot, math.fsum(p for at, _, p in drawn if at == place))
+            money = part * supply.running_per_hour * float(weights[slot]) / filled
             parts[_component(supply)].append(money)
             reading.uses.append(Use(supply.name, slot, part, money))
-            drawn.append(supply.name)
-        names[pool_place, slot] = tuple(drawn)
+        names[pool_place, slot] = tuple(dict.fromkeys(supply.name for _, supply, _ in drawn))
     return names
 
 
-def _offers(draft: Draft, values: Array, pool: Pool, slot: int) -> list[tuple[Supply, float]]:
+def _filled(draft: Draft, values: Array, pool: Pool, place: int, slot: int, drawn: float) -> float:
+    """How full the instances of a source are that are paid whole; 1 where each GPU-hour is paid by itself."""
+    column = draft.rented.get((pool.place, place, slot))
+    if column is None:
+        return 1.0
+    block = pool.sources[place].first.gpus_per_instance
+    paid = max(round(float(values[column])), 1) * block * float(draft.request.horizon.slot_hours[slot])
+    return drawn / paid
+
+
+def _offers(draft: Draft, values: Array, pool: Pool, slot: int) -> list[tuple[int, Supply, float]]:
     """What each supply of a pool gives in a slot, cheapest first; the last one takes what the tolerance leaves."""
     if pool.flat_price is not None:
-        return [(pool.sources[0].first, math.inf)]
+        return [(0, pool.sources[0].first, math.inf)]
     hours = float(draft.request.horizon.slot_hours[slot])
-    found: list[tuple[Supply, float]] = []
+    found: list[tuple[int, Supply, float]] = []
     for place, source in enumerate(pool.sources):
         column = draft.used.get((pool.place, place, slot))
         if source.is_committed:
@@ -148,12 +164,12 @@ def _offers(draft: Draft, values: Array, pool: Pool, slot: int) -> list[tuple[Su
                 for (p, s, start), c in draft.committed.items()
                 if (p, s) == (pool.place, place)
             )
-            found.append((source.first, min(there, float(values[column])) if column is not None else there))
+            found.append((place, source.first, min(there, float(values[column])) if column is not None else there))
         elif column is not None:
             left = float(values[column])
             for member in source.members:
                 most = math.inf if source.gpus is None or member.num_gpus is None else member.num_gpus * hours
-                found.append((member, min(left, most)))
+                found.append((place, member, min(left, most)))
                 left -= min(left, most)
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,23 @@ def first_plan(draft: Draft, relaxed: Answer, seconds: float, should_stop: Shoul
     """The better plan of two roundings of the relaxed one; None where neither can be completed."""
     best: Answer | None = None
     for share in (0.5, 0.0):  # commitments to the nearest number, then up
-        found = solve_lp(draft.model, seconds, should_stop, _rounded(draft, relaxed, share))
+        found = _completed(draft, _rounded(draft, relaxed, share), seconds, should_stop)
         if found.objective is not None and (best is None or best.objective is None or found.objective < best.objective):
             best = found
         is_near = best is not None and gap_of(best.objective or 0.0, relaxed.objective or 0.0) <= NEAR
         if is_near or not draft.committed or (should_stop is not None and should_stop()):
             break
     return best
+
+
+def _completed(draft: Draft, fixed: dict[int, float], seconds: float, should_stop: ShouldStop | None) -> Answer:
+    """The best plan with these whole numbers; shared instances, which follow from all else, are rounded up after it."""
+    found = solve_lp(draft.model, seconds, should_stop, fixed)
+    if not draft.rented or found.values is None:
+        return found
+    whole = {column: float(math.ceil(found.values[column] - WHOLE)) for column in draft.rented.values()}
+    again = solve_lp(draft.model, seconds, should_stop, fixed | whole)
+    return replace(again, seconds=found.seconds + again.seconds)
 
 
 def polish(draft: Draft, values: Array, should_stop: ShouldStop | None = None) -> Answer:
@@ -42,6 +52,7 @@ def _rounded(draft: Draft, relaxed: Answer, share: float) -> dict[int, float]:
     if values is None:
         return {}
     fixed = {column: float(math.ceil(values[column] - WHOLE)) for column in draft.model.integers}
+    fixed = {column: value for column, value in fixed.items() if column not in set(draft.rented.values())}
     fixed |= _commitments(draft, values, share)
     fixed |= _starts(draft, values)
     fixed |= _instances(draft, relaxed, _room(draft, values, fixed))

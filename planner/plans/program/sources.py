@@ -11,6 +11,7 @@ from planner.plans.linear import INFINITY
 from planner.plans.program.draft import Draft
 from planner.plans.program.jobs import option_on
 from planner.plans.program.pools import Pool, Source
+from planner.plans.program.services import unit_of
 from planner.plans.supply import Kind, Supply
 
 
@@ -24,6 +25,7 @@ def add_supply(draft: Draft) -> None:
             _add_slots(draft, pool)
     _add_peaks(draft)
     _add_gang_cuts(draft)
+    _add_packing(draft)
     _add_quotas(draft)
     _add_power(draft)
     _add_budgets(draft)
@@ -119,12 +121,26 @@ def _offered(
         return []
     column = draft.model.column(upper=most)
     draft.used[pool.place, place, slot] = column
-    draft.charge(column, slot, source.price * draft.paid(1.0, slot))
+    if source.is_paid_whole:
+        _add_instances(draft, pool, place, source, slot, hours)
+    else:
+        draft.charge(column, slot, source.price * draft.paid(1.0, slot))
     if source.is_committed:
         draft.model.row([(column, 1.0), *((c, -weight) for c, weight in committed)], upper=0.0)
     if is_open and draft.last_slot is not None and math.isfinite(most):
         draft.model.row([(column, 1.0), (draft.last_slot, -most / hours)], upper=0.0)
     return [(column, 1.0)]
+
+
+def _add_instances(draft: Draft, pool: Pool, place: int, source: Source, slot: int, hours: float) -> None:
+    """Whole instances, paid through the slot, hold what is used of them; the gangs that fit in none of what another
+    leaves are at most so many to an instance."""
+    block = source.first.gpus_per_instance
+    most = INFINITY if source.gpus is None else float(source.gpus[slot] // block)
+    column = draft.model.column(upper=most, whole=True)
+    draft.rented[pool.place, place, slot] = column
+    draft.charge(column, slot, block * source.price * draft.paid(hours, slot))
+    draft.model.row([(draft.used[pool.place, place, slot], 1.0), (column, -block * hours)], upper=0.0)
 
 
 def committed_terms(draft: Draft, pool: Pool, place: int, slot: int) -> list[tuple[int, float]]:
@@ -184,6 +200,41 @@ def _add_gang_cuts(draft: Draft) -> None:
                 draft.model.row(terms, upper=k * float(horizon.slot_hours[slot]))
 
 
+def _add_packing(draft: Draft) -> None:
+    """Where a pool is nothing but shared instances of one size: at most k gangs of more than 1/(k+1) of an instance to
+    each. (Gangs no larger than an instance; a larger one takes whole instances anyway.)"""
+    for pool in draft.pools:
+        blocks = {source.first.gpus_per_instance for source in pool.sources}
+        if len(blocks) == 1 and all(source.is_paid_whole for source in pool.sources):
+            _pack(draft, pool, blocks.pop())
+
+
+def _pack(draft: Draft, pool: Pool, block: int) -> None:
+    gangs = _gangs(draft, pool)
+    for slot in range(draft.request.horizon.num_slots):
+        hours = float(draft.request.horizon.slot_hours[slot])
+        uses = draft.uses.get((pool.place, slot), [])
+        held = [draft.rented.get((pool.place, place, slot)) for place in range(len(pool.sources))]
+        for k in (1, 2, 3):
+            large = [(column, weight) for column, weight in uses if block / (k + 1) < gangs[column] <= block]
+            if large and min(gangs[column] for column, _ in large) * k < block:
+                runs = [(column, weight / gangs[column]) for column, weight in large]
+                room = [(column, -k * hours) for column in held if column is not None]
+                draft.model.row([*runs, *room], upper=0.0)
+
+
+def _gangs(draft: Draft, pool: Pool) -> dict[int, int]:
+    """GPUs of one gang, by each column that holds some of the pool."""
+    found = {}
+    for (place, pool_place, _), column in (*draft.runs.items(), *draft.starts.items()):
+        if pool_place == pool.place:
+            found[column] = pool.taken(option_on(draft.request.jobs[place], pool.gpu).num_gpus)
+    for (place, pool_place, _), column in draft.instances.items():
+        if pool_place == pool.place:
+            found[column] = unit_of(draft.request.services[place], pool)[0]
+    return found
+
+
 def _add_quotas(draft: Draft) -> None:
     horizon = draft.request.horizon
     for number, quota in enumerate(draft.request.limits.quotas):
@@ -195,8 +246,11 @@ def _add_quotas(draft: Draft) -> None:
                     if not quota.covers(source.first):
                         continue
                     column = draft.used.get((pool.place, place, slot))
+                    instances = draft.rented.get((pool.place, place, slot))
                     if source.is_committed:
                         terms.extend(committed_terms(draft, pool, place, slot))
+                    elif instances is not None:
+                        terms.append((instances, source.first.gpus_per_instance * hours))
                     elif column is not None:
                         terms.append((column, 1.0))
             if terms:

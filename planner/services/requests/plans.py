@@ -27,6 +27,7 @@ LONGEST = 10 * 366 * 24 * units.HOUR
 Duration = Annotated[float, *duration(0, LONGEST)]
 PositiveDuration = Annotated[float, *duration(1, LONGEST)]
 Share = Annotated[float, *count(0, 100)]
+SupplyNames = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=500)], ...], Field(max_length=400)]
 
 
 class WorkAsk(Request):
@@ -138,7 +139,8 @@ class SupplyAsk(Request):
 
     `extra` are supplies in the program's own form. `quantity` is how many GPUs of each offer can be had, left out:
     unknown, and taken as unlimited. `spot_up`, `spot_down` and `spot_lost`: mean times of spot with and without
-    capacity, and of work lost at each start; left out: assumed, and told.
+    capacity, and of work lost at each start; left out: assumed, and told. `share_instances`: small jobs and services
+    may share a rented instance, which is paid whole; else each has instances of its own.
     """
 
     own: bool = True
@@ -153,15 +155,16 @@ class SupplyAsk(Request):
     spot_up: PositiveDuration | None = None
     spot_down: Duration | None = None
     spot_lost: Duration | None = None
+    share_instances: bool = False
     extra: Annotated[tuple[dict[str, Any], ...], Field(max_length=1000)] = ()
 
 
 class PlanQuestion(Request):
     """What a plan shall answer. Times are text such as "7 days" or seconds.
 
-    `request` is a whole question in the program's own form instead of `jobs`, `services` and `supply`. The search stops
-    at `gap` (a share of the cost) or after `time_limit`. `limits` are those of the program: budgets, quotas,
-    power_cap_kw, providers, regions.
+    `request` is a whole question in the program's own form instead of `jobs`, `services` and `supply`. `without` names
+    supplies of which none can be had (sold out). The search stops at `gap` (a share of the cost) or after `time_limit`.
+    `limits` are those of the program: budgets, quotas, power_cap_kw, providers, regions.
     """
 
     name: Name = "Plan"
@@ -173,6 +176,7 @@ class PlanQuestion(Request):
     services: Annotated[tuple[ServiceAsk, ...], Field(max_length=MOST_DEMANDS)] = ()
     supply: SupplyAsk = SupplyAsk()
     limits: dict[str, Any] | None = None
+    without: SupplyNames = ()
     request: dict[str, Any] | None = None
     gap: Annotated[float, Field(ge=0, le=1)] = 0.01
     time_limit: Annotated[float, *duration(1, 3600)] = 120.0
@@ -204,15 +208,21 @@ class ScenarioRequest(Request):
     services: Annotated[tuple[ServiceAsk, ...], Field(max_length=MOST_DEMANDS)] | None = None
     supply: SupplyAsk | None = None
     limits: dict[str, Any] | None = None
+    without: SupplyNames | None = None
     gap: Annotated[float, Field(ge=0, le=1)] | None = None
     time_limit: Annotated[float, *duration(1, 3600)] | None = None
 
 
 class ReplanRequest(Request):
-    """Plan the rest of a plan from `at` (now) on. `done`: shares of jobs that are really done, where the plan erred."""
+    """Plan the rest of a plan from `at` (now) on.
+
+    What is done by then: as `done` says (job → share), else as the ledger does (a measured whole time is a job done, a
+    measured pace makes the rest longer or shorter), else as the timetable had it. `from_ledger` false: not the ledger.
+    """
 
     name: Name | None = None
     at: Moment | None = None
+    from_ledger: bool = True
     done: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict, max_length=MOST_DEMANDS)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from flask import url_for
 
 from planner.services.plan_comparison import ComparedPlan, compare_family
+from planner.services.plan_tracking import Tracking, track_plan
 from planner.services.plans import (
     PlanStep,
     PlanSummary,
@@ -26,6 +27,7 @@ from planner.services.plans import (
 from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest
 from planner.version import code_version
 from planner.web.api.resources import api
+from planner.web.clients import client
 from planner.web.database import now, session
 from planner.web.queries import ListQuery
 
@@ -85,7 +87,7 @@ def create_plan(body: PlanQuestion) -> tuple[PlanAnswer, str]:
     Demands come from stored estimates or by hand, supply from what is owned, planned and on offer; or give a whole
     `request` in the program's own form.
     """
-    made = ask_plan(session(), body, now(), code_version())
+    made = ask_plan(session(), body, now(), code_version(), client=client("api"))
     return _answer(made), url_for("api.get_one_plan", plan_id=made.id)
 
 
@@ -119,7 +121,7 @@ def list_scenarios(plan_id: str) -> PlanList:
 )
 def create_scenario(plan_id: str, body: ScenarioRequest) -> tuple[PlanAnswer, str]:
     """Ask the plan's question again with some fields replaced, under a name of its own."""
-    made = ask_scenario(session(), plan_id, body, now(), code_version())
+    made = ask_scenario(session(), plan_id, body, now(), code_version(), client=client("api"))
     return _answer(made), url_for("api.get_one_plan", plan_id=made.id)
 
 
@@ -140,8 +142,14 @@ def compare_plans(plan_id: str) -> Comparison:
 )
 def replan(plan_id: str, body: ReplanRequest) -> tuple[PlanAnswer, str]:
     """Plan what is left from a moment on: what happened stays, what was committed to is kept."""
-    made = ask_rest(session(), plan_id, body, now(), code_version())
+    made = ask_rest(session(), plan_id, body, now(), code_version(), client=client("api"))
     return _answer(made), url_for("api.get_one_plan", plan_id=made.id)
+
+
+@api.get("/plans/<plan_id>/tracking", tag="plans", answers=Tracking, problems=(409,))
+def get_tracking(plan_id: str) -> Tracking:
+    """A locked plan beside what happened: each demand's time and cost by the ledger, prices then and now."""
+    return track_plan(session(), plan_id, now())
 
 
 @api.post("/plans/<plan_id>/stages", tag="plans", answers=PlanAnswer, body=StageRequest, problems=(409,))

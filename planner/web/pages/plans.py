@@ -9,9 +9,11 @@ from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from planner.errors import Conflict, FieldProblem, InvalidInput
+from planner.plans.break_even import break_evens
 from planner.services.estimates import list_estimates
 from planner.services.offers import price_facets
 from planner.services.plan_comparison import compare_family
+from planner.services.plan_tracking import track_plan
 from planner.services.plans import (
     PlanView,
     ask_plan,
@@ -25,6 +27,8 @@ from planner.services.plans import (
 from planner.services.requests import parse
 from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest
 from planner.version import code_version
+from planner.web.clients import client
+from planner.web.commitment_charts import commitment_charts, tornado_chart
 from planner.web.database import now, session
 from planner.web.forms import Form
 from planner.web.pages.blueprint import pages
@@ -68,7 +72,9 @@ def create_plan_page() -> Response | tuple[str, int]:
     """Keep the question; a form that cannot be used comes back with its faults."""
     form = Form.sent()
     try:
-        made = ask_plan(session(), parse(PlanQuestion, question_of(form)), now(), code_version(), "form")
+        made = ask_plan(
+            session(), parse(PlanQuestion, question_of(form)), now(), code_version(), "form", client("form")
+        )
     except InvalidInput as error:
         form.problems = [FieldProblem(_field_of(item.field), item.message) for item in error.problems]
         return _form_page(form, 422)
@@ -98,7 +104,7 @@ def plan_progress(plan_id: str) -> tuple[str, int, dict[str, str]]:
 @pages.get("/plans/<plan_id>/brief")
 def plan_brief(plan_id: str) -> str:
     """The plan on paper: findings first, assumptions apart."""
-    return render_template("plans/brief.html", **_shown(get_plan(session(), plan_id)))
+    return render_template("plans/brief.html", **_shown(get_plan(session(), plan_id)) | {"is_brief": True})
 
 
 @pages.get("/plans/<plan_id>/compare")
@@ -106,6 +112,18 @@ def compare_plans_page(plan_id: str) -> str:
     """The plan's family side by side."""
     view = get_plan(session(), plan_id)
     return render_template("plans/compare.html", view=view, plans=compare_family(session(), plan_id))
+
+
+@pages.get("/plans/<plan_id>/tracking")
+def track_plan_page(plan_id: str) -> Response | str:
+    """A locked plan beside what happened."""
+    view = get_plan(session(), plan_id)
+    try:
+        tracking = track_plan(session(), plan_id, now())
+    except Conflict as error:
+        flash(str(error), "warn")
+        return redirect(url_for("pages.plan_page", plan_id=plan_id) + "#decision", 303)
+    return render_template("plans/tracking.html", view=view, tracking=tracking, form=Form())
 
 
 @pages.post("/plans/<plan_id>/cancel")
@@ -137,7 +155,13 @@ def create_scenario_page(plan_id: str) -> Response | tuple[str, int]:
     form = Form.sent()
     try:
         made = ask_scenario(
-            session(), plan_id, parse(ScenarioRequest, _changes(plan_id, form)), now(), code_version(), "form"
+            session(),
+            plan_id,
+            parse(ScenarioRequest, _changes(plan_id, form)),
+            now(),
+            code_version(),
+            "form",
+            client("form"),
         )
     except (InvalidInput, Conflict) as error:
         form.problems = (
@@ -159,7 +183,13 @@ def replan_page(plan_id: str) -> Response:
     form = Form.sent()
     try:
         made = ask_rest(
-            session(), plan_id, parse(ReplanRequest, form.given(ReplanRequest)), now(), code_version(), "form"
+            session(),
+            plan_id,
+            parse(ReplanRequest, form.given(ReplanRequest)),
+            now(),
+            code_version(),
+            "form",
+            client("form"),
         )
     except (Conflict, InvalidInput) as error:
         flash(str(error), "warn")
@@ -228,7 +258,9 @@ def _changes(plan_id: str, form: Form) -> dict[str, Any]:
         supply["kinds"] = form.many("kinds")
     if form.value("quantity").strip():
         supply["quantity"] = form.value("quantity").strip()
-    return {**changes, "supply": supply}
+    if form.many("without"):
+        changes["without"] = form.many("without")
+    return {**changes, "supply": supply} if supply else changes
 
 
 def _share(text: str) -> float | str:
@@ -252,24 +284,50 @@ def _field_of(field: str) -> str:
 
 
 def _shown(view: PlanView) -> dict[str, Any]:
+    """What the pages of a plan show of it; of one that was not found, its question and the reasons."""
     found = view.plan
-    has_plan = found is not None and found.is_found
-    heads, loads = heat(view.request, found) if has_plan and found is not None else ((), ())
-    return {
+    shown: dict[str, Any] = {
         "view": view,
         "plan": found,
         "is_waiting": view.state in WAITING,
-        "timetable": timetable(view.request, found) if has_plan and found is not None else None,
-        "curve": cost_curve(view.request, found) if has_plan and found is not None else None,
-        "costs": sorted_costs(found.costs) if found is not None else (),
-        "used": used_by_supply(found) if found is not None else {},
-        "heads": heads,
-        "loads": loads,
         "kinds": OFFER_KINDS,
         "assumed": _assumed(view),
         "refusals": () if found is None else found.refusals,
         "most_refusals": MOST_REFUSALS,
+        "costs": () if found is None else sorted_costs(found.costs),
+        "used": {} if found is None else used_by_supply(found),
+        "is_brief": False,
+        "is_tracked": False,
+        "tornado": None,
     }
+    if found is None or found.cost is None:
+        return shown
+    heads, loads = heat(view.request, found)
+    use, fault = _use()
+    swings = () if view.outlook is None else view.outlook.swings
+    return shown | {
+        "is_tracked": any(step.stage == "locked" for step in view.stages),
+        "timetable": timetable(view.request, found),
+        "curve": cost_curve(view.request, found),
+        "heads": heads,
+        "loads": loads,
+        "flips": break_evens(view.request, found),
+        "commitment_charts": commitment_charts(view.request, found, use),
+        "use_given": request.args.get("use", "")[:20],
+        "use_fault": fault,
+        "tornado": tornado_chart(found.cost, swings, view.request.currency),
+    }
+
+
+def _use() -> tuple[float | None, str]:
+    """The use that commitments are drawn for, as a share, and what is wrong with what was typed."""
+    text = request.args.get("use", "").strip()[:20]
+    if not text:
+        return None, ""
+    value = _share(text)
+    if isinstance(value, float) and 0 < value <= 1:
+        return value, ""
+    return None, "must be a share above 0 and at most 100 %"
 
 
 def _assumed(view: PlanView) -> list[tuple[str, list[str]]]:

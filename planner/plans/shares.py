@@ -1,0 +1,146 @@
+"""What each demand of a plan costs: what is used by the GPU-hours taken of it, commitments by those used of them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+
+from planner.plans.request import PlanRequest
+from planner.plans.solution import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A demand's part of a plan: GPU-hours, hours its gangs run, cost of use and of commitments, from when until when.
+
+    All over every happening of its slots, in the plan's currency.
+    """
+
+    demand: str
+    gpus: tuple[str, ...]
+    gpu_hours: float
+    run_hours: float
+    use_cost: float
+    commitment_cost: float
+    from_hours: float
+    until_hours: float
+
+    @property
+    def cost(self) -> float:
+        """Use and commitments together."""
+        return self.use_cost + self.commitment_cost
+
+
+def shares(request: PlanRequest, plan: Plan) -> tuple[Share, ...]:
+    """Every demand that runs, in the request's order.
+
+    A slot's uses are parted by the GPU-hours that each demand takes of the pool in it; a commitment by the GPU-hours
+    used of it, so that an idle part is paid by those who use the rest. The shares add up to the plan's cost less its
+    shortage and less the commitments that nobody uses.
+    """
+    pools = _pools(request, plan)
+    taken, weights = _taken(plan), _weights(request, plan)
+    whole: dict[tuple[int, int], float] = defaultdict(float)
+    for (_, pool, slot), hours in taken.items():
+        whole[pool, slot] += hours
+    committed = _committed(plan)
+    used: dict[str, float] = defaultdict(float)
+    for use in plan.uses:
+        used[use.supply] += use.gpu_hours * weights[use.slot]
+    use_cost: dict[str, list[float]] = defaultdict(list)
+    commitment_cost: dict[str, list[float]] = defaultdict(list)
+    by_place: dict[tuple[int, int], list[tuple[str, float]]] = defaultdict(list)
+    for (demand, pool, slot), hours in taken.items():
+        by_place[pool, slot].append((demand, hours))
+    for use in plan.uses:
+        pool = pools.get(use.supply, -1)
+        held = committed.get(use.supply, 0.0)
+        rent = held * use.gpu_hours * weights[use.slot] / used[use.supply] if held else 0.0
+        for demand, hours in by_place[pool, use.slot]:
+            part = hours / whole[pool, use.slot]
+            use_cost[demand].append(use.cost * part)
+            commitment_cost[demand].append(rent * part)
+    found = []
+    for demand in request.demands:
+        mine = [item for item in plan.assignments if item.demand == demand.name]
+        if not mine:
+            continue
+        slots = [(slot, hours) for (name, _, slot), hours in taken.items() if name == demand.name]
+        found.append(
+            Share(
+                demand=demand.name,
+                gpus=tuple(dict.fromkeys(item.gpu for item in mine)),
+                gpu_hours=math.fsum(hours * weights[slot] for slot, hours in slots),
+                run_hours=math.fsum(item.hours for item in mine),
+                use_cost=math.fsum(use_cost[demand.name]),
+                commitment_cost=math.fsum(commitment_cost[demand.name]),
+                from_hours=min(item.from_hours for item in mine),
+                until_hours=max(item.until_hours for item in mine),
+            )
+        )
+    return tuple(found)
+
+
+def idle_commitments(plan: Plan) -> float:
+    """What commitments cost of which not one GPU-hour is used."""
+    used = {use.supply for use in plan.uses if use.gpu_hours > 0}
+    return math.fsum(cost for supply, cost in _committed(plan).items() if supply not in used)
+
+
+def spent_by(plan: Plan, hours: float) -> float:
+    """What the plan has spent by a moment: uses by the part of their slot, commitments by the hour they are held."""
+    parts = []
+    for use in plan.uses:
+        start, end = plan.edges[use.slot], plan.edges[use.slot + 1]
+        parts.append(use.cost * min(max(hours - start, 0.0) / (end - start), 1.0))
+    last = plan.edges[-1]
+    for item in plan.commitments:
+        end = min(item.until_hours, last)
+        held = end - item.from_hours
+        parts.append(item.cost * min(max(hours - item.from_hours, 0.0) / held, 1.0) if held > 0 else 0.0)
+    return math.fsum(parts)
+
+
+def _committed(plan: Plan) -> dict[str, float]:
+    found: dict[str, float] = defaultdict(float)
+    for item in plan.commitments:
+        found[item.supply] += item.cost
+    return found
+
+
+def _pools(request: PlanRequest, plan: Plan) -> dict[str, int]:
+    """The pool of each supply that is used: told by the assignments that drew on it."""
+    found: dict[str, int] = {}
+    for item in plan.assignments:
+        for name in item.supplies:
+            found.setdefault(name, item.pool)
+    kinds = {supply.name: supply.gpu for supply in request.supplies}
+    for use in plan.uses:
+        if use.supply not in found:  # drawn on in later slots of a job that runs whole
+            same = [item.pool for item in plan.assignments if item.gpu == kinds.get(use.supply)]
+            found[use.supply] = same[0] if same else -1
+    return found
+
+
+def _taken(plan: Plan) -> dict[tuple[str, int, int], float]:
+    """GPU-hours by demand, pool and slot."""
+    found: dict[tuple[str, int, int], float] = defaultdict(float)
+    spans = list(pairwise(plan.edges))
+    for item in plan.assignments:
+        length = item.until_hours - item.from_hours
+        for slot, (start, end) in enumerate(spans):
+            inside = min(end, item.until_hours) - max(start, item.from_hours)
+            if inside > 0:
+                found[item.demand, item.pool, slot] += item.num_gpus * item.hours * inside / length
+            elif start >= item.until_hours:
+                break
+    return found
+
+
+def _weights(request: PlanRequest, plan: Plan) -> list[float]:
+    """How often each slot of the plan happens; slots that were cut finer happen once."""
+    num_slots = len(plan.edges) - 1
+    repeats = request.horizon.repeats
+    return list(repeats) if len(repeats) == num_slots else [1.0] * num_slots
