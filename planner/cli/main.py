@@ -15,6 +15,7 @@ from planner.cli.edge import Edge, fail
 from planner.cli.estimate import estimate
 from planner.cli.money import books, rates
 from planner.cli.plan import plan_command, replay_command
+from planner.cli.pressure import press
 from planner.cli.prices import prices
 from planner.cli.quarantine import quarantine
 from planner.cli.run import run
@@ -46,7 +47,7 @@ def planner(context: click.Context) -> None:
 
 for command in (run, serve, worker, calibrate, estimate, validate_command, prices, devices, db):
     planner.add_command(command)
-for command in (actuals, assets, books, rates, size):
+for command in (actuals, assets, books, press, rates, size):
     planner.add_command(command)
 for command in (plan_command, replay_command, track_command):
     planner.add_command(command)

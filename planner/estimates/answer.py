@@ -245,6 +245,11 @@ def _newest_by_model(fits: Fits) -> dict[str, tuple[str, Fit]]:
     return newest
 
 
+def fit_for(placement: Placement, fits: Fits) -> tuple[str, Fit, bool] | None:
+    """(Fit id, fit, whether it is the device's own) by which a placement is estimated; None: by published figures."""
+    return _fit_for(placement, fits, _newest_by_model(fits))
+
+
 def _fit_for(placement: Placement, fits: Fits, by_model: Mapping[str, tuple[str, Fit]]) -> tuple[str, Fit, bool] | None:
     """The device's own fit, else one of the same catalogue model; CPUs of one model differ too much by host."""
     if placement.device_id is not None and placement.device_id in fits:

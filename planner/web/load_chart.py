@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from planner import units
 from planner.estimates.load.curve import LoadCurve, LoadPoint
+from planner.services.pass_sizing import PassSizingView
 from planner.web.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Line, Mark, Tick
 
 STYLES = {"p50": "own", "p95": "rent-1", "p99": "rent-3"}
@@ -38,6 +39,36 @@ def load_chart(curve: LoadCurve, kind: str = "whole") -> Chart:
         y_title="time of a whole request" if kind == "whole" else "time to the first token",
         lines=lines,
         marks=_marks(curve, kind, x, y),
+    )
+
+
+def pass_chart(view: PassSizingView) -> Chart:
+    """p50, p95 and p99 of an item on one GPU over items per second, on a logarithmic scale."""
+    found = {name: [getattr(point.waited, name) for point in view.curve] for name in STYLES}
+    low = 10.0 ** math.floor(math.log10(min(found["p50"])))
+    high = max(10.0 ** math.ceil(math.log10(max(found["p99"]))), 10.0 * low)
+    most = view.options[0].most_per_second
+    x, y = _across(most), _upward(low, high)
+    ends = _apart({name: y(values[-1]) for name, values in found.items()})
+    lines = tuple(
+        Line(
+            " ".join(f"{x(point.per_second):g},{y(v):g}" for point, v in zip(view.curve, found[name], strict=True)),
+            name,
+            ends[name],
+            style,
+        )
+        for name, style in STYLES.items()
+    )
+    kept = [point for point in view.curve if point.keeps_deadline]
+    marks = (Mark(x(kept[-1].per_second), y(kept[-1].waited.p99), "deadline", "now"),) if kept else ()
+    shares = (0.0, 0.25, 0.5, 0.75, 1.0)
+    return Chart(
+        x_ticks=tuple(Tick(x(share * most), f"{share * most:.3g}") for share in shares),
+        y_ticks=_powers(low, high, y),
+        x_title=f"{view.item}s per second on one GPU",
+        y_title=f"time of a {view.item}",
+        lines=lines,
+        marks=marks,
     )
 
 

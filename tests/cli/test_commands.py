@@ -174,3 +174,25 @@ def test_service_is_sized_from_a_file_and_a_trace(run: Any, tmp_path: Path) -> N
     code, output, _ = run("size", str(question), "--json")
     assert code == 6
     assert "below the floor" in json.loads(output)["sentence"]
+
+
+def test_frames_are_sized_from_a_file(run: Any, tmp_path: Path) -> None:
+    question = tmp_path / "question.json"
+    asked = {"network": "YOLOv5m", "cameras": 16, "frame_rate": 30, "deadline": "50 ms", "gpus": ["L4"]}
+    question.write_text(json.dumps(asked))
+    code, output, errors = run("size", str(question), "--json")
+    assert code == 0, errors
+    assert json.loads(output)["item"] == "frame"
+    code, output, _ = run("size", str(question))
+    assert code == 0
+    assert "ways keep the deadline" in output
+    assert run("size", str(question), "--trace", str(question))[0] == 2
+
+
+def test_training_and_inference_are_compared(run: Any) -> None:
+    code, output, errors = run("press", "--architecture", "llama-3-8b", "--gpu", "L4", "--json")
+    assert code == 0, errors
+    assert json.loads(output)["gpus"][0]["more_arithmetic"] == "training"
+    code, output, _ = run("press", "--architecture", "llama-3-8b", "--gpu", "L4")
+    assert "presses the arithmetic" in output
+    assert run("press", "--architecture", "nothing")[0] == 2

@@ -17,6 +17,11 @@ apart       the same with prefill and decode on replicas of their own
 curve       latency against load, and the knee
 replica     a replica of the serving model: layout, steps and cache
 ways        the replicas that devices and offers allow, with their prices
+hours       a sized service over the hours of a day or a week
+batching    one GPU that answers items of a single pass, in batches
+items       such items: at random, or frames of cameras
+pass_*      networks that answer in passes, the GPUs that could, and how many of them a deadline needs
+pressure    training and inference of one architecture side by side on one GPU
 bill        what a sized service costs and draws, against an API too
 push        training against inference: which pushes a GPU harder
 """

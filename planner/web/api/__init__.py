@@ -14,7 +14,9 @@ from planner.web.api import (
     imports,
     market,
     outcomes,
+    pass_sizing,
     plans,
+    pressure,
     price_books,
     price_sources,
     replays,
@@ -27,7 +29,7 @@ from planner.web.api.resources import api
 PREFIX = "/api/v1"
 MODULES = (  # beside `resources`: each puts its operations on `api`
     *(imports, price_sources, market, actuals, outcomes, sizing, plans, upkeep),
-    *(assets, fx_rates, price_books),
+    *(assets, fx_rates, price_books, pass_sizing, pressure),
     replays,
 )
 
