@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from planner.store.types import Json, ScaledDecimal, UtcDateTime
+from planner.store.types import Json, PackedJson, ScaledDecimal, UtcDateTime
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -612,7 +612,7 @@ class EstimateRow(Base):
     known_at: Mapped[datetime]
     request: Mapped[dict[str, Any]]
     summary: Mapped[dict[str, Any]]
-    result: Mapped[dict[str, Any]]
+    result: Mapped[dict[str, Any]] = mapped_column(PackedJson)
     price_ids: Mapped[list[Any]]
     fit_ids: Mapped[list[Any]]
     catalogue_version: Mapped[str] = mapped_column(String(100))
