@@ -35,9 +35,18 @@ def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         _insert(connection, "jobs", job)
         for letter in "EF":
             estimate = {
-                **{"id": letter * 26, "job_id": job["id"], "created_at": MOMENT, "as_of": MOMENT, "known_at": MOMENT},
-                **{"request": "{}", "summary": "{}", "price_ids": "[]", "fit_ids": "[]"},
-                **{"catalogue_version": "c", "code_version": "c", "result": json.dumps(ANSWER)},
+                "id": letter * 26,
+                "job_id": job["id"],
+                "created_at": MOMENT,
+                "as_of": MOMENT,
+                "known_at": MOMENT,
+                "request": "{}",
+                "summary": "{}",
+                "price_ids": "[]",
+                "fit_ids": "[]",
+                "catalogue_version": "c",
+                "code_version": "c",
+                "result": json.dumps(ANSWER),
             }
             _insert(connection, "estimates", estimate)
     engine.dispose()
