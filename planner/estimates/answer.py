@@ -207,7 +207,9 @@ def _faults(job: Job) -> list[tuple[str, str]]:
         least |= {name: value for name, value in splits_asked.items() if value is not None}
         faults += _inference_faults(job)
         least |= {} if job.num_requests is None else {"num_requests": job.num_requests}
-        length, field = job.prompt_tokens + job.output_tokens, "prompt_tokens"
+        is_pair = isinstance(architecture, Transformer) and architecture.encoder_layers > 0  # positions of each half
+        longest = max(job.prompt_tokens, job.output_tokens) if is_pair else job.prompt_tokens + job.output_tokens
+        length, field = longest, "prompt_tokens"
     faults += [(name, f"must be at least 1, not {value}") for name, value in least.items() if not value >= 1]
     if architecture.max_positions is not None and length > architecture.max_positions:
         faults.append((field, f"{length:,} tokens are more than the {architecture.max_positions:,} positions it has"))
