@@ -24,7 +24,12 @@ WINDOW_PASSES = 8.0
 
 
 def picture_work(
-    network: ConvNet, through: Pass, *, channels_last: bool = True, fused_attention: bool = True
+    network: ConvNet,
+    through: Pass,
+    *,
+    channels_last: bool = True,
+    fused_attention: bool = True,
+    is_trained: bool = False,
 ) -> tuple[Work, ...]:
     """One forward pass of so many pictures; equal convolutions are one operation with a count."""
     alike: dict[Conv, int] = {}
@@ -32,9 +37,11 @@ def picture_work(
         alike[replace(conv, count=1)] = alike.get(replace(conv, count=1), 0) + conv.count
     merged = [replace(conv, count=count) for conv, count in alike.items()]
     works = tuple(work for conv in merged for work in _conv_work(conv, through, channels_last))
-    works += tuple(work for stage in network.stages for work in _stage_work(stage, through, fused_attention))
+    blocks = tuple(work for stage in network.stages for work in _stage_work(stage, through, fused_attention))
     if through.dtype in (Dtype.FP32, Dtype.TF32):
-        works = plain_width(works)
+        # Mixed training keeps convolutions and their normalisation in 16 bits, so plain ones move twice as much.
+        works, blocks = works if is_trained else plain_width(works), plain_width(blocks)
+    works += blocks
     if not network.features:
         return works
     side = side_dtype(through.dtype)

@@ -177,7 +177,9 @@ def _picture_training(
     channels_last: bool,
     fused_attention: bool,
 ) -> TrainingWork:
-    forward = picture_work(network, through, channels_last=channels_last, fused_attention=fused_attention)
+    forward = picture_work(
+        network, through, channels_last=channels_last, fused_attention=fused_attention, is_trained=True
+    )
     return TrainingWork(
         forward=forward,
         backward=tuple(part for work in forward for part in _backward(work, TrainingMethod.FULL)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
@@ -49,6 +50,7 @@ class NamedPicture:
 SMALLEST = 32
 
 
+@lru_cache(maxsize=256)
 def picture_network(name: str, pixels: int | None) -> Picture | None:
     """The network of that published name on pictures of that size (None: as published, where that is told); None where
     the name is not known."""
@@ -120,3 +122,27 @@ PICTURES: dict[str, NamedPicture] = {
         ),
     )
 }
+
+
+def known_picture(architecture: Transformer | ConvNet) -> tuple[str, int | None] | None:
+    """The key under which a network is known, and the side of its pictures (None: as published); None for others."""
+    for entry in PICTURES.values():
+        if entry.at().architecture == architecture:
+            return entry.key, None
+    pixels = _side(architecture)
+    if pixels is None or pixels < SMALLEST:
+        return None
+    matching = (
+        entry for entry in PICTURES.values() if pixels >= SMALLEST and entry.at(pixels).architecture == architecture
+    )
+    found = next(matching, None)
+    return None if found is None else (found.key, pixels)
+
+
+def _side(architecture: Transformer | ConvNet) -> int | None:
+    """The side of the pictures that a network was built for; a vision transformer has positions for patches of 8."""
+    if isinstance(architecture, ConvNet):
+        return architecture.image_size
+    if architecture.causal or architecture.max_positions is None:
+        return None
+    return round((architecture.max_positions - 1) ** 0.5) * 8

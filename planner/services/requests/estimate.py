@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -15,28 +16,30 @@ from planner.estimates.surroundings import Surroundings
 from planner.estimates.training import layout_faults
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
+from planner.jobs.convnet import ConvNet
 from planner.jobs.engine import Engine
-from planner.jobs.huggingface import MAX_CHARACTERS, architecture_from_config
-from planner.jobs.job import InferenceJob, Job, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
-from planner.jobs.presets import ARCHITECTURES, JOBS
+from planner.jobs.job import InferenceJob, Job, LoraTargets, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
+from planner.jobs.known.pictures import Picture
+from planner.jobs.presets import JOBS
 from planner.offers.offer import OfferKind
 from planner.services.requests.base import (
     Key,
     Keys,
     Moment,
     Money,
-    Name,
-    Request,
     count,
     duration,
     field_problem,
     whole,
 )
+from planner.services.requests.networks import NetworkRequest
 
 LAYOUT = (
     *("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"),
     *("virtual_stages", "sharding"),
 )
+TAUGHT = ("method", "lora_rank", "lora_targets", "recompute", "stack")
+LORA_RANK = 16
 SERVED_LAYOUT = ("tensor_parallel", "pipeline_parallel", "expert_parallel")  # those that serving has too
 
 MEASURED = ("measured_step", "measured_gpu", "measured_num_gpus", "measured_nodes")
@@ -44,40 +47,30 @@ SURVIVAL = ("checkpoint_stall", "restart_time", "gpu_hours_between_failures", "s
 AROUND = ("feed_rate", "evaluate_every", "evaluation_samples", "startup_time", "queue_time")
 
 
-class EstimateRequest(Request):
+class EstimateRequest(NetworkRequest):
     """Ask what a job takes and costs, on the attached devices and on the offers that pass the filters.
 
     `preset` fills every field that is not given; `architecture` names a known one whose shape the fields
     `layers` … `experts_per_token` may change, or is "custom" with all of `layers`, `hidden`, `heads`, `ffn`, `vocab`.
-    `config` is the text of a Hugging Face config.json instead. `nodes` is how many of each offer work together.
-    `feed_rate` is what data loading delivers to one node, in sequences a second.
+    `config` is the text of a Hugging Face config.json instead. A network for pictures is named, trains on so many
+    `pictures` and may be given another `image_size`; an encoder–decoder (`encoder_layers`) reads `sequence_length`
+    tokens of each sequence and writes `target_length`, and `tokens` counts those that it reads. `nodes` is how many of
+    each offer work together. `feed_rate` is what data loading delivers to one node, in sequences a second.
     """
 
     preset: Key | None = None
     kind: Literal["training", "inference"] | None = None
-    name: Name | None = None
-
-    architecture: Key | None = None
-    config: Annotated[str, Field(min_length=2, max_length=MAX_CHARACTERS)] | None = None
-    layers: Annotated[int, *whole(1, 10_000)] | None = None
-    hidden: Annotated[int, *whole(1, 1_000_000)] | None = None
-    heads: Annotated[int, *whole(1, 10_000)] | None = None
-    kv_heads: Annotated[int, *whole(1, 10_000)] | None = None
-    head_width: Annotated[int, *whole(1, 10_000)] | None = None
-    ffn: Annotated[int, *whole(1, 10_000_000)] | None = None
-    vocab: Annotated[int, *whole(1, 100_000_000)] | None = None
-    gated: bool | None = None
-    tied_embeddings: bool | None = None
-    max_positions: Annotated[int, *whole(1, 1_000_000_000)] | None = None
-    experts: Annotated[int, *whole(1, 10_000)] | None = None
-    experts_per_token: Annotated[int, *whole(1, 10_000)] | None = None
     dtype: Dtype | None = None
 
     tokens: Annotated[float, *count(1, 1e17)] | None = None
+    pictures: Annotated[float, *count(1, 1e15)] | None = None
     sequence_length: Annotated[int, *whole(1, 100_000_000)] | None = None
+    target_length: Annotated[int, *whole(1, 100_000_000)] | None = None
     global_batch: Annotated[int, *whole(1, 10_000_000)] | None = None
     micro_batch: Annotated[int, *whole(1, 1_000_000)] | None = None
     method: TrainingMethod | None = None
+    lora_rank: Annotated[int, *whole(1, 65_536)] | None = None
+    lora_targets: LoraTargets | None = None
     recompute: Recompute | None = None
     data_parallel: Annotated[int, *whole(1, 1_000_000)] | None = None
     tensor_parallel: Annotated[int, *whole(1, 1_000)] | None = None
@@ -119,6 +112,7 @@ class EstimateRequest(Request):
     goal: Literal["cost", "time"] = "cost"
     deadline: Annotated[float, *duration(1e-3, 1e10)] | None = None
     budget: Money | None = None
+    price_age_days: Annotated[int, *whole(0, 36_500)] | None = None
     gpus: Keys = ()
     providers: Keys = ()
     regions: Keys = ()
@@ -137,15 +131,14 @@ class EstimateRequest(Request):
         kind = self.kind or ("training" if isinstance(base, TrainingJob) else "inference" if base else None)
         if kind is None:
             raise InvalidInput.of("kind", 'say "training" or "inference", or name a preset')
-        known = base.architecture if base else None
-        architecture = self._architecture(known if isinstance(known, Transformer) else None)
+        network = self.network(base.architecture if base else None)
         if kind == "training":
-            return self._training_job(architecture, base if isinstance(base, TrainingJob) else None)
-        return self._inference_job(architecture, base if isinstance(base, InferenceJob) else None)
+            return self._training_job(network, base if isinstance(base, TrainingJob) else None)
+        return self._inference_job(network, base if isinstance(base, InferenceJob) else None)
 
-    def limits(self) -> Limits:
-        """The deadline and the budget that were given."""
-        return Limits(self.deadline, self.budget)
+    def limits(self, moment: datetime) -> Limits:
+        """The deadline, the budget and the age of prices that were given, the latter as seen from that moment."""
+        return Limits(self.deadline, self.budget, self.price_age_days, moment.astimezone(UTC).date())
 
     def resilience(self) -> Resilience:
         """What is known of checkpoints and failures; what is left out is assumed and told."""
@@ -182,80 +175,73 @@ class EstimateRequest(Request):
         """What is known of the place that the energy is drawn at."""
         return Site(self.carbon_intensity, self.pue)
 
-    def _architecture(self, base: Transformer | None) -> Transformer:
-        if self.config is not None:
-            if self.architecture is not None:
-                raise InvalidInput.of("config", "give an architecture by its name or by its configuration, not both")
-            try:
-                base = architecture_from_config(self.config)
-            except ValueError as error:
-                raise InvalidInput.of("config", str(error)) from None
-        if self.architecture not in (None, "custom"):
-            if self.architecture not in ARCHITECTURES:
-                known = ", ".join(["custom", *sorted(ARCHITECTURES)])
-                raise InvalidInput.of("architecture", f"{self.architecture!r} is not known; give one of {known}")
-            base = ARCHITECTURES[self.architecture].architecture
-        if self.architecture == "custom":
-            base = None
-        given = {
-            "num_layers": self.layers,
-            "hidden": self.hidden,
-            "num_heads": self.heads,
-            "num_kv_heads": self.kv_heads,
-            "head_width": self.head_width,
-            "ffn": self.ffn,
-            "vocab": self.vocab,
-            "gated": self.gated,
-            "tied_embeddings": self.tied_embeddings,
-            "max_positions": self.max_positions,
-            "num_experts": self.experts,
-            "experts_per_token": self.experts_per_token,
-        }
-        changes = {name: value for name, value in given.items() if value is not None}
-        if base is None:
-            _require(self, ("layers", "hidden", "heads", "ffn", "vocab"), "a custom architecture needs it")
-            changes.setdefault("num_kv_heads", changes["num_heads"])
-            return _transformer({"name": self.name or "custom", **changes})
-        if not changes:
-            return base
-        fields = {name: getattr(base, name) for name in Transformer.__dataclass_fields__}
-        return _transformer({**fields, **changes, "name": f"{base.name}, changed"})
-
-    def _training_job(self, architecture: Transformer, base: TrainingJob | None) -> TrainingJob:
+    def _training_job(self, network: Transformer | Picture, base: TrainingJob | None) -> TrainingJob:
         own = ("prompt_tokens", "output_tokens", "requests", "concurrency", "kv_dtype", "engine", "weight_bits")
         self._refuse(own, "training")
+        is_picture = isinstance(network, Picture)
+        architecture = network.architecture if isinstance(network, Picture) else network
         if base is None:
-            _require(self, ("tokens", "sequence_length", "global_batch"), "a training job needs it")
+            wanted = ("pictures",) if is_picture else ("tokens", "sequence_length")
+            _require(self, (*wanted, "global_batch"), "a training job needs it")
         job = TrainingJob(
             name=self.name or (base.name if base else f"Train {architecture.name}"),
             architecture=architecture,
-            num_tokens=_pick(self.tokens, base and base.num_tokens),
-            sequence_length=_pick(self.sequence_length, base and base.sequence_length),
+            **(self._of_pictures(network, base) if isinstance(network, Picture) else self._of_text(network, base)),
             global_batch=_pick(self.global_batch, base and base.global_batch),
             dtype=_pick(self.dtype, base and base.dtype, Dtype.BF16),
             method=_pick(self.method, base and base.method, TrainingMethod.FULL),
             micro_batch=self.micro_batch or (base.micro_batch if base else None),
+            lora_rank=_pick(self.lora_rank, base and base.lora_rank, LORA_RANK),
+            lora_targets=_pick(self.lora_targets, base and base.lora_targets, LoraTargets.ALL),
             recompute=_pick(self.recompute, base and base.recompute, Recompute.NONE),
             stack=_pick(self.stack, base and base.stack, Stack.EAGER),
             **{name: getattr(self, name) for name in LAYOUT},
         )
         problems = [FieldProblem(name, message) for name, message in layout_faults(job)]
         _check_context(problems, "sequence_length", job.sequence_length, architecture)
+        _check_context(problems, "target_length", job.target_length or 0, architecture)
         if job.micro_batch is not None and job.micro_batch > job.global_batch:
             problems.append(
                 FieldProblem("micro_batch", f"{job.micro_batch} is more than the global batch of {job.global_batch}")
             )
         if job.num_tokens < job.sequence_length * job.global_batch:
-            step = job.sequence_length * job.global_batch
-            problems.append(
-                FieldProblem("tokens", f"{job.num_tokens:,.0f} is less than one step of {step:,} (sequence × batch)")
-            )
+            problems.append(_less_than_a_step(job, is_picture))
         if problems:
             raise InvalidInput(problems)
         return job
 
-    def _inference_job(self, architecture: Transformer, base: InferenceJob | None) -> InferenceJob:
-        own = ("tokens", "sequence_length", "global_batch", "micro_batch", "method", "recompute", "stack")
+    def _of_text(self, architecture: Transformer, base: TrainingJob | None) -> dict[str, Any]:
+        """How much of which length. Raises InvalidInput for what belongs to pictures or other architectures."""
+        self._refuse(("pictures",), f"{architecture.name}, which reads text")
+        if not architecture.encoder_layers:
+            self._refuse(("target_length",), f"{architecture.name}, which has no encoder")
+        is_pair = base is not None and architecture.encoder_layers
+        return {
+            "num_tokens": _pick(self.tokens, base and base.num_tokens),
+            "sequence_length": _pick(self.sequence_length, base and base.sequence_length),
+            "target_length": self.target_length or (base.target_length if base and is_pair else None),
+            "head_share": base.head_share if base and base.architecture == architecture else 1.0,
+        }
+
+    def _of_pictures(self, picture: Picture, base: TrainingJob | None) -> dict[str, Any]:
+        """So many pictures, each of so many positions, of which one is classified."""
+        self._refuse(("tokens", "sequence_length", "target_length"), "networks for pictures, which count `pictures`")
+        seen = self.pictures
+        if seen is None and base is not None:
+            seen = base.num_tokens / base.sequence_length
+        return {
+            "num_tokens": float(seen or 0.0) * picture.positions,
+            "sequence_length": picture.positions,
+            "head_share": 1.0 / picture.positions,
+        }
+
+    def _inference_job(self, network: Transformer | Picture, base: InferenceJob | None) -> InferenceJob:
+        if isinstance(network, Picture):
+            raise InvalidInput.of(
+                "architecture", "a network for pictures is estimated in training; size a service for requests to it"
+            )
+        architecture = network
+        own = (*("tokens", "pictures", "sequence_length", "target_length", "global_batch", "micro_batch"), *TAUGHT)
         self._refuse(
             (*own, *(name for name in LAYOUT if name not in SERVED_LAYOUT), *SURVIVAL, *AROUND, *MEASURED), "inference"
         )
@@ -278,7 +264,9 @@ class EstimateRequest(Request):
         if job.expert_parallel is not None and architecture.num_experts % job.expert_parallel:
             message = f"does not divide the {architecture.num_experts} experts of {architecture.name}"
             problems.append(FieldProblem("expert_parallel", message))
-        _check_context(problems, "prompt_tokens", job.prompt_tokens + job.output_tokens, architecture)
+        is_pair = architecture.encoder_layers > 0  # each half has positions of its own
+        length = max(job.prompt_tokens, job.output_tokens) if is_pair else job.prompt_tokens + job.output_tokens
+        _check_context(problems, "prompt_tokens", length, architecture)
         if problems:
             raise InvalidInput(problems)
         return job
@@ -299,14 +287,15 @@ def _require(request: EstimateRequest, names: tuple[str, ...], why: str) -> None
         raise InvalidInput(problems)
 
 
-def _transformer(fields: dict[str, Any]) -> Transformer:
-    try:
-        return Transformer(**fields)
-    except ValueError as error:
-        raise InvalidInput.of("architecture", str(error)) from None
+def _less_than_a_step(job: TrainingJob, is_picture: bool) -> FieldProblem:
+    if is_picture:
+        seen = job.num_tokens / job.sequence_length
+        return FieldProblem("pictures", f"{seen:,.0f} is less than one step of {job.global_batch:,}")
+    step = job.sequence_length * job.global_batch
+    return FieldProblem("tokens", f"{job.num_tokens:,.0f} is less than one step of {step:,} (sequence × batch)")
 
 
-def _check_context(problems: list[FieldProblem], field: str, length: int, architecture: Transformer) -> None:
+def _check_context(problems: list[FieldProblem], field: str, length: int, architecture: Transformer | ConvNet) -> None:
     limit = architecture.max_positions
     if limit is not None and length > limit:
         whole = "prompt and output together are" if field == "prompt_tokens" else "is"

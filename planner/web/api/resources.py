@@ -8,7 +8,7 @@ from planner.errors import NotFound, Unavailable
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Gpu
 from planner.jobs.document import job_kind
-from planner.jobs.presets import ARCHITECTURES, JOBS
+from planner.jobs.presets import ARCHITECTURES, JOBS, PICTURES
 from planner.services import suites
 from planner.services.calibrations import CalibrationPlan, cancel_run, plan_calibration, request_run
 from planner.services.devices import DeviceView, get_device, list_devices
@@ -279,7 +279,18 @@ def list_presets() -> views.PresetList:
         )
         for found in ARCHITECTURES.values()
     ]
-    return views.PresetList(presets, architectures)
+    pictures = [
+        views.PictureView(
+            found.key,
+            found.title,
+            found.pixels,
+            found.at().architecture.num_parameters,
+            found.published_parameters,
+            found.source,
+        )
+        for found in PICTURES.values()
+    ]
+    return views.PresetList(presets, architectures, pictures)
 
 
 @api.get("/estimates", tag="estimates", answers=views.EstimateList, query=ListQuery)

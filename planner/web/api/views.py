@@ -247,9 +247,22 @@ class ArchitectureView:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureView:
+    """A network for pictures; `pixels` is the side that it is published for (null: its pictures are not square)."""
+
+    key: str
+    title: str
+    pixels: int | None
+    num_parameters: float
+    published_parameters: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class PresetList:
     presets: list[PresetView]
     architectures: list[ArchitectureView]
+    pictures: list[PictureView]
 
 
 def gpu_summary(gpu: Gpu) -> GpuSummary:

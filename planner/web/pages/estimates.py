@@ -11,14 +11,17 @@ from planner.errors import InvalidInput, NotFound
 from planner.estimates.contests import contests
 from planner.hardware.catalogue import load_catalogue
 from planner.jobs.architecture import Transformer
+from planner.jobs.document import job_kind
 from planner.jobs.engine import Engine
-from planner.jobs.job import InferenceJob, Job, TrainingJob
+from planner.jobs.job import InferenceJob, Job, LoraTargets, TrainingJob, TrainingMethod
+from planner.jobs.known.pictures import PICTURES, known_picture
 from planner.jobs.presets import ARCHITECTURES, JOBS
 from planner.services.actuals import list_actuals
 from planner.services.estimates import EstimateView, get_estimate, list_estimates, make_estimate
 from planner.services.offers import price_facets
 from planner.services.requests import EstimateRequest, parse
 from planner.services.requests.estimate import AROUND, MEASURED, SURVIVAL
+from planner.services.requests.networks import SHAPE
 from planner.version import code_version
 from planner.web.database import now, session
 from planner.web.forms import Form
@@ -39,18 +42,6 @@ SPLITS = (
     *("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"),
     "virtual_stages",
 )
-SHAPE = {  # the form's field → the architecture's
-    "layers": "num_layers",
-    "hidden": "hidden",
-    "heads": "num_heads",
-    "kv_heads": "num_kv_heads",
-    "head_width": "head_width",
-    "ffn": "ffn",
-    "vocab": "vocab",
-    "max_positions": "max_positions",
-    "experts": "num_experts",
-    "experts_per_token": "experts_per_token",
-}
 
 
 @pages.get("/estimates")
@@ -84,7 +75,10 @@ def new_estimate() -> tuple[str, int]:
             raise InvalidInput.of("kind", 'must be "training" or "inference"')
         blank = Form.filled({"kind": query.kind, "architecture": "llama-3-8b", "goal": "cost", "dtype": "bf16"})
         return _form_page(blank, query.kind, 200)
-    return render_template("estimates/start.html", presets=JOBS.values()), 200
+    cards = [
+        (preset, job_kind(preset.job), known_picture(preset.job.architecture) is not None) for preset in JOBS.values()
+    ]
+    return render_template("estimates/start.html", cards=cards), 200
 
 
 @pages.post("/estimates")
@@ -161,12 +155,13 @@ class ShowQuery(EstimateQuery):
 def _form_page(form: Form, kind: str | None, status: int) -> tuple[str, int]:
     facets = price_facets(session())
     catalogue = load_catalogue()
+    sees = form.value("architecture") in PICTURES
     page = render_template(
         "estimates/form.html",
         form=form,
         kind=kind if kind in ("training", "inference") else "training",
-        architectures=[("custom", "custom: give its shape below")]
-        + [(key, found.title) for key, found in sorted(ARCHITECTURES.items(), key=lambda item: item[1].title)],
+        sees=sees,
+        architectures=_picture_choices() if sees else _text_choices(),
         gpus=[(facet.value, facet.value) for facet in facets.gpu_keys if facet.value in catalogue.gpus],
         providers=[(facet.value, facet.value) for facet in facets.providers],
         regions=sorted((facet.value, facet.value) for facet in facets.regions),
@@ -175,20 +170,33 @@ def _form_page(form: Form, kind: str | None, status: int) -> tuple[str, int]:
     return page, status
 
 
+def _text_choices() -> list[tuple[str, str]]:
+    named = sorted(ARCHITECTURES.items(), key=lambda item: item[1].title)
+    return [("custom", "custom: give its shape below"), *((key, found.title) for key, found in named)]
+
+
+def _picture_choices() -> list[tuple[str, str]]:
+    return [(key, found.title) for key, found in PICTURES.items()]
+
+
 def _typed(job: Job) -> dict[str, Any]:
     """A job as somebody would have typed it."""
     named = next((key for key, found in ARCHITECTURES.items() if found.architecture == job.architecture), None)
     values: dict[str, Any] = {"name": job.name, "architecture": named or "custom", "dtype": job.dtype.value}
     if named is None and isinstance(job.architecture, Transformer):
         values |= _typed_shape(job.architecture)
+    picture = known_picture(job.architecture)
+    if picture is not None:
+        values |= {"architecture": picture[0], "image_size": picture[1]}
     if isinstance(job, TrainingJob):
         return values | {
             "kind": "training",
-            "tokens": _count(job.num_tokens),
-            "sequence_length": job.sequence_length,
+            **(_typed_length(job) if picture is None else {"pictures": _count(job.num_tokens / job.sequence_length)}),
             "global_batch": job.global_batch,
             "micro_batch": job.micro_batch,
             "method": job.method.value,
+            "lora_rank": None if job.method is TrainingMethod.FULL else job.lora_rank,
+            "lora_targets": job.lora_targets.value,
             "recompute": job.recompute.value,
             "stack": job.stack.value,
             **{name: getattr(job, name) for name in SPLITS},
@@ -203,6 +211,14 @@ def _typed(job: Job) -> dict[str, Any]:
         "kv_dtype": None if job.kv_dtype is None else job.kv_dtype.value,
         "engine": None if job.engine is Engine.UNSTATED else job.engine.value,
         "weight_bits": job.weight_bits,
+    }
+
+
+def _typed_length(job: TrainingJob) -> dict[str, Any]:
+    return {
+        "tokens": _count(job.num_tokens),
+        "sequence_length": job.sequence_length,
+        "target_length": job.target_length,
     }
 
 
@@ -230,17 +246,32 @@ def _count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def _length_of(job: TrainingJob) -> list[tuple[str, Any]]:
+    """How much is trained on, in pictures or in tokens."""
+    picture = known_picture(job.architecture)
+    if picture is not None:
+        side = f"{picture[1]:,} pixels a side" if picture[1] else "as published"
+        return [("pictures", f"{job.num_tokens / job.sequence_length:,.0f}"), ("size of a picture", side)]
+    written = [] if job.target_length is None else [("tokens written", f"{job.target_length:,}")]
+    return [("tokens", f"{job.num_tokens:,.0f}"), ("sequence length", f"{job.sequence_length:,}"), *written]
+
+
+def _adapters_of(job: TrainingJob) -> list[tuple[str, Any]]:
+    where = "every linear layer" if job.lora_targets is LoraTargets.ALL else "queries, keys and values"
+    return [("adapters on", where), ("rank of the adapters", job.lora_rank)]
+
+
 def _shape_of(view: EstimateView) -> list[tuple[str, str]]:
     """The job's own settings as words and values."""
     job = view.job
     given: list[tuple[str, Any]] = [("architecture", job.architecture.name), ("number format", job.dtype.value)]
     if isinstance(job, TrainingJob):
         given += [
-            ("tokens", f"{job.num_tokens:,.0f}"),
-            ("sequence length", f"{job.sequence_length:,}"),
+            *_length_of(job),
             ("global batch", f"{job.global_batch:,}"),
             ("micro-batch", job.micro_batch or "the most that fits"),
             ("method", job.method.value),
+            *(() if job.method is TrainingMethod.FULL else _adapters_of(job)),
             ("recomputation", job.recompute.value),
             ("software", job.stack.value),
             *((name.replace("_", " "), found) for name in SPLITS if (found := getattr(job, name)) is not None),
