@@ -25,9 +25,11 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from sqlalchemy import select
+
 from benchmarks.served_run import Load, comparison, drawn, engine_table, served, simulated
 from planner.calibration.draw import fit_samples
-from planner.calibration.fit import Fit
+from planner.calibration.fit import FIT_FORM, Fit
 from planner.calibration.sample import Bench, BenchFailure, Operation, Sample
 from planner.calibration.suites import bench_of, get_suite
 from planner.estimates.answer import answer
@@ -39,7 +41,6 @@ from planner.gpu.runner import measure
 from planner.hardware.catalogue import unlisted_gpu
 from planner.hardware.gpu import Dtype, Gpu, GpuKind
 from planner.inventory.device import Backend
-from planner.services.fits import WATTS
 from planner.services.run_actuals import bench_job
 from planner.store import runs as run_store
 from planner.store.engine import make_engine, session_factory
@@ -58,7 +59,7 @@ TRAINING: tuple[tuple[Operation, Mapping[str, int]], ...] = (
                                       "sequence": 192, "micro_batch": 2}),
     (Operation.TRAIN_STEP, DECODER | {"layers": 8, "hidden": 384, "heads": 8, "ffn": 1024, "vocab": 5000,
                                       "sequence": 256, "micro_batch": 3}),
-    (Operation.TRAIN_STEP, DECODER | {"layers": 3, "hidden": 896, "heads": 12, "ffn": 2400, "vocab": 12000,
+    (Operation.TRAIN_STEP, DECODER | {"layers": 3, "hidden": 896, "heads": 16, "ffn": 2400, "vocab": 12000,
                                       "sequence": 320, "micro_batch": 1}),
     (Operation.TRAIN_STEP, DECODER | {"layers": 4, "hidden": 768, "heads": 12, "ffn": 2048, "vocab": 8192,
                                       "sequence": 192, "micro_batch": 3}),
@@ -95,26 +96,30 @@ def calibrated(home: Path | None) -> tuple[Fit, Gpu, set[str], str]:
 
 
 def _stored(home: Path) -> tuple[Fit, Gpu, set[str], str]:
-    """From the newest fit's runs in a copy of the folder's database, drawn anew by this code."""
+    """The newest fit in a copy of the folder's database; one of an older form is drawn anew from its standard run."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "planner.sqlite3"
         for part in home.glob("planner.sqlite3*"):
             shutil.copy(part, folder)
-        url = f"sqlite:///{copy}"
+        url = f"sqlite:///{Path(folder) / 'planner.sqlite3'}"
         upgrade(url)
         engine = make_engine(url)
         with session_factory(engine)() as session:
-            device = next(row for row in session.query(DeviceRow).all() if row.backend == Backend.CPU.value)
+            device = next(row for row in session.scalars(select(DeviceRow)) if row.backend == Backend.CPU.value)
+            gpu = unlisted_gpu(device.name, "", GpuKind.CPU, device.memory_bytes)
             newest = fits_of(session, device.id, 1)[0]
-            outcomes = [stored.outcome for stored in run_store.samples_of(session, newest.run_ids)]
-            name, memory = device.name, device.memory_bytes
+            run_ids = newest.run_ids
+            if newest.document.get("form") != FIT_FORM:
+                standard = [run.id for run, _ in run_store.newest_runs(session, 100) if run.suite == "standard"]
+                run_ids = standard[:1] or run_ids
+            outcomes = [stored.outcome for stored in run_store.samples_of(session, run_ids)]
         engine.dispose()
-    samples = [outcome for outcome in outcomes if isinstance(outcome, Sample)]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, BenchFailure)]
-    watts = {sample.bench.key: sample.details[WATTS] for sample in samples if WATTS in sample.details}
-    gpu = unlisted_gpu(name, "", GpuKind.CPU, memory)
     source = f"the calibration stored at {newest.created_at:%Y-%m-%d %H:%M} UTC"
-    return fit_samples(samples, gpu, watts, failures), gpu, {sample.bench.key for sample in samples}, source
+    samples = [outcome for outcome in outcomes if isinstance(outcome, Sample)]
+    known = {sample.bench.key for sample in samples}
+    if newest.document.get("form") == FIT_FORM:
+        return Fit.from_document(newest.document), gpu, known, source
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BenchFailure)]
+    return fit_samples(samples, gpu, failures=failures), gpu, known, f"{source}, drawn anew"
 
 
 def held_out_benches() -> Iterator[tuple[Bench, float, Metric]]:

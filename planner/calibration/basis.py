@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from planner.calibration.kept import MOST_SPREAD
+from planner.calibration.kept import is_wide
 from planner.calibration.sample import Operation, Sample
 from planner.hardware.gpu import Dtype
 
@@ -35,7 +35,7 @@ class RunSamples:
         """The steady samples of usual spread, by kind and bench."""
         found: dict[Kind, dict[str, Sample]] = {}
         for sample in self.samples:
-            if sample.steady and sample.spread <= MOST_SPREAD:
+            if sample.steady and not is_wide(sample):
                 found.setdefault(_kind(sample), {})[sample.bench.key] = sample
         return found
 

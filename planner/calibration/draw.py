@@ -63,10 +63,10 @@ def _passes(
     in_pass: dict[Place, PassRate] = {}
     corrections: dict[Place, Correction] = {}
     for dtype in matmul:
-        parts = alone(samples, matmul, bandwidth, dtype, is_cpu=is_cpu)
         for phase in (Operation.TRAIN_STEP, Operation.PREFILL, Operation.DECODE):
             whole = [s for s in samples if s.bench.dtype is dtype and PHASES.get(s.bench.operation) is phase]
             if whole:
+                parts = alone(samples, matmul, bandwidth, (phase, dtype), is_cpu=is_cpu)
                 in_pass[phase, dtype], corrections[phase, dtype] = fit_passes(
                     sorted(whole, key=lambda sample: sample.bench.key), parts
                 )

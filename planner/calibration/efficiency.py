@@ -30,6 +30,7 @@ class Part(StrEnum):
     """What a pass is made of, as far as whole passes tell its parts apart."""
 
     PRODUCTS = "products"
+    GRADIENTS = "gradients"  # products of the backward pass, whose operands lie otherwise in memory
     CONVOLUTIONS = "convolutions"
     ATTENTION = "attention"
     MEMORY = "memory"  # norms, residuals, activations, losses: whatever goes by its bytes
@@ -37,6 +38,7 @@ class Part(StrEnum):
     UPDATE = "update"  # the optimizer
 
 
+_PRODUCTS = (WorkClass.PRODUCT, WorkClass.EXPERT)
 _PARTS = {
     WorkClass.CONVOLUTION: Part.CONVOLUTIONS,
     WorkClass.NORMALISATION: Part.NORMALISATION,
@@ -46,6 +48,8 @@ _PARTS = {
 
 def part_of(work: Work) -> Part:
     """The part of a pass that an operation belongs to."""
+    if work.kind is WorkKind.GEMM and work.work_class in _PRODUCTS and work.name.endswith("gradient"):
+        return Part.GRADIENTS
     usual = {WorkKind.GEMM: Part.PRODUCTS, WorkKind.ATTENTION: Part.ATTENTION}.get(work.kind, Part.MEMORY)
     return _PARTS.get(work.work_class, usual)
 
@@ -78,6 +82,21 @@ class MatmulRate:
 
 
 @dataclass(frozen=True, slots=True)
+class AttentionCurve:
+    """Seconds of fused attention by the number of keys, as (keys, seconds per FLOP, or per byte) in rising keys."""
+
+    points: tuple[tuple[float, float], ...]
+    is_per_byte: bool
+
+    def seconds(self, keys: Amount, flops: Amount, num_bytes: Amount) -> Amount:
+        """Interpolated in logarithms, held beyond the ends."""
+        known, rates = (np.log(column) for column in zip(*self.points, strict=True))
+        rate = np.exp(np.interp(np.log(np.maximum(keys, 1.0)), known, rates))
+        found: Amount = rate * (num_bytes if self.is_per_byte else flops)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class PassRate:
     """What shows only when whole passes run: the part of the product peak that fused attention reaches, the bytes/s at
     which it reads keys and values, the host's seconds per kernel, and how many times longer than alone the parts of a
@@ -87,6 +106,7 @@ class PassRate:
     attention_bandwidth: Amount
     launch_seconds: Amount
     factors: Mapping[Part, float] = field(default_factory=dict)
+    curve: AttentionCurve | None = None  # where attention itself was measured, in place of the two figures above
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +233,9 @@ def one_execution(work: Work, rates: Rates) -> Amount:
     if work.kind is WorkKind.GEMM:
         return matmul_seconds(rates.matmul_rate(work.dtype), work, launches)
     floor = 0.0 if rates.is_synchronous else min(float(np.min(rate.floor_seconds)) for rate in rates.matmul.values())
+    curve = rates.in_pass.curve
+    if work.kind is WorkKind.ATTENTION and curve is not None:
+        return launches * floor + curve.seconds(work.columns, work.flops, work.num_bytes)
     if work.kind is WorkKind.ATTENTION:
         compute = work.flops / (rates.matmul_rate(work.dtype).peak * rates.in_pass.attention)
         memory = work.num_bytes / rates.in_pass.attention_bandwidth

@@ -10,7 +10,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from planner.calibration.correction import Correction, CorrectionPoint, Family, Kernel, Quality
-from planner.calibration.efficiency import BandwidthCurve, MatmulPoint, MatmulRate, Part, PassRate, Rates
+from planner.calibration.efficiency import (
+    AttentionCurve,
+    BandwidthCurve,
+    MatmulPoint,
+    MatmulRate,
+    Part,
+    PassRate,
+    Rates,
+)
 from planner.calibration.links import MeasuredLinks, links_from_document
 from planner.calibration.passes import usual_pass
 from planner.calibration.sample import Operation
@@ -150,12 +158,16 @@ def _pass_document(rate: PassRate) -> dict[str, Any]:
         "attention_bandwidth": rate.attention_bandwidth,
         "launch_seconds": rate.launch_seconds,
         "factors": {part.value: factor for part, factor in rate.factors.items()},
+        "curve": None if rate.curve is None else asdict(rate.curve),
     }
 
 
 def _pass_from(entry: Mapping[str, Any]) -> PassRate:
     factors = {Part(name): factor for name, factor in entry["factors"].items()}
-    return PassRate(entry["attention"], entry["attention_bandwidth"], entry["launch_seconds"], factors)
+    curve = entry["curve"]
+    if curve is not None:
+        curve = AttentionCurve(tuple((keys, rate) for keys, rate in curve["points"]), curve["is_per_byte"])
+    return PassRate(entry["attention"], entry["attention_bandwidth"], entry["launch_seconds"], factors, curve)
 
 
 def _correction_document(correction: Correction) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -30,6 +31,12 @@ def kept_samples(
     return kept, dict(left_out)
 
 
+def is_wide(sample: Sample) -> bool:
+    """Whether its repeats differ too much; of visits more than two the median is known better than each of them."""
+    visits = max(2.0, sample.details.get("visits", 2.0))
+    return sample.spread * math.sqrt(2.0 / visits) > MOST_SPREAD
+
+
 def _is_steady(sample: Sample, left_out: Counter[str]) -> bool:
     if not sample.steady:
         left_out["unsteady"] += 1
@@ -38,9 +45,9 @@ def _is_steady(sample: Sample, left_out: Counter[str]) -> bool:
 
 def _without_wide(samples: Sequence[Sample], left_out: Counter[str]) -> list[Sample]:
     """Those whose repeats agree; of an operation in a format that has none such, all: their spread widens its range."""
-    narrow = [sample for sample in samples if sample.spread <= MOST_SPREAD]
+    narrow = [sample for sample in samples if not is_wide(sample)]
     known = {(sample.bench.operation, sample.bench.dtype) for sample in narrow}
-    kept = [s for s in samples if s.spread <= MOST_SPREAD or (s.bench.operation, s.bench.dtype) not in known]
+    kept = [s for s in samples if not is_wide(s) or (s.bench.operation, s.bench.dtype) not in known]
     if len(kept) < len(samples):
         left_out[f"spread above {MOST_SPREAD:.0%}"] += len(samples) - len(kept)
     return kept

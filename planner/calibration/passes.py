@@ -12,7 +12,6 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +26,19 @@ from planner.calibration.correction import (
     fit_correction,
     judged,
 )
-from planner.calibration.efficiency import MatmulRate, Part, PassRate, Rates, one_execution, part_of, with_host
-from planner.calibration.sample import Operation, Sample
+from planner.calibration.efficiency import (
+    AttentionCurve,
+    MatmulRate,
+    Part,
+    PassRate,
+    Rates,
+    one_execution,
+    part_of,
+    with_host,
+)
+from planner.calibration.sample import Bench, Operation, Sample
 from planner.calibration.theory import TRAINING_BENCHES, bench_network, bench_pass, bench_works
 from planner.hardware.gpu import Dtype
-from planner.jobs.operations import Amount
 
 Array = NDArray[np.float64]
 # The phase of a job that a bench is a whole pass of.
@@ -49,9 +56,6 @@ ATTENTION_BANDWIDTH_SHARE = 0.8
 CPU_LAUNCH_SECONDS = 5e-6
 # The host's time per kernel in a framework is at most this many times that of a bare loop over products (assumed).
 FRAMEWORK_LAUNCHES = 3.0
-ATTENTION_SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
-ATTENTION_BANDWIDTH_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0, 1.3, 1.7)
-SHARE_PULL = 0.002  # how strongly, against the samples, attention is held to the shares above
 # How far (standard deviation of logarithms) a factor may lie from its centre before passes speak: a part whose own
 # benches were measured, one without any, and the host's time per kernel (assumed).
 MEASURED_ROOM = 0.25
@@ -74,7 +78,6 @@ class Alone:
     bandwidth: float
     is_cpu: bool
     attention: PassRate
-    is_attention_measured: bool
     memory_factor: float | None  # element-wise work and norms: measured ÷ bytes over bandwidth; None: not measured
 
     @property
@@ -83,15 +86,20 @@ class Alone:
 
 
 def alone(
-    samples: Sequence[Sample], matmul: Mapping[Dtype, MatmulRate], bandwidth: float, dtype: Dtype, *, is_cpu: bool
+    samples: Sequence[Sample],
+    matmul: Mapping[Dtype, MatmulRate],
+    bandwidth: float,
+    place: tuple[Operation, Dtype],
+    *,
+    is_cpu: bool,
 ) -> Alone:
-    """What the benches of single parts say; usual values where there are none."""
+    """What the benches of single parts say of a phase in a format; usual values where there are none."""
+    phase, dtype = place
     usual = usual_pass(matmul, bandwidth, is_cpu=is_cpu)
     launches = [sample for sample in samples if sample.bench.operation is Operation.LAUNCH]
     started = [s.seconds / s.bench.parameters["kernels"] for s in launches if not s.bench.parameters["graph"]]
     launch = FRAMEWORK_LAUNCHES * statistics.median(started) if started else usual.launch_seconds
-    own = [s for s in samples if s.bench.operation is Operation.ATTENTION and s.bench.dtype is dtype]
-    attention = _attention(own, matmul[dtype].peak, bandwidth, usual) if own else usual
+    own = [s for s in samples if s.bench.dtype is dtype and _attention_phase(s.bench) is phase]
     moved = [s for s in samples if s.bench.operation in (Operation.ELEMENTWISE, Operation.NORM)]
     moved = [s for s in moved if s.bench.dtype is dtype] or moved
     factors = [sample.seconds * bandwidth / sample.num_bytes for sample in moved]
@@ -99,10 +107,18 @@ def alone(
         matmul=matmul,
         bandwidth=bandwidth,
         is_cpu=is_cpu,
-        attention=replace(attention, launch_seconds=launch),
-        is_attention_measured=bool(own),
+        attention=replace(usual, launch_seconds=launch, curve=attention_curve(own)),
         memory_factor=statistics.median(factors) if factors else None,
     )
+
+
+def _attention_phase(bench: Bench) -> Operation | None:
+    """The phase whose attention a bench measures: kernels of training, prompts and decoding differ by multiples."""
+    if bench.operation is not Operation.ATTENTION:
+        return None
+    if bench.parameters["backward"]:
+        return Operation.TRAIN_STEP
+    return Operation.DECODE if bench.parameters["queries"] == 1 else Operation.PREFILL
 
 
 def usual_pass(matmul: Mapping[Dtype, MatmulRate], bandwidth: float, *, is_cpu: bool) -> PassRate:
@@ -112,19 +128,22 @@ def usual_pass(matmul: Mapping[Dtype, MatmulRate], bandwidth: float, *, is_cpu: 
     return PassRate(ATTENTION_SHARE, ATTENTION_BANDWIDTH_SHARE * bandwidth, launch)
 
 
-def _attention(samples: Sequence[Sample], peak: Amount, bandwidth: float, usual: PassRate) -> PassRate:
-    """The tried shares that leave the least of the attention benches to explain."""
-    best, found = math.inf, usual
-    top = float(np.max(np.asarray(peak, dtype=float)))
-    for share, part in product(ATTENTION_SHARES, ATTENTION_BANDWIDTH_SHARES):
-        pull = math.log(share / ATTENTION_SHARE) ** 2 + math.log(part / ATTENTION_BANDWIDTH_SHARE) ** 2
-        missed = SHARE_PULL * pull
+def attention_curve(samples: Sequence[Sample]) -> AttentionCurve | None:
+    """Seconds by the number of keys, per FLOP or per byte, whichever tells the benches of one length better; None
+    without any. Some kernels read shared keys and values once, others again for every head that shares them."""
+    if not samples:
+        return None
+    curves = []
+    for is_per_byte in (True, False):
+        by_keys: dict[int, list[float]] = {}
         for sample in samples:
-            compute, memory = sample.flops / (top * share), sample.num_bytes / (part * bandwidth)
-            missed += math.log(sample.seconds / max(compute, memory)) ** 2
-        if missed < best:
-            best, found = missed, PassRate(share, part * bandwidth, usual.launch_seconds)
-    return found
+            amount = sample.num_bytes if is_per_byte else sample.flops
+            by_keys.setdefault(sample.bench.parameters["keys"], []).append(math.log(sample.seconds / amount))
+        middle = {keys: statistics.fmean(values) for keys, values in sorted(by_keys.items())}
+        missed = sum((value - middle[keys]) ** 2 for keys, values in by_keys.items() for value in values)
+        points = tuple((float(keys), math.exp(value)) for keys, value in middle.items())
+        curves.append((missed, AttentionCurve(points, is_per_byte)))
+    return min(curves, key=lambda found: found[0])[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +196,8 @@ def _table(samples: Sequence[Sample], parts: Alone) -> _Table:
     memory = UNMEASURED_ROOM if parts.memory_factor is None else MEASURED_ROOM
     rooms = {
         Part.PRODUCTS: MEASURED_ROOM,
-        Part.ATTENTION: MEASURED_ROOM if parts.is_attention_measured else ATTENTION_ROOM,
+        Part.GRADIENTS: MEASURED_ROOM,
+        Part.ATTENTION: MEASURED_ROOM if parts.attention.curve is not None else ATTENTION_ROOM,
         Part.MEMORY: memory,
         Part.UPDATE: MEASURED_ROOM,
     }

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from planner.calibration.sample import COLLECTIVES, Bench, Operation
 from planner.calibration.theory import bench_theory
 from planner.calibration.visits import NUM_VISITS
-from planner.calibration.whole_passes import Base, forward_passes, plain_passes, training_passes
+from planner.calibration.whole_passes import Base, forward_passes, plain_passes, products_within, training_passes
 from planner.errors import NotFound
 from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
@@ -334,6 +334,8 @@ def _other_passes(backend: Backend, plan: _Plan, work: Dtype, training: Dtype) -
     sequence, micro_batch = plan.train_steps[0]
     pictures = plan.pictures
     base = Base(plan.shape.parameters, pictures.vit, pictures.cnn, sequence, micro_batch, pictures.train_batch)
+    for operation, parameters in products_within(base):
+        yield _bench(backend, operation, work, parameters)
     for operation, parameters in training_passes(base):
         yield _bench(backend, operation, training, parameters)
     for operation, parameters in plain_passes(base) if backend is Backend.CPU else ():
@@ -353,6 +355,12 @@ def _attentions(backend: Backend, plan: _Plan, work: Dtype) -> Iterator[Bench]:
             yield _bench(backend, Operation.ATTENTION, training, heads | square | {"backward": 1})
             one = {"batch": 8, "queries": 1, "keys": length, "causal": 1, "backward": 0}
             yield _bench(backend, Operation.ATTENTION, work, heads | one)
+            if (
+                width == plan.shape.hidden // plan.shape.heads
+            ):  # … and with keys and values shared as the suite's own do
+                yield _bench(
+                    backend, Operation.ATTENTION, work, heads | one | {"kv_heads": plan.shape.kv_heads, "batch": 4}
+                )
 
 
 def _trainings(backend: Backend, plan: _Plan, training: Dtype) -> Iterator[Bench]:

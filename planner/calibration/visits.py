@@ -27,6 +27,7 @@ CLOSE = 0.05  # visits so near each other show a steady state, whatever the warm
 # … and so far from each other show none. Below it their distance is spread, not unrest: on a shared two-core machine
 # with nothing else running, one bench in five lay more than 0.3 apart and one in fifteen more than 0.5.
 APART = 0.5
+NEAR = 0.25  # so near most of three visits or more tell of a steady state by themselves, settled or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,9 @@ def _shrunk(own: float, num_visits: float, usual: float) -> float:
 def _is_steady(visits: Sequence[Visit], apart: float) -> bool:
     if len(visits) < 2:
         return visits[0].settled
-    return apart <= CLOSE or (apart <= APART and all(visit.settled for visit in visits))
+    if apart <= CLOSE or (apart <= APART and all(visit.settled for visit in visits)):
+        return True
+    return len(visits) > 2 and apart <= NEAR
 
 
 def _mean_details(visits: Sequence[Visit]) -> dict[str, float]:

@@ -51,6 +51,17 @@ def training_passes(base: Base) -> Iterator[Order]:
         yield Operation.CNN_STEP, {**cnn, "batch": number}
 
 
+def products_within(base: Base) -> Iterator[Order]:
+    """The products that such steps consist of: forward, and the gradients of inputs and of weights, whose inner size is
+    the number of rows and often short."""
+    for shape in (base.shape, _narrow(base.shape), _wide(base.shape)):
+        hidden, ffn, vocab = shape["hidden"], shape["ffn"], shape["vocab"]
+        for rows in (base.sequence * base.micro_batch, 4 * base.sequence * base.micro_batch):
+            for columns, inner in ((hidden, hidden), (2 * ffn, hidden), (hidden, ffn), (vocab, hidden)):
+                for m, n, k in ((rows, columns, inner), (rows, inner, columns), (columns, inner, rows)):
+                    yield Operation.MATMUL, {"m": m, "n": n, "k": k}
+
+
 def plain_passes(base: Base) -> Iterator[Order]:
     """Training steps in a second format: the narrow and the wide transformer once."""
     for shape, number in ((_narrow(base.shape), 2), (_wide(base.shape), 1)):
@@ -69,9 +80,14 @@ def forward_passes(base: Base) -> Iterator[Order]:
     ):
         yield Operation.PREFILL, {**shape, "sequence": sequence, "batch": batch}
     for shape, context, batch in (
+        (base.shape, 3 * base.sequence, 1),  # lengths that are no powers of two too: kernels cut keys into blocks
         (base.shape, 2 * base.sequence, 2),
         (base.shape, 2 * base.sequence, 4),
+        (base.shape, 5 * base.sequence, 3),
+        (base.shape, 3 * base.sequence, 8),
+        (base.shape, 7 * base.sequence, 6),
         (base.shape, 4 * base.sequence, 16),
+        (base.shape, 12 * base.sequence, 2),
         (base.shape, 16 * base.sequence, 4),
         (narrow, 2 * base.sequence, 4),
         (wide, 2 * base.sequence, 4),

@@ -10,7 +10,7 @@ from decimal import Decimal
 from planner.calibration.fit import Fit
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, Operation, Sample
-from planner.calibration.theory import bench_architecture
+from planner.calibration.theory import bench_architecture, bench_network, num_patches
 from planner.errors import InvalidInput
 from planner.estimates.answer import answer
 from planner.estimates.estimate import Option, Placement
@@ -28,6 +28,7 @@ from planner.store.engine import Session
 from planner.store.fits import newest_fit_before
 
 WHOLE_STEPS = frozenset({Operation.TRAIN_STEP, Operation.MOE_STEP, Operation.ENCODER_STEP, Operation.RECOMPUTE_STEP})
+PICTURE_STEPS = frozenset({Operation.VIT_STEP, Operation.CNN_STEP})
 TITLES = {Operation.PREFILL: "reading a prompt", Operation.DECODE: "writing a token"}
 
 
@@ -101,6 +102,19 @@ def bench_job(bench: Bench) -> Job | None:
             micro_batch=batch,
             dtype=bench.dtype,
             recompute=Recompute.FULL if bench.operation is Operation.RECOMPUTE_STEP else Recompute.NONE,
+        )
+    if bench.operation in PICTURE_STEPS:
+        batch = bench.parameters["batch"]
+        positions = num_patches(bench) if bench.operation is Operation.VIT_STEP else 1
+        return TrainingJob(
+            name=bench.key,
+            architecture=bench_network(bench),
+            num_tokens=float(positions * batch),
+            sequence_length=positions,
+            global_batch=batch,
+            micro_batch=batch,
+            dtype=bench.dtype,
+            head_share=1.0 / positions,
         )
     if bench.operation is Operation.DECODE:
         return InferenceJob(

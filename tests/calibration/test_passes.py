@@ -9,7 +9,7 @@ import pytest
 
 from planner.calibration.correction import Family
 from planner.calibration.efficiency import MatmulRate, Part, PassRate, Rates, work_seconds
-from planner.calibration.passes import CPU_LAUNCH_SECONDS, PHASES, Alone, alone, fit_passes, usual_pass
+from planner.calibration.passes import CPU_LAUNCH_SECONDS, PHASES, Alone, alone, attention_curve, fit_passes, usual_pass
 from planner.calibration.sample import Bench, Operation, Sample
 from planner.calibration.suites import get_suite
 from planner.calibration.theory import bench_theory, bench_works
@@ -35,7 +35,7 @@ def _passes(phase: Operation, dtype: Dtype = Dtype.BF16) -> list[Sample]:
 
 def _parts(**changes: object) -> Alone:
     attention = PassRate(0.4, 1e10, CPU_LAUNCH_SECONDS)
-    return replace(Alone(MATMUL, BANDWIDTH, True, attention, True, None), **changes)  # type: ignore[arg-type]
+    return replace(Alone(MATMUL, BANDWIDTH, True, attention, None), **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("phase", [Operation.TRAIN_STEP, Operation.PREFILL, Operation.DECODE])
@@ -68,30 +68,63 @@ def test_every_family_of_networks_is_among_the_training_passes() -> None:
     assert {point.family for point in correction.points} == set(Family)
 
 
-def test_attention_and_memory_benches_say_what_those_parts_take_alone() -> None:
-    def bench(operation: Operation, **inside: int) -> Bench:
-        return Bench(operation, 2, Dtype.BF16, inside, 0.1)
+def _bench(operation: Operation, **inside: int) -> Bench:
+    return Bench(operation, 2, Dtype.BF16, inside, 0.1)
 
-    heads = {"batch": 1, "heads": 12, "kv_heads": 12, "head_width": 64, "causal": 1, "backward": 0}
-    prompt = bench(Operation.ATTENTION, **heads, queries=1024, keys=1024)
-    one = bench(Operation.ATTENTION, **heads, queries=1, keys=1024)
-    norm = bench(Operation.NORM, rows=1024, columns=768)
-    samples = [
+
+HEADS = {"batch": 1, "heads": 12, "kv_heads": 12, "head_width": 64, "causal": 1}
+
+
+def _attentions() -> list[Sample]:
+    """Of a prompt at a quarter of the peak, of training at a tenth, of one query at half of the bandwidth."""
+    prompt = _bench(Operation.ATTENTION, **HEADS, queries=1024, keys=1024, backward=0)
+    training = _bench(Operation.ATTENTION, **HEADS, queries=1024, keys=1024, backward=1)
+    one = _bench(Operation.ATTENTION, **HEADS, queries=1, keys=1024, backward=0)
+    return [
         _sample(prompt, bench_theory(prompt).flops / (0.25 * 4e11)),
+        _sample(training, bench_theory(training).flops / (0.1 * 4e11)),
         _sample(one, bench_theory(one).num_bytes / (0.5 * BANDWIDTH)),
-        _sample(norm, 1.5 * bench_theory(norm).num_bytes / BANDWIDTH),
     ]
-    found = alone(samples, MATMUL, BANDWIDTH, Dtype.BF16, is_cpu=True)
-    assert found.is_attention_measured
-    assert found.attention.attention == pytest.approx(0.25)
-    assert found.attention.attention_bandwidth == pytest.approx(0.5 * BANDWIDTH)
+
+
+def test_attention_is_told_apart_by_phase() -> None:
+    found = {
+        phase: alone(_attentions(), MATMUL, BANDWIDTH, (phase, Dtype.BF16), is_cpu=True)
+        for phase in (Operation.TRAIN_STEP, Operation.PREFILL, Operation.DECODE)
+    }
+    for phase, sample in zip((Operation.PREFILL, Operation.TRAIN_STEP, Operation.DECODE), _attentions(), strict=True):
+        curve = found[phase].attention.curve
+        assert curve is not None
+        assert curve.seconds(1024.0, sample.flops, sample.num_bytes) == pytest.approx(sample.seconds)
+
+
+@pytest.mark.parametrize("is_per_byte", [True, False])
+def test_whether_shared_keys_are_read_once_or_again_is_told_by_the_benches(is_per_byte: bool) -> None:
+    samples = []
+    for kv_heads in (12, 4):
+        for keys in (256, 1024):
+            bench = _bench(Operation.ATTENTION, **HEADS | {"kv_heads": kv_heads}, queries=1, keys=keys, backward=0)
+            theory = bench_theory(bench)
+            samples.append(_sample(bench, 1e-10 * (theory.num_bytes if is_per_byte else theory.flops)))
+    curve = attention_curve(samples)
+    assert curve is not None
+    assert curve.is_per_byte is is_per_byte
+    between = curve.seconds(512.0, 1e6, 1e6)
+    assert between == pytest.approx(1e-4, rel=0.01)
+
+
+def test_memory_benches_say_how_much_longer_than_a_copy_such_work_takes() -> None:
+    norm = _bench(Operation.NORM, rows=1024, columns=768)
+    samples = [_sample(norm, 1.5 * bench_theory(norm).num_bytes / BANDWIDTH)]
+    found = alone(samples, MATMUL, BANDWIDTH, (Operation.PREFILL, Dtype.BF16), is_cpu=True)
     assert found.memory_factor == pytest.approx(1.5)
+    assert found.attention.curve is None
 
 
 def test_where_no_part_was_measured_usual_values_stand_and_say_so() -> None:
-    found = alone([], MATMUL, BANDWIDTH, Dtype.BF16, is_cpu=True)
+    found = alone([], MATMUL, BANDWIDTH, (Operation.DECODE, Dtype.BF16), is_cpu=True)
     assert found.attention == usual_pass(MATMUL, BANDWIDTH, is_cpu=True)
-    assert not found.is_attention_measured
+    assert found.attention.curve is None
     assert found.memory_factor is None
 
 
