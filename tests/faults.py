@@ -128,10 +128,10 @@ def page() -> str:
         if number in tests:
             names = "<br>".join(f"`{path}`: {name}" for path, name in tests[number])
             lines.append(f"| {number} | {where} | {fault} | {outcome} | {names} |")
-    lines += ["", "## Not injected yet", "", "| # | where | fault | what should happen |", "|---|---|---|---|"]
-    for number, (where, fault, outcome) in FAULTS.items():
-        if number not in tests:
-            lines.append(f"| {number} | {where} | {fault} | {outcome} |")
+    missing = {number: words for number, words in FAULTS.items() if number not in tests}
+    if missing:
+        lines += ["", "## Not injected yet", "", "| # | where | fault | what should happen |", "|---|---|---|---|"]
+        lines += [f"| {number} | {' | '.join(words)} |" for number, words in missing.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -1,8 +1,9 @@
-"""Deadline and budget: options beyond them become rejections that say by how much."""
+"""Deadline, budget and the age of prices: options beyond them become rejections that say by how much."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 
 from planner import units
@@ -11,10 +12,13 @@ from planner.estimates.estimate import Answer, Bottleneck, Option, Rejection
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The latest the job may end (seconds from its start) and the most it may cost; None is no limit."""
+    """The latest the job may end (seconds from its start), the most it may cost, and how many days before `today` its
+    price may have been stated; None is no limit."""
 
     deadline_seconds: float | None = None
     budget: Decimal | None = None
+    price_age_days: int | None = None
+    today: date | None = None
 
 
 def apply_limits(answer: Answer, limits: Limits) -> Answer:
@@ -33,6 +37,12 @@ def apply_limits(answer: Answer, limits: Limits) -> Answer:
 
 
 def _beyond(option: Option, limits: Limits) -> tuple[Bottleneck, str] | None:
+    price = option.placement.price
+    if limits.price_age_days is not None and limits.today is not None and price is not None:
+        days = (limits.today - price.source_date).days
+        if days > limits.price_age_days:
+            stated = f"was stated {days} days ago ({price.source_date.isoformat()}, {price.source})"
+            return Bottleneck.PRICE, f"its last price {stated}: the limit is {limits.price_age_days} days"
     if limits.deadline_seconds is not None and option.seconds is not None:
         asked = units.format_seconds(limits.deadline_seconds)
         if option.seconds.mid > limits.deadline_seconds:

@@ -142,6 +142,7 @@ def test_a_source_comes_in_over_the_network(sessions: Sessions, now: datetime, s
     assert get_feed("azure").plan is not None
 
 
+@pytest.mark.fault(76)
 def test_a_broken_source_says_so_and_leaves_the_others_and_its_own_last_prices(
     sessions: Sessions, now: datetime, shop: Shop
 ) -> None:
