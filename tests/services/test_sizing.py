@@ -158,6 +158,30 @@ def test_prefill_and_decode_apart_are_sized_where_a_link_is_given(
     assert ask(session, now).apart is None
 
 
+def test_hours_of_a_day_give_the_mean_and_what_each_hour_needs(session: Session, offers: None, now: datetime) -> None:
+    day = [1, 1, 1, 1, 1, 1, 2, 4, 8, 8, 8, 8, 8, 8, 8, 8, 6, 6, 4, 4, 2, 2, 1, 1]
+    found = ask(session, now, rate=100, hours=day)
+    assert found.demand.mean_rate == pytest.approx(100 * sum(day) / 24 / 8)
+    assert found.hours is not None
+    assert len(found.hours.hours) == 24
+    assert found.hours.hours[8].requests_per_second == 100
+    assert found.hours.followed_gpu_hours <= found.hours.fixed_gpu_hours
+    assert found.hours.fixed_cost == pytest.approx(24 * (found.options[0].cost_per_hour or 0))
+    as_text = ask(session, now, rate=100, hours=", ".join(map(str, day)))
+    assert as_text.hours == found.hours
+    assert ask(session, now).hours is None
+
+
+def test_experts_are_spread_as_asked_and_told(session: Session, offers: None, now: datetime) -> None:
+    found = ask(session, now, architecture="mixtral-8x7b", rate=10, expert_parallel=4, first_token="2 s")
+    assert found.options
+    assert {option.layout for option in found.options} <= {
+        "TP 1, EP 4, DP 4 in attention",
+        "TP 2, EP 8, DP 4 in attention",
+    }
+    assert any("The experts are spread over groups" in note for note in found.notes)
+
+
 def test_attached_device_is_one_way_without_a_price(session: Session, offers: None, now: datetime) -> None:
     record_discovery(session, discovery(), now)
     found = ask(session, now, rate=0.001, first_token=None, per_token=None, offer_kinds=["owned"])
@@ -180,6 +204,11 @@ def test_attached_device_is_one_way_without_a_price(session: Session, offers: No
         ({"trace": "nothing", "prompt_tokens": None, "output_tokens": None, "rate": None}, "trace"),
         ({"trace": LONG_TRACE, "prompt_tokens": None, "output_tokens": None, "rate": None}, "trace"),
         ({"gpus": ["H1000"]}, "gpus"),
+        ({"hours": [1, 2, 3]}, "hours"),
+        ({"hours": [0] * 24}, "hours"),
+        ({"hours": [1] * 24, "duty": 0.5}, "duty"),
+        ({"trace": TRACE, "prompt_tokens": None, "output_tokens": None, "hours": [1] * 24}, "hours"),
+        ({"expert_parallel": 2}, "expert_parallel"),
     ],
 )
 def test_question_that_cannot_be_answered_is_refused_by_field(

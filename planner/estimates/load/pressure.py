@@ -75,7 +75,7 @@ class Press:
     watts: Quantity | None
     joules_per_token: float | None
     bound: Bottleneck
-    is_measured: bool  # by this device's own calibration, or one of its model
+    is_draw_measured: bool = False  # beside this device's own calibration, or that of one of its model
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def pressure(question: Question, placement: Placement, chosen: Chosen) -> Pressu
     train = work_out(_training(question), alone, chosen, NO_LIMIT)
     if isinstance(train, Lack):
         return train.reason
-    found = [_trained(question, alone, train)]
+    found = [_trained(question, alone, train, chosen)]
     for phase in (Phase.PROMPTS, Phase.DECODING, Phase.SERVING):
         served = work_out(_inference(question, phase), alone, chosen, NO_LIMIT)
         if isinstance(served, Lack):
@@ -152,7 +152,7 @@ def _inference(question: Question, phase: Phase) -> InferenceJob:
     )
 
 
-def _trained(question: Question, placement: Placement, outcome: Outcome) -> Press:
+def _trained(question: Question, placement: Placement, outcome: Outcome, chosen: Chosen) -> Press:
     network, seconds = question.architecture, outcome.step_seconds
     tokens = question.sequence_length * question.batch
     flops = float(model_training_flops(network, question.batch, question.sequence_length))
@@ -160,7 +160,8 @@ def _trained(question: Question, placement: Placement, outcome: Outcome) -> Pres
     work = training_work(network, through, float(network.num_parameters))
     parts = (*work.forward, *work.backward, *work.recompute, *work.optimizer)
     num_bytes = float(np.sum(total_bytes(parts)))
-    return _press(Phase.TRAINING, placement, question, outcome, seconds, tokens, flops, num_bytes)
+    found = _press(Phase.TRAINING, placement, question, outcome, seconds, tokens, flops, num_bytes)
+    return replace(found, is_draw_measured=_measured_watts(chosen, Operation.TRAIN_STEP, outcome) is not None)
 
 
 def _served(question: Question, placement: Placement, phase: Phase, outcome: Outcome, chosen: Chosen) -> Press:
@@ -177,19 +178,21 @@ def _served(question: Question, placement: Placement, phase: Phase, outcome: Out
         batch = question.concurrency
         moved = weights + batch * context * cached
         found = _press(phase, placement, question, outcome, outcome.step_seconds, batch, batch * step, moved)
-        return replace(found, watts=_measured_watts(chosen, outcome), joules_per_token=None)
+        watts = _measured_watts(chosen, Operation.DECODE, outcome)
+        return replace(found, watts=watts, joules_per_token=None, is_draw_measured=watts is not None)
     rate = outcome.extras["requests_per_second"].mid
     steps = rate * output / question.concurrency
     flops = rate * (taken + (output - 1.0) * step)
     moved = rate * (weights + prompt * cached) + steps * (weights + question.concurrency * context * cached)
     second = Quantity.exact(1.0, "s", outcome.basis)
     found = _press(phase, placement, question, outcome, second, rate * (prompt + output), flops, moved)
-    return replace(found, seconds=outcome.extras["request_seconds"])
+    measured = _measured_watts(chosen, Operation.DECODE, outcome)
+    return replace(found, seconds=outcome.extras["request_seconds"], is_draw_measured=measured is not None)
 
 
-def _measured_watts(chosen: Chosen, outcome: Outcome) -> Quantity | None:
-    """Watts beside the measured decoding steps; None where they were not measured."""
-    watts = None if chosen is None else chosen[1].power_watts.get(Operation.DECODE)
+def _measured_watts(chosen: Chosen, operation: Operation, outcome: Outcome) -> Quantity | None:
+    """Watts beside the measured benches of that kind; None where they were not measured."""
+    watts = None if chosen is None else chosen[1].power_watts.get(operation)
     return None if watts is None else Quantity.exact(watts, "W", outcome.basis)
 
 
@@ -216,7 +219,6 @@ def _press(
         watts=watts,
         joules_per_token=None if watts is None else watts.mid / rate,
         bound=outcome.bottleneck,
-        is_measured=outcome.fit_id is not None,
     )
 
 
@@ -260,7 +262,7 @@ def _sentence(question: Question, key: str, phases: tuple[Press, ...]) -> str:
             f"{decode.memory_share:.0%} of its bandwidth in decoding, {train.memory_share:.0%} in training"
         )
     if train.watts is not None and serve.watts is not None:
-        told = "Measured" if train.is_measured and serve.is_measured else "Estimated"
+        told = "Measured" if train.is_draw_measured and serve.is_draw_measured else "Estimated"
         text += f". {told} draw: {train.watts.mid:.0f} W in training, {serve.watts.mid:.0f} W in serving"
         text += "" if _draws_more(phases) else ", which their ranges do not tell apart"
     return f"{text}."

@@ -24,6 +24,7 @@ from planner.web.pages.estimates import OFFER_KINDS
 from planner.web.pages.sizing import LISTS, SHOWN, grouped
 
 ENGINES = (("tensorrt", "TensorRT, compiled graphs"), ("compiled", "torch.compile, XLA"), ("pytorch", "PyTorch, eager"))
+LEFT_OUT = {"percentile": ["99"]}  # what the list shows where nothing was said
 EXAMPLE = {
     "network": "YOLOv5m",
     "image_size": "1280",
@@ -41,7 +42,7 @@ def pass_services_page() -> tuple[str, int]:
     """The question, and its answer where the address holds one."""
     if not request.args:
         return _page(Form.filled(EXAMPLE), None, 200)
-    form = Form({name: list(several) for name, several in request.args.lists()})
+    form = Form({**LEFT_OUT, **{name: list(several) for name, several in request.args.lists()}})
     try:
         given: dict[str, Any] = form.given(PassSizingRequest, lists=LISTS)
         view = size_pass_service(session(), parse(PassSizingRequest, given), now())

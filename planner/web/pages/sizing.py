@@ -16,10 +16,11 @@ from planner.jobs.presets import ARCHITECTURES
 from planner.services.offers import price_facets
 from planner.services.requests import parse
 from planner.services.requests.sizing import SizingRequest
-from planner.services.sizing import OtherView, SizingView, cut, size_service
+from planner.services.sizing import OptionView, OtherView, SizingView, cut, size_service
 from planner.services.trace_files import trace_text
 from planner.web.database import now, session
 from planner.web.forms import Form
+from planner.web.hours_chart import hours_chart
 from planner.web.load_chart import load_chart
 from planner.web.pages.blueprint import pages
 from planner.web.pages.estimates import OFFER_KINDS
@@ -28,6 +29,7 @@ LISTS = frozenset({"gpus", "providers", "regions", "offer_kinds"})
 NOT_TYPED = frozenset({"trace", "trace_file"})
 SHOWN = 25
 ENGINES = ("vllm", "sglang", "tensorrt-llm", "lmdeploy")  # those that batch continuously
+LEFT_OUT = {"percentile": ["95"], "dtype": ["bf16"]}  # what a list that shows something shows where nothing was said
 EXAMPLE = {
     "architecture": "llama-3-8b",
     "dtype": "bf16",
@@ -45,7 +47,7 @@ def services_page() -> tuple[str, int]:
     """The question, and its answer where the address holds one."""
     if not request.args:
         return _page(Form.filled(EXAMPLE), None, 200)
-    form = Form({name: list(several) for name, several in request.args.lists()})
+    form = Form({**LEFT_OUT, **{name: list(several) for name, several in request.args.lists()}})
     return _answered(form, None)
 
 
@@ -84,6 +86,7 @@ def _page(form: Form, view: SizingView | None, status: int) -> tuple[str, int]:
         others=others[:SHOWN],
         num_other_groups=len(others),
         charts=None if view is None or view.curve is None else _charts(view),
+        runner_up=None if view is None else _runner_up(view),
         architectures=sorted(
             (
                 (key, found.title)
@@ -118,7 +121,18 @@ def grouped(others: Sequence[OtherView]) -> list[OtherGroup]:
     return [OtherGroup(tuple(names), number, reason) for (number, reason), names in titles.items()]
 
 
+def _runner_up(view: SizingView) -> OptionView | None:
+    """The cheapest way that costs more than the best: what the best is worth."""
+    costs = [option for option in view.options if option.cost_per_hour is not None]
+    least = costs[0].cost_per_hour if costs else None
+    dearer = (option for option in costs if least is not None and (option.cost_per_hour or 0.0) > least * (1.0 + 1e-9))
+    return next(dearer, None)
+
+
 def _charts(view: SizingView) -> dict[str, Any]:
     if view.curve is None:
         return {}
-    return {"first": load_chart(view.curve, "first"), "whole": load_chart(view.curve)}
+    charts = {"first": load_chart(view.curve, "first"), "whole": load_chart(view.curve)}
+    if view.hours is not None:
+        charts["hours"] = hours_chart(view.hours, view.options[0].replicas)
+    return charts
