@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from planner.plans.demand import Job
@@ -119,18 +119,22 @@ def track(
     elapsed_hours: float,
     happened: Mapping[str, Happened],
     why_unknown: Mapping[str, str] | None = None,
+    unpriced: Collection[str] = (),
 ) -> tuple[tuple[Tracked, ...], Totals]:
     """Every job and service of a plan at a moment, and the sums over those that should have ended or have.
 
-    `happened` is by demand; `why_unknown` says why nothing can be known of one.
+    `happened` is by demand; `why_unknown` says why nothing can be known of one. `unpriced` are supplies whose use costs
+    what nobody knows: the planned cost of demands on them is unknown too.
     """
     planned = {share.demand: share for share in shares(request, plan)}
+    free = {item.demand for item in plan.assignments if set(item.supplies) & set(unpriced)}
     rows = []
     for demand in request.demands:
         reason = (why_unknown or {}).get(demand.name, "")
         share, actual = planned.get(demand.name), happened.get(demand.name)
         due = demand.deadline_hours if isinstance(demand, Job) else None
-        rows.append(_tracked(demand.name, isinstance(demand, Job), due, share, actual, elapsed_hours, reason))
+        row = _tracked(demand.name, isinstance(demand, Job), due, share, actual, elapsed_hours, reason)
+        rows.append(_without_cost(row) if demand.name in free else row)
     return tuple(rows), _totals(plan, elapsed_hours, rows)
 
 
@@ -165,6 +169,15 @@ def _tracked(
         row="" if actual is None else actual.row,
         reason=reason,
     )
+
+
+def _without_cost(row: Tracked) -> Tracked:
+    """The row with its planned cost unknown, and what was derived of it."""
+    words = "what its own GPUs cost to use is unknown"
+    reason = f"{row.reason}; {words}" if row.reason else words
+    if row.cost_is is Known.MEASURED:
+        return replace(row, planned_cost=None, reason=reason)
+    return replace(row, planned_cost=None, actual_cost=None, cost_is=Known.UNKNOWN, reason=reason)
 
 
 def _standing(is_job: bool, share: Share | None, actual: Happened | None, now: float) -> Standing:

@@ -92,7 +92,7 @@ def choose(
         )
         found = make(in_world(request, world), gap=gap, seconds=seconds, should_stop=should_stop)
         if found.is_found:
-            candidates[f"planned for the {quantile:.0%} demand"] = _commitments_of(request, found)
+            _add_candidate(candidates, f"planned for the {quantile:.0%} demand", _commitments_of(request, found))
     costs: dict[str, list[float | None]] = {name: [] for name in candidates}
     best: list[float] = []
     for world in worlds:
@@ -108,6 +108,15 @@ def choose(
         key=lambda each: (each.num_missed, each.largest_regret),
     )
     return Choice(ranked[0], tuple(ranked[1:]), tuple(worlds))
+
+
+def _add_candidate(candidates: dict[str, dict[str, int]], name: str, commitments: dict[str, int]) -> None:
+    """One more candidate; of the same commitments under the names of both."""
+    same = next((known for known, held in candidates.items() if held == commitments), None)
+    if same is None:
+        candidates[name] = commitments
+    else:
+        candidates[f"{same}; {name}"] = candidates.pop(same)
 
 
 def _commitments_of(request: PlanRequest, found: Plan | None) -> dict[str, int]:

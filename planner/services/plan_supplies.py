@@ -33,6 +33,7 @@ class SupplySource:
     asset_id: str | None = None
     device_ids: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+    is_priced: bool = True  # false: what its use costs is unknown and left out of the plan's cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,11 @@ def _add_own(
     for (_, key, asset_id), group in sorted(groups.items()):
         asset = by_device[group[0].id] if asset_id else None
         assumed: tuple[str, ...] = ()
-        hourly = 0.0
+        hourly, is_priced = 0.0, True
         if asset is not None and asset.currency == currency:
             hourly = _running(asset)
         else:
+            is_priced = False
             why = "no asset is entered" if asset is None else f"it is entered in {asset.currency}"
             assumed = (f"what an hour of use adds is unknown ({why}): it is left out of the plan's cost",)
         name = _unique(found, f"{len(group)} × {key} on {group[0].hostname}, owned")
@@ -111,7 +113,8 @@ def _add_own(
             availability=1.0 if asset is None else float(asset.asset.availability),
             kw=0.0 if asset is None else float(asset.asset.busy_kw),
         )
-        found.add(supply, SupplySource(name, None, None, asset_id or None, tuple(item.id for item in group), assumed))
+        devices_of = tuple(item.id for item in group)
+        found.add(supply, SupplySource(name, None, None, asset_id or None, devices_of, assumed, is_priced))
 
 
 def _add_purchases(

@@ -11,7 +11,7 @@ from planner.plans.supply import RENTED
 from planner.plans.tracking import Known, Standing, Totals, Tracked, track
 from planner.services.offers import get_offer
 from planner.services.plan_actuals import happened_of
-from planner.services.plans import PlanView, get_plan
+from planner.services.plans import PlanView, get_plan, unpriced_supplies
 from planner.services.runs import list_runs
 from planner.store.engine import Session
 
@@ -90,6 +90,7 @@ class DeviceUse:
 class Tracking:
     """A plan at a moment. Money in the plan's currency.
 
+    `unpriced` are the supplies in use whose cost of use is unknown and in no sum.
     `to_come_at_todays_prices` is what is yet to be spent on use at today's prices; null: the price of one is unknown.
     """
 
@@ -106,6 +107,7 @@ class Tracking:
     to_come: float
     to_come_at_todays_prices: float | None
     devices: tuple[DeviceUse, ...]
+    unpriced: tuple[str, ...]
 
 
 def track_plan(session: Session, plan_id: str, now: datetime) -> Tracking:
@@ -118,7 +120,8 @@ def track_plan(session: Session, plan_id: str, now: datetime) -> Tracking:
     started = view.request.starts_at or view.created_at
     elapsed = (now - started).total_seconds() / units.HOUR
     happened, reasons = happened_of(session, view.sources, started, now)
-    rows, totals = track(view.request, view.plan, elapsed, happened, reasons)
+    unpriced = unpriced_supplies(view)
+    rows, totals = track(view.request, view.plan, elapsed, happened, reasons, unpriced)
     prices = _prices(session, view, elapsed, now)
     unknown = [price for price in prices if price.now is None]
     to_come = sum(price.use_to_come for price in prices)
@@ -137,6 +140,7 @@ def track_plan(session: Session, plan_id: str, now: datetime) -> Tracking:
         to_come=to_come,
         to_come_at_todays_prices=today,
         devices=_devices(session, view, started),
+        unpriced=unpriced,
     )
 
 

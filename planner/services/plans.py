@@ -193,6 +193,13 @@ def get_plan(session: Session, plan_id: str) -> PlanView:
     return _view(session, _get(session, plan_id))
 
 
+def unpriced_supplies(view: PlanView) -> tuple[str, ...]:
+    """Supplies that the plan uses though what their use costs is unknown: in no sum of its costs."""
+    used = set() if view.plan is None else {use.supply for use in view.plan.uses}
+    sources = view.sources.get("supplies", ())
+    return tuple(each["name"] for each in sources if each["name"] in used and not each.get("is_priced", True))
+
+
 def list_plans(
     session: Session, limit: int = 50, after: str | None = None, root_id: str | None = None
 ) -> list[PlanSummary]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from planner import units
@@ -16,7 +16,8 @@ WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 84, 12, 10, 28
 STEPS = 120
 SERIES = 5
-BAR, BAR_GAP, TORNADO_LEFT = 18, 10, 150
+BAR, BAR_GAP, TORNADO_LEFT, TORNADO_RIGHT = 18, 10, 180, 40
+APART = 80  # of the view box: places nearer than this would be written over each other
 LEAST_USE = 0.01
 
 
@@ -83,7 +84,7 @@ class Tornado:
 
     bars: tuple[Bar, ...]
     middle: float
-    middle_words: str
+    ticks: tuple[Tick, ...]
     height: float
     width: int = WIDTH
     left: int = TORNADO_LEFT
@@ -112,7 +113,7 @@ def tornado_chart(cost: float, swings: Sequence[Swing], currency: str) -> Tornad
     room = (high - low) or 1.0
 
     def across(money: float) -> float:
-        return round(TORNADO_LEFT + (WIDTH - TORNADO_LEFT - RIGHT) * (money - low) / room, 1)
+        return round(TORNADO_LEFT + (WIDTH - TORNADO_LEFT - TORNADO_RIGHT) * (money - low) / room, 1)
 
     bars = []
     for number, swing in enumerate(known):
@@ -126,7 +127,15 @@ def tornado_chart(cost: float, swings: Sequence[Swing], currency: str) -> Tornad
         y = TOP + number * (BAR + BAR_GAP)
         bars.append(Bar(swing.figure, y, across(least), max(across(most), across(least) + 1.0), words))
     height = TOP + len(bars) * (BAR + BAR_GAP) + BOTTOM
-    return Tornado(tuple(bars), across(cost), units.format_money(cost, currency), height)
+    return Tornado(tuple(bars), across(cost), _tornado_ticks(across, low, cost, high, currency), height)
+
+
+def _tornado_ticks(
+    across: Callable[[float], float], low: float, cost: float, high: float, currency: str
+) -> tuple[Tick, ...]:
+    """The plan's own cost, and the least and the most where they do not lie on it."""
+    ends = [end for end in (low, high) if abs(across(end) - across(cost)) >= APART]
+    return tuple(Tick(across(money), units.format_money(money, currency)) for money in sorted([cost, *ends]))
 
 
 def _own_use(request: PlanRequest, plan: Plan, gpu: str) -> float | None:

@@ -99,6 +99,20 @@ def test_a_measured_cost_comes_before_a_derived_one_and_another_gpu_derives_none
     assert (rows[2].standing, rows[2].time_deviation) == (Standing.PACED, pytest.approx(0.5))
 
 
+def test_the_cost_of_what_runs_on_gpus_of_unknown_cost_is_unknown() -> None:
+    asked = request(supplies=(owned(num_gpus=1), on_demand()), jobs=(job("a", 4.0),))
+    rows, totals = track(asked, plan(asked, gap=0.0), 9.0, {"a": Happened("1", "H100", hours=4.0)}, {}, ("own",))
+    assert (rows[0].planned_cost, rows[0].actual_cost, rows[0].cost_is) == (None, None, Known.UNKNOWN)
+    assert "unknown" in rows[0].reason
+    assert (totals.num_cost_unknown, totals.cost_deviation) == (1, None)
+
+
+def test_a_job_on_free_gpus_runs_no_longer_than_it_needs() -> None:
+    asked = request(supplies=(owned(num_gpus=4),), jobs=(job("a", 4.0),))
+    (part,) = shares(asked, plan(asked, gap=0.0))
+    assert part.run_hours == pytest.approx(4.0)
+
+
 def test_nothing_happened_yet_has_no_deviation() -> None:
     asked = request(jobs=(job("a", 4.0, release_hours=4.0),))
     rows, totals = track(asked, plan(asked, gap=0.0), 0.0, {})

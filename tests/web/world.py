@@ -15,9 +15,9 @@ from planner.services.claims import ClaimedRun, begin_run, claim_run, finish_run
 from planner.services.devices import get_device, record_discovery
 from planner.services.estimates import make_estimate
 from planner.services.offers import sync_price_book
-from planner.services.plans import ask_plan, claim_plan, finish_search
+from planner.services.plans import SearchProgress, ask_plan, claim_plan, finish_search, move_plan, note_search
 from planner.services.requests import EstimateRequest, ScheduleRequest, parse
-from planner.services.requests.plans import PlanQuestion
+from planner.services.requests.plans import PlanQuestion, StageRequest
 from planner.services.runs import TelemetryPoint
 from planner.services.schedules import create_schedule
 from planner.store.engine import Session
@@ -42,6 +42,9 @@ class World:
     schedule: str
     offer: int
     plan: str  # one that was found
+    locked_plan: str  # that is tracked
+    clashing_plan: str
+    searching_plan: str  # under way
 
 
 def build(session: Session) -> World:
@@ -75,6 +78,9 @@ def build(session: Session) -> World:
         schedule=schedule.id,
         offer=1,
         plan=solved_plan(session),
+        locked_plan=locked_plan(session, estimates[0]),
+        clashing_plan=clashing_plan(session),
+        searching_plan=searching_plan(session),
     )
 
 
@@ -93,6 +99,58 @@ def solved_plan(session: Session) -> str:
     assert claim is not None
     found = plan(claim.request, seconds=20)
     assert finish_search(session, claim, found, "", NOW, outlook(claim.request, found, 60.0, claim.spread, 0.01))
+    return asked.id
+
+
+def locked_plan(session: Session, estimate_id: str) -> str:
+    """A plan that was decided on seven hours ago; nobody entered yet what its jobs took."""
+    begun = NOW - timedelta(hours=7)
+    job = {"name": "tune", "estimate_id": estimate_id, "deadline": "6 h"}
+    night = {"name": "night", "options": [{"gpu": "H100-80GB-SXM", "num_gpus": 1, "time": "5 h"}]}
+    rent = {"name": "rent", "gpu": "H100-80GB-SXM", "kind": "on_demand", "price_per_hour": 2.5}
+    supply = {"offers": False, "own": True, "extra": [rent]}
+    question = parse(PlanQuestion, {"name": "Decided", "span": "1 day", "jobs": [job, night], "supply": supply})
+    asked = ask_plan(session, question, begun, CODE)
+    claim = claim_plan(session, "worker", "boot", TERM, begun)
+    assert claim is not None
+    assert finish_search(session, claim, plan(claim.request, seconds=20), "", begun)
+    for stage in ("submitted", "approved", "locked"):
+        move_plan(session, asked.id, StageRequest(stage=stage, actor="Ada"), begun)
+    return asked.id
+
+
+def clashing_plan(session: Session) -> str:
+    """A plan that cannot be: two jobs, one GPU, no time for both."""
+    one = {"name": "one GPU", "gpu": "H100", "kind": "owned", "price_per_hour": 0.1, "num_gpus": 1}
+    jobs = [
+        {"name": name, "options": [{"gpu": "H100", "num_gpus": 1, "time": "5 h"}], "deadline": "8 h"}
+        for name in ("first", "second")
+    ]
+    supply = {"offers": False, "own": False, "extra": [one]}
+    asked = ask_plan(
+        session, parse(PlanQuestion, {"name": "Too much", "span": "1 day", "jobs": jobs, "supply": supply}), NOW, CODE
+    )
+    claim = claim_plan(session, "worker", "boot", TERM, NOW)
+    assert claim is not None
+    assert finish_search(session, claim, plan(claim.request, seconds=20), "", NOW)
+    return asked.id
+
+
+def searching_plan(session: Session) -> str:
+    """A plan whose search is under way."""
+    rent = {"name": "rent", "gpu": "H100", "kind": "on_demand", "price_per_hour": 2.5}
+    job = {"name": "train", "options": [{"gpu": "H100", "num_gpus": 4, "time": "6 h"}]}
+    supply = {"offers": False, "own": False, "extra": [rent]}
+    asked = ask_plan(
+        session,
+        parse(PlanQuestion, {"name": "Under way", "span": "1 day", "jobs": [job], "supply": supply}),
+        NOW - timedelta(seconds=8),
+        CODE,
+    )
+    claim = claim_plan(session, "worker", "boot", TERM, NOW)
+    assert claim is not None
+    lease, _ = note_search(session, claim, SearchProgress(66.0, 60.0, 6 / 66, 4.2, "search"), TERM)
+    assert lease is not None
     return asked.id
 
 

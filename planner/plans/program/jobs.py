@@ -38,7 +38,8 @@ def add_jobs(draft: Draft) -> None:
 
 
 def _add_flow(draft: Draft, place: int, job: Job) -> None:
-    """Σ_pools,slots hours · work share / hours needed >= 1, and in each slot no more gangs at once than allowed."""
+    """Σ_pools,slots hours · work share / hours needed = 1 (more would cost nothing on free GPUs, and mean nothing),
+    and in each slot no more gangs at once than allowed."""
     horizon = draft.request.horizon
     start, end = window(job, horizon)
     free = horizon.overlap(start, end)
@@ -63,7 +64,7 @@ def _add_flow(draft: Draft, place: int, job: Job) -> None:
             draft.model.row(at_once, upper=float(free[slot]) * job.copies)
     if place in draft.dropped:
         work.append((draft.dropped[place], 1.0))
-    draft.work_rows[place] = draft.model.row(work, lower=1.0)
+    draft.work_rows[place] = draft.model.row(work, lower=1.0, upper=1.0)
 
 
 def _add_starts(draft: Draft, place: int, job: Job) -> None:

@@ -23,6 +23,7 @@ from planner.services.plans import (
     get_plan,
     list_plans,
     move_plan,
+    unpriced_supplies,
 )
 from planner.services.requests import parse
 from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest
@@ -296,6 +297,8 @@ def _shown(view: PlanView) -> dict[str, Any]:
         "most_refusals": MOST_REFUSALS,
         "costs": () if found is None else sorted_costs(found.costs),
         "used": {} if found is None else used_by_supply(found),
+        "unpriced": unpriced_supplies(view),
+        "next_stages": view.next_stages if found is not None and found.cost is not None else _without_plan(view),
         "is_brief": False,
         "is_tracked": False,
         "tornado": None,
@@ -328,6 +331,11 @@ def _use() -> tuple[float | None, str]:
     if isinstance(value, float) and 0 < value <= 1:
         return value, ""
     return None, "must be a share above 0 and at most 100 %"
+
+
+def _without_plan(view: PlanView) -> tuple[str, ...]:
+    """The steps that can be taken where there is nothing to decide on."""
+    return tuple(stage for stage in view.next_stages if stage in ("draft", "withdrawn"))
 
 
 def _assumed(view: PlanView) -> list[tuple[str, list[str]]]:
