@@ -110,7 +110,7 @@ def make_estimate(
     placements = find_placements(session, request, now, roles)
     known = (request.resilience(), request.site(), request.own_step(), request.surroundings())
     answered = answer(job, placements, fits, request.goal, *known)
-    found = apply_limits(answered, request.limits())
+    found = apply_limits(answered, request.limits(as_of))
     price_ids = {option.placement.price_id for option in found.options if option.placement.price_id is not None}
     fit_ids = {option.fit_id for option in found.options if option.fit_id is not None}
     records = track_records(session, job_kind(job), [kind_of(job, job_kind(job), option) for option in found.options])

@@ -229,10 +229,8 @@ def _typed_shape(architecture: Transformer) -> dict[str, Any]:
 
 def _places(request: dict[str, Any]) -> dict[str, Any]:
     """Goal, limits and filters of an earlier request."""
-    kept = {
-        name: request.get(name)
-        for name in ("goal", "budget", "nodes", "carbon_intensity", "pue", *MEASURED, *SURVIVAL, *AROUND, *LISTS)
-    }
+    single = ("goal", "budget", "price_age_days", "nodes", "carbon_intensity", "pue")
+    kept = {name: request.get(name) for name in (*single, *MEASURED, *SURVIVAL, *AROUND, *LISTS)}
     deadline = request.get("deadline")
     return {**kept, "goal": kept["goal"] or "cost", "deadline": None if deadline is None else f"{deadline:g} s"}
 
@@ -289,7 +287,7 @@ def _shape_of(view: EstimateView) -> list[tuple[str, str]]:
     request = view.request
     if request.get("nodes"):
         given.append(("nodes", request["nodes"]))
-    for name in ("deadline", "budget"):
+    for name in ("deadline", "budget", "price_age_days"):
         if request.get(name) is not None:
             given.append((name, f"{request[name]} s" if name == "deadline" else str(request[name])))
     for name in sorted(LISTS):
