@@ -1,8 +1,8 @@
 """A correction: what whole passes take beyond the sum of their operations, and how well that is known elsewhere.
 
-The points are ln(measured ÷ composed) of measured passes. Between and beyond them a Gaussian process speaks: passes
-share one deviation, those of one family of networks another, and near ones (in rows, seconds and width) a third. How
-large and how far-reaching each is follows from the points themselves, held to what is usual by a weak prior.
+The points are ln(measured ÷ composed) of measured passes. Between and beyond them a Gaussian process speaks: all passes
+share one deviation, those of one family of networks another, and near ones (in rows, length, seconds and width) a
+third. How large and how far-reaching each is follows from the points themselves, held to what is usual by a weak prior.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NINETY = 1.645
 COMMON = (0.02, 0.06, 0.2)
 FAMILY = (0.02, 0.06, 0.2)
 LOCAL = (0.02, 0.06, 0.2)
-REACH = (1.0, 2.0, 4.0)
+REACH = (1.0, 2.0, 4.0, 8.0)
 USUAL = (0.06, 0.06, 0.06, 2.0)
 USUAL_ROOM = 1.0  # standard deviation of ln(tried ÷ usual) before any point speaks
 LEAST_NOISE = 0.01  # two honest measurements of a pass differ by as much at least (assumed)
@@ -68,10 +68,11 @@ def block_shape(network: Network) -> tuple[int, ...]:
 class CorrectionPoint:
     """A measured pass: `factor` is ln(measured ÷ composed from its operations), `noise` its standard deviation.
 
-    `shape` is that of its blocks (`block_shape`).
+    `length` is how many positions a row may attend to, `shape` that of its blocks (`block_shape`).
     """
 
     rows: float
+    length: float
     predicted_seconds: float
     factor: float
     shape: tuple[int, ...]
@@ -120,21 +121,26 @@ class Correction:
     scale: float
     quality: Quality
 
-    def factor(self, network: Network, rows: Amount, predicted_seconds: Amount) -> Amount:
+    def factor(self, network: Network, rows: Amount, length: Amount, predicted_seconds: Amount) -> Amount:
         """Measured ÷ composed of a pass of so many rows and seconds through that network."""
         _, weights, _ = _solved(self.points, self.kernel)
-        found = np.exp(self._alike(network, rows, predicted_seconds) @ weights)
+        found = np.exp(self._alike(network, rows, length, predicted_seconds) @ weights)
         return float(found[0]) if found.size == 1 else found
 
-    def widths(self, network: Network, rows: float, predicted_seconds: float) -> Widths:
+    def widths(self, network: Network, rows: float, length: float, predicted_seconds: float) -> Widths:
         """How well a single pass is known."""
         inverse, _, near = _solved(self.points, self.kernel)
-        alike = self._alike(network, rows, predicted_seconds)
+        alike = self._alike(network, rows, length, predicted_seconds)
         left = max(0.0, _own(self.kernel) - float((alike @ inverse @ alike.T)[0, 0]))
         noise = math.sqrt(float(np.median([point.noise**2 for point in self.points])))
         here = min(left, near)
         room = NINETY * self.scale
         return Widths(room * noise, room * math.sqrt(here), room * math.sqrt(left - here))
+
+    @property
+    def usual_length(self) -> float:
+        """The median length of the measured passes."""
+        return float(np.median([point.length for point in self.points]))
 
     def has_run(self, network: Network) -> bool:
         """Whether blocks of this shape were measured."""
@@ -145,16 +151,18 @@ class Correction:
         family = family_of(network)
         return len({point.shape for point in self.points if point.family is family}) > 1
 
-    def _alike(self, network: Network, rows: Amount, predicted_seconds: Amount) -> Array:
+    def _alike(self, network: Network, rows: Amount, length: Amount, predicted_seconds: Amount) -> Array:
         width, family = float(block_shape(network)[0]), family_of(network)
         known = np.array([point.family is family for point in self.points])
-        places = _places(rows, predicted_seconds, width)
+        places = _places(rows, length, predicted_seconds, width)
         return _covariance(self.kernel, places, _known(self.points), np.broadcast_to(known, (len(places), known.size)))
 
 
 def fit_correction(points: Sequence[CorrectionPoint]) -> Correction:
     """The correction of passes, without what held-out points say (`judged` adds that)."""
-    ordered = tuple(sorted(points, key=lambda point: (point.family, point.rows, point.predicted_seconds, point.shape)))
+    ordered = tuple(
+        sorted(points, key=lambda point: (point.family, point.rows, point.length, point.shape, point.predicted_seconds))
+    )
     known, same = _known(ordered), _same_family(ordered)
     factors = np.array([point.factor for point in ordered])
     noise = np.diag([point.noise**2 for point in ordered])
@@ -188,14 +196,16 @@ def _own(kernel: Kernel) -> float:
     return kernel.common**2 + kernel.family**2 + kernel.local**2
 
 
-def _places(rows: Amount, seconds: Amount, width: Amount) -> Array:
-    """(Q, 3): doublings of rows, seconds and width."""
-    axes = np.broadcast_arrays(*(np.atleast_1d(np.asarray(axis, dtype=float)) for axis in (rows, seconds, width)))
+def _places(*amounts: Amount) -> Array:
+    """(Q, 4): doublings of rows, length, seconds and width."""
+    axes = np.broadcast_arrays(*(np.atleast_1d(np.asarray(axis, dtype=float)) for axis in amounts))
     return np.stack([np.log2(np.maximum(axis, 1e-12)).ravel() for axis in axes], axis=1)
 
 
 def _known(points: Sequence[CorrectionPoint]) -> Array:
-    columns = zip(*((point.rows, point.predicted_seconds, float(point.shape[0])) for point in points), strict=True)
+    columns = zip(
+        *((point.rows, point.length, point.predicted_seconds, float(point.shape[0])) for point in points), strict=True
+    )
     return _places(*(np.array(column) for column in columns))
 
 

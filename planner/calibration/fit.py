@@ -27,8 +27,8 @@ from planner.hardware.gpu import Dtype
 Entry = TypeVar("Entry")
 Place = tuple[Operation, Dtype]  # a phase of a job (training step, prefill, decode) in a number format
 
-# 2: factors of parts per phase, and corrections by family, drawn from every kind of whole pass.
-FIT_FORM = 2
+# 2: factors of parts per phase, and corrections by family, drawn from every kind of whole pass. 3: by length too.
+FIT_FORM = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,8 @@ def _pass_from(entry: Mapping[str, Any]) -> PassRate:
 def _correction_document(correction: Correction) -> dict[str, Any]:
     return {
         "points": [
-            [p.rows, p.predicted_seconds, p.factor, list(p.shape), p.family.value, p.noise] for p in correction.points
+            [p.rows, p.length, p.predicted_seconds, p.factor, list(p.shape), p.family.value, p.noise]
+            for p in correction.points
         ],
         "kernel": asdict(correction.kernel),
         "scale": correction.scale,
@@ -183,7 +184,7 @@ def _correction_document(correction: Correction) -> dict[str, Any]:
 
 def _correction_from(entry: Mapping[str, Any]) -> Correction:
     points = tuple(
-        CorrectionPoint(rows, seconds, factor, tuple(shape), Family(family), noise)
-        for rows, seconds, factor, shape, family, noise in entry["points"]
+        CorrectionPoint(rows, length, seconds, factor, tuple(shape), Family(family), noise)
+        for rows, length, seconds, factor, shape, family, noise in entry["points"]
     )
     return Correction(points, Kernel(**entry["kernel"]), entry["scale"], Quality(**entry["quality"]))

@@ -227,6 +227,12 @@ def _alone_seconds(sample: Sample, parts: Alone) -> list[float]:
     return [found[column] for column in COLUMNS]
 
 
+def length_of(bench: Bench) -> float:
+    """Positions that the last row of a pass may attend to."""
+    through = bench_pass(bench)
+    return float(np.max(through.tokens + through.context))
+
+
 def noise_of(sample: Sample) -> float:
     """The standard deviation of ln of a sample's seconds: its visits' median, each as uncertain as its spread says."""
     visits = max(1.0, sample.details.get("visits", 1.0))
@@ -278,6 +284,7 @@ def _points(samples: Sequence[Sample], table: _Table, logs: Array) -> list[Corre
     return [
         CorrectionPoint(
             rows=float(np.max(bench_pass(sample.bench).rows)),
+            length=length_of(sample.bench),
             predicted_seconds=float(seconds),
             factor=float(math.log(sample.seconds / seconds)),
             shape=block_shape(bench_network(sample.bench)),

@@ -67,18 +67,29 @@ class Profile:
         return None if self.fit is None else self.fit.links
 
     def seconds(
-        self, operation: Operation, works: tuple[Work, ...], rows: Amount, network: Transformer | ConvNet
+        self,
+        operation: Operation,
+        works: tuple[Work, ...],
+        rows: Amount,
+        length: Amount,
+        network: Transformer | ConvNet,
     ) -> Seconds:
-        """Seconds of a whole pass: the sum of its operations times what passes take beyond it here."""
+        """Seconds of a whole pass: the sum of its operations times what passes take beyond it here. `length` is how
+        many positions a row may attend to."""
         parts = self.composed(operation, works)
-        return scaled(parts, self.factor(operation, rows, parts.total, network))
+        return scaled(parts, self.factor(operation, rows, length, parts.total, network))
 
     def composed(self, operation: Operation, works: tuple[Work, ...]) -> Seconds:
         """The sum of operations alone."""
         return work_seconds(works, self.rates[operation])
 
     def phase_causes(
-        self, operation: Operation, architecture: Transformer | ConvNet, rows: float, seconds: float
+        self,
+        operation: Operation,
+        architecture: Transformer | ConvNet,
+        rows: float,
+        seconds: float,
+        length: float | None = None,
     ) -> tuple[Cause, ...]:
         """Why a pass of that size through that architecture may take longer or shorter."""
         if self.fit is None:
@@ -86,7 +97,7 @@ class Profile:
         correction = self.fit.corrections.get((operation, self.dtype))
         if correction is None:
             return (*self.causes, Cause(f"{operation.value} not measured", UNMEASURED_PHASE))
-        widths = correction.widths(architecture, rows, seconds)
+        widths = correction.widths(architecture, rows, correction.usual_length if length is None else length, seconds)
         is_single = correction.quality.held_out is None
         causes = (*self.causes, *_measured_causes(widths, is_single=is_single))
         if correction.has_run(architecture) or correction.has_run_several(architecture):
@@ -104,14 +115,21 @@ class Profile:
             for name in missing
         )
 
-    def factor(self, operation: Operation, rows: Amount, seconds: Amount, network: Transformer | ConvNet) -> Amount:
+    def factor(
+        self,
+        operation: Operation,
+        rows: Amount,
+        length: Amount,
+        seconds: Amount,
+        network: Transformer | ConvNet,
+    ) -> Amount:
         """What a pass takes beyond its operations, `seconds` by themselves."""
         if self.fit is None:
             factor = self.prior.factors[operation]
             is_training = operation is Operation.TRAIN_STEP and self.training is not None
             return factor * self.training.factor if is_training and self.training else factor
         correction = self.fit.corrections.get((operation, self.dtype))
-        return 1.0 if correction is None else correction.factor(network, rows, seconds)
+        return 1.0 if correction is None else correction.factor(network, rows, length, seconds)
 
 
 def scaled(parts: Seconds, factor: Amount) -> Seconds:

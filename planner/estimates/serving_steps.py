@@ -84,7 +84,7 @@ class Deployment:
             weight_bytes=self._moved_weight(),
         )
         works = self._works(through)
-        parts = self.profile.seconds(Operation.PREFILL, works, through.rows, self.job.architecture)
+        parts = self.profile.seconds(Operation.PREFILL, works, through.rows, tokens + context, self.job.architecture)
         exchange = self.exchange(through.rows)
         total = self._with_engine(parts.total, exchange, Operation.PREFILL, 0.0)
         return StepParts(
@@ -105,7 +105,7 @@ class Deployment:
             expert_parallel=self.layouts.expert_parallel,
             weight_bytes=self._moved_weight(),
         )
-        parts = self.profile.seconds(Operation.DECODE, self._works(step), group, self.job.architecture)
+        parts = self.profile.seconds(Operation.DECODE, self._works(step), group, context + 1.0, self.job.architecture)
         exchange = self.exchange(group)
         return StepParts(parts, exchange, self._with_engine(parts.total, exchange, Operation.DECODE, active))
 

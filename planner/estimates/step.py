@@ -68,7 +68,7 @@ def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Link
     micro = _passes_seconds(job, profile, layouts)
     optimizer = profile.composed(Operation.TRAIN_STEP, (optimizer_work(updated),) if job.updates_weights else ())
     composed = np.asarray(micro.total + optimizer.total)  # a step of one micro-batch, as calibrations measure it
-    factor = profile.factor(Operation.TRAIN_STEP, rows, composed, job.architecture)
+    factor = profile.factor(Operation.TRAIN_STEP, rows, float(job.sequence_length), composed, job.architecture)
     num_micro = micro_batches_per_step(job, layouts)
     summed = profile.composed(Operation.TRAIN_STEP, (accumulation_work(local),))
     micro = scaled(_with(micro, summed, np.where(num_micro > 1, 1.0, 0.0)), factor)

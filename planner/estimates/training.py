@@ -229,7 +229,9 @@ def _causes(
     step = pick(times.total, place)
     communication = pick(times.communication, place) / step
     rows = float(layout.micro_batch * job.sequence_length)
-    causes = profile.phase_causes(Operation.TRAIN_STEP, job.architecture, rows, pick(times.composed, place))
+    causes = profile.phase_causes(
+        Operation.TRAIN_STEP, job.architecture, rows, pick(times.composed, place), job.sequence_length
+    )
     if profile.fit is None:
         between = pick(times.compute.overhead, place) + pick(times.optimizer.overhead, place) + times.constant
         idle = communication + pick(times.bubble, place) / step

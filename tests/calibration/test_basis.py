@@ -45,7 +45,7 @@ def test_a_quick_run_after_a_standard_one_renews_what_it_measures_as_fully_and_k
     found = best_basis([run("1", "standard"), run("2", "quick")])
     assert set(found) == {"1", "2"}
     assert not kinds(found["1"]) & kinds(found["2"]), "no kind of work is mixed of two runs"
-    assert (Operation.MATMUL, Dtype.BF16) in kinds(found["2"])
+    assert (Operation.MATMUL, Dtype.FP32) in kinds(found["2"])
     assert {(Operation.ATTENTION, Dtype.BF16), (Operation.VIT_STEP, Dtype.BF16)} <= kinds(found["1"])
 
 

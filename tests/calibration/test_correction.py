@@ -30,13 +30,15 @@ PICTURES = ConvNet("c", (Conv(56, 64, 16, 3),), 112, 16)
 def _points(factor: float = 0.1, slope: float = 0.0, noise: float = 0.01) -> list[CorrectionPoint]:
     """Passes of 64 to 4,096 rows, each a millisecond per row."""
     return [
-        CorrectionPoint(2.0**power, 2.0**power * 1e-3, factor + slope * (power - 9), (768, 12, 4, 2048), noise=noise)
+        CorrectionPoint(
+            2.0**power, 2.0**power, 2.0**power * 1e-3, factor + slope * (power - 9), (768, 12, 4, 2048), noise=noise
+        )
         for power in (6, 8, 10, 12)
     ]
 
 
 def _at(correction: Correction, rows: float, network: Transformer | ConvNet = DECODER) -> float:
-    return math.log(float(np.asarray(correction.factor(network, rows, rows * 1e-3))))
+    return math.log(float(np.asarray(correction.factor(network, rows, rows, rows * 1e-3))))
 
 
 def test_a_pass_between_measured_ones_is_corrected_as_they_are() -> None:
@@ -55,8 +57,8 @@ def test_the_order_of_points_does_not_matter() -> None:
 
 def test_far_from_every_pass_and_in_another_family_the_range_is_wider() -> None:
     correction = fit_correction(_points(slope=0.05))
-    here, far = (correction.widths(DECODER, rows, rows * 1e-3) for rows in (512.0, 2.0**22))
-    other = correction.widths(ENCODER, 512.0, 0.512)
+    here, far = (correction.widths(DECODER, rows, rows, rows * 1e-3) for rows in (512.0, 2.0**22))
+    other = correction.widths(ENCODER, 512.0, 512.0, 0.512)
     assert far.noise == here.noise == other.noise
     assert here.distance < far.distance
     assert here.distance < other.distance
@@ -64,7 +66,7 @@ def test_far_from_every_pass_and_in_another_family_the_range_is_wider() -> None:
 
 def test_noise_widens_and_is_not_believed() -> None:
     calm, loud = fit_correction(_points(slope=0.05)), fit_correction(_points(slope=0.05, noise=0.3))
-    assert loud.widths(DECODER, 64.0, 0.064).noise > 10 * calm.widths(DECODER, 64.0, 0.064).noise
+    assert loud.widths(DECODER, 64.0, 64.0, 0.064).noise > 10 * calm.widths(DECODER, 64.0, 64.0, 0.064).noise
     assert abs(_at(loud, 64.0) - (0.1 - 0.15)) > abs(_at(calm, 64.0) - (0.1 - 0.15))
 
 
@@ -73,7 +75,7 @@ def test_errors_larger_than_expected_widen_and_smaller_ones_narrow() -> None:
     wide, narrow = (judged(correction, [error] * 8, [0.02] * 8) for error in (0.1, 0.002))
     assert narrow.scale < 1 < wide.scale
     assert wide.quality.held_out == pytest.approx(1.645 * 0.1)
-    assert wide.widths(DECODER, 64.0, 0.064).held_out > correction.widths(DECODER, 64.0, 0.064).held_out
+    assert wide.widths(DECODER, 64.0, 64.0, 0.064).held_out > correction.widths(DECODER, 64.0, 64.0, 0.064).held_out
 
 
 def test_one_point_alone_has_no_held_out_error() -> None:
@@ -108,6 +110,6 @@ def test_shapes_that_ran_are_known() -> None:
     assert correction.has_run(DECODER)
     assert not correction.has_run(transformer())
     assert not correction.has_run_several(DECODER)
-    other = CorrectionPoint(64.0, 0.1, 0.0, (384, 6, 2, 1024))
+    other = CorrectionPoint(64.0, 64.0, 0.1, 0.0, (384, 6, 2, 1024))
     assert fit_correction([*_points(), other]).has_run_several(DECODER)
     assert not fit_correction([*_points(), other]).has_run_several(ENCODER)
