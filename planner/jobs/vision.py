@@ -28,7 +28,7 @@ CLASSES = 1000
 def vision_network(name: str, image_size: int) -> ConvNet | Transformer | None:
     """The network of that name for pictures of that size; None where the name is not known."""
     wanted = re.sub(r"[^a-z0-9]+", "", name.casefold())
-    transformer = _vision_transformer(wanted, image_size)
+    transformer = _vision_transformer(wanted, image_size, name)
     if transformer is not None:
         return transformer
     for pattern, build in _BUILDERS:
@@ -58,7 +58,7 @@ _VIT = {
 _VIT_LETTERS = {"ti": "tiny", "t": "tiny", "s": "small", "b": "base", "l": "large", "h": "huge", "g": "giant"}
 
 
-def _vision_transformer(wanted: str, image_size: int) -> Transformer | None:
+def _vision_transformer(wanted: str, image_size: int, name: str) -> Transformer | None:
     found = re.match(
         r"(?:mae|openclip|dinov2|timm)?(?:vit|deit|beit)(tiny|small|base|large|huge|giant|ti|[tsblhg])", wanted
     )
@@ -66,7 +66,7 @@ def _vision_transformer(wanted: str, image_size: int) -> Transformer | None:
         return None
     layers, hidden, heads = _VIT[_VIT_LETTERS.get(found[1], found[1])]
     return Transformer(
-        name=wanted,
+        name=name,
         num_layers=layers,
         hidden=hidden,
         num_heads=heads,

@@ -40,7 +40,7 @@ def _pair(
 
 def _t5(key: str, shape: tuple[int, int, int, int], published: float, head_width: int = 64) -> NamedArchitecture:
     title = f"T5 {key.removeprefix('t5-')}, an encoder–decoder"
-    architecture = _pair(key.upper(), (*shape, T5_VOCABULARY), head_width=head_width)
+    architecture = _pair(f"T5-{key.removeprefix('t5-')}", (*shape, T5_VOCABULARY), head_width=head_width)
     return NamedArchitecture(
         key, title, architecture, published, f"google-t5/{key} config.json; Raffel et al. 2020", date(2019, 10, 23)
     )
