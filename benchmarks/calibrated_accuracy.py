@@ -28,10 +28,11 @@ from typing import Any
 from sqlalchemy import select
 
 from benchmarks.served_run import Load, comparison, drawn, engine_table, served, simulated
+from planner.calibration.bench_time import bench_of
 from planner.calibration.draw import fit_samples
 from planner.calibration.fit import FIT_FORM, Fit
 from planner.calibration.sample import Bench, BenchFailure, Operation, Sample
-from planner.calibration.suites import bench_of, get_suite
+from planner.calibration.suites import get_suite
 from planner.estimates.answer import answer
 from planner.estimates.estimate import Placement
 from planner.estimates.ledger import Comparison, Metric, predictions

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
+from planner.calibration.bench_time import bench_of
 from planner.calibration.sample import COLLECTIVES, Bench, Operation
-from planner.calibration.suites import SUITES, bench_of
+from planner.calibration.suites import SUITES
 from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
 from planner.units import GB

@@ -7,8 +7,8 @@ from itertools import count
 import pytest
 import torch
 
+from planner.calibration.bench_time import bench_of
 from planner.calibration.sample import Operation
-from planner.calibration.suites import bench_of
 from planner.gpu.benches import served
 from planner.gpu.benches.accelerator import Accelerator
 from planner.gpu.benches.continuous import Engine, Request
