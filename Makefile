@@ -2,7 +2,7 @@
 # All paths are relative, so that a checkout may lie in a folder with a space in its name.
 
 .DELETE_ON_ERROR:
-.PHONY: help run test check format assets accuracy soak repeatability overhead browser ray clean
+.PHONY: help run test check format assets accuracy soak repeatability calibrated overhead browser ray clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -29,6 +29,7 @@ help:
 	@echo "make accuracy TABLES=FOLDER  score the estimator on tables of measured runs into docs/accuracy.md"
 	@echo "make soak    a thousand calibration runs; fails where memory, descriptors or processes grow"
 	@echo "make repeatability  the quick suite twice on this CPU: do the two agree (on an idle machine)"
+	@echo "make calibrated [HOME_OF=FOLDER]  runs that no calibration saw beside their estimates (on an idle machine)"
 	@echo "make overhead  what telemetry and bookkeeping take of a calibration"
 	@echo "make browser  every page in a real browser, in light and in dark"
 	@echo "make ray     calibrations on a local Ray cluster, one node of which is killed"
@@ -61,6 +62,9 @@ soak: $(VENV)/run.stamp
 
 repeatability: $(VENV)/run.stamp
 	$(PY) -m benchmarks.repeatability $(SUITE)
+
+calibrated: $(VENV)/run.stamp
+	$(PY) -m benchmarks.calibrated_accuracy $(if $(HOME_OF),--home "$(HOME_OF)")
 
 browser: $(VENV)/dev.stamp assets
 	PLANNER_TEST_WHOLE_BROWSER_MATRIX=1 $(PY) -m pytest -n 0 tests/browser
