@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 START_SECONDS = 60
 STOP_SECONDS = 5
@@ -161,3 +162,15 @@ def run_sql(server_url: str, statement: str) -> None:
     """One statement outside a transaction, as CREATE DATABASE needs."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(statement)
+
+
+@contextmanager
+def fresh_database(request: pytest.FixtureRequest, folder: Path, name: str) -> Iterator[str]:
+    """The address of an empty database of the kind in `request.param`, "sqlite" or "postgresql"; gone afterwards."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{folder / 'not there yet' / name}.sqlite3"
+        return
+    server = request.getfixturevalue("postgres")
+    run_sql(server, f"CREATE DATABASE {name}")
+    yield database_url(server, name)
+    run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")

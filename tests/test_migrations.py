@@ -18,18 +18,13 @@ from planner.store.engine import Engine, check_schema, make_engine
 from planner.store.migrate import current, downgrade, upgrade
 from planner.store.revision import MIGRATIONS, head_revision, known_revisions
 from planner.store.tables import Base
-from tests.postgres import database_url, run_sql
+from tests.postgres import fresh_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'not there yet' / 'empty.sqlite3'}"
-        return
-    server = request.getfixturevalue("postgres")
-    run_sql(server, "CREATE DATABASE empty")
-    yield database_url(server, "empty")
-    run_sql(server, "DROP DATABASE empty WITH (FORCE)")
+    with fresh_database(request, tmp_path, "empty") as url:
+        yield url
 
 
 @pytest.fixture

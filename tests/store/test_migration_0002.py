@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from planner.store.engine import make_engine
 from planner.store.migrate import downgrade, upgrade
-from tests.postgres import database_url, run_sql
+from tests.postgres import fresh_database
 
 OFFERS = "id, provider, region, zone, instance_type, kind, currency, gpu_name, num_gpus, host_included, created_at"
 PRICES = "id, offer_id, amount, reason, valid_from, recorded_at, source, source_date"
@@ -20,27 +20,20 @@ PRICES = "id, offer_id, amount, reason, valid_from, recorded_at, source, source_
 @pytest.fixture(params=["sqlite", "postgresql"])
 def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database at revision 0001 with two offers and three prices, one of an offer that was withdrawn."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'old.sqlite3'}"
-    else:
-        server = request.getfixturevalue("postgres")
-        run_sql(server, "CREATE DATABASE old")
-        url = database_url(server, "old")
-    upgrade(url, "0001")
-    engine = make_engine(url, pooled=False)
-    with engine.begin() as connection:
-        for number in (3, 7):
-            values = f"{number}, 'aws', 'r', '', 'type-{number}', 'spot', 'USD', 'H100', 8000000, true"
-            connection.execute(text(f"INSERT INTO offers ({OFFERS}) VALUES ({values}, '2026-01-01 00:00:00')"))
-        for number, offer, amount in ((5, 3, "550400000000"), (6, 7, "NULL"), (9, 7, "9900000000")):
-            reason = "withdrawn" if amount == "NULL" else ""
-            moments = f"'2026-01-{number:02d} 00:00:00', '2026-02-01 00:00:00', 'a list', '2026-01-01'"
-            values = f"{number}, {offer}, {amount}, '{reason}', {moments}"
-            connection.execute(text(f"INSERT INTO prices ({PRICES}) VALUES ({values})"))
-    engine.dispose()
-    yield url
-    if request.param == "postgresql":
-        run_sql(request.getfixturevalue("postgres"), "DROP DATABASE old WITH (FORCE)")
+    with fresh_database(request, tmp_path, "old") as url:
+        upgrade(url, "0001")
+        engine = make_engine(url, pooled=False)
+        with engine.begin() as connection:
+            for number in (3, 7):
+                values = f"{number}, 'aws', 'r', '', 'type-{number}', 'spot', 'USD', 'H100', 8000000, true"
+                connection.execute(text(f"INSERT INTO offers ({OFFERS}) VALUES ({values}, '2026-01-01 00:00:00')"))
+            for number, offer, amount in ((5, 3, "550400000000"), (6, 7, "NULL"), (9, 7, "9900000000")):
+                reason = "withdrawn" if amount == "NULL" else ""
+                moments = f"'2026-01-{number:02d} 00:00:00', '2026-02-01 00:00:00', 'a list', '2026-01-01'"
+                values = f"{number}, {offer}, {amount}, '{reason}', {moments}"
+                connection.execute(text(f"INSERT INTO prices ({PRICES}) VALUES ({values})"))
+        engine.dispose()
+        yield url
 
 
 def rows(url: str, columns: str, table: str) -> list[tuple[object, ...]]:

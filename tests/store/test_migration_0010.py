@@ -13,7 +13,7 @@ from sqlalchemy import text
 from planner.store.engine import make_engine, session_factory
 from planner.store.migrate import downgrade, upgrade
 from planner.store.tables import EstimateRow
-from tests.postgres import database_url, run_sql
+from tests.postgres import fresh_database
 
 ANSWER = {"options": [{"cost": 0.1 + 0.2, "why_not": "dearer", "fit_id": None}] * 3, "form": 1}
 MOMENT = "2026-01-01 00:00:00"
@@ -22,37 +22,30 @@ MOMENT = "2026-01-01 00:00:00"
 @pytest.fixture(params=["sqlite", "postgresql"])
 def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database at revision 0009 with one job and two estimates of it."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'old.sqlite3'}"
-    else:
-        server = request.getfixturevalue("postgres")
-        run_sql(server, "CREATE DATABASE unpacked")
-        url = database_url(server, "unpacked")
-    upgrade(url, "0009")
-    engine = make_engine(url, pooled=False)
-    job = {"id": "J" * 26, "kind": "training", "name": "a job", "spec": "{}", "created_at": MOMENT}
-    with engine.begin() as connection:
-        _insert(connection, "jobs", job)
-        for letter in "EF":
-            estimate = {
-                "id": letter * 26,
-                "job_id": job["id"],
-                "created_at": MOMENT,
-                "as_of": MOMENT,
-                "known_at": MOMENT,
-                "request": "{}",
-                "summary": "{}",
-                "price_ids": "[]",
-                "fit_ids": "[]",
-                "catalogue_version": "c",
-                "code_version": "c",
-                "result": json.dumps(ANSWER),
-            }
-            _insert(connection, "estimates", estimate)
-    engine.dispose()
-    yield url
-    if request.param == "postgresql":
-        run_sql(request.getfixturevalue("postgres"), "DROP DATABASE unpacked WITH (FORCE)")
+    with fresh_database(request, tmp_path, "unpacked") as url:
+        upgrade(url, "0009")
+        engine = make_engine(url, pooled=False)
+        job = {"id": "J" * 26, "kind": "training", "name": "a job", "spec": "{}", "created_at": MOMENT}
+        with engine.begin() as connection:
+            _insert(connection, "jobs", job)
+            for letter in "EF":
+                estimate = {
+                    "id": letter * 26,
+                    "job_id": job["id"],
+                    "created_at": MOMENT,
+                    "as_of": MOMENT,
+                    "known_at": MOMENT,
+                    "request": "{}",
+                    "summary": "{}",
+                    "price_ids": "[]",
+                    "fit_ids": "[]",
+                    "catalogue_version": "c",
+                    "code_version": "c",
+                    "result": json.dumps(ANSWER),
+                }
+                _insert(connection, "estimates", estimate)
+        engine.dispose()
+        yield url
 
 
 def _insert(connection: Any, table: str, row: dict[str, Any]) -> None:
