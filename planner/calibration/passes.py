@@ -64,6 +64,7 @@ ATTENTION_ROOM = 1.5  # attention without benches of its own: kernels differ by 
 LAUNCH_ROOM = 1.0
 PASS_NOISE = 0.04  # what the form itself misses a single pass by (assumed; the correction takes it up)
 FAR_OFF = 3.0  # a pass that many deviations away counts less and less
+MOST_ABOVE = 1.5  # of its median, that the mean of a pass counts as at most: one disturbed visit is not the rule
 QUARTILES = 1.349  # interquartile ranges per standard deviation of a normal distribution
 DESCENTS = 40
 HOST = "host"
@@ -172,8 +173,12 @@ class _Table:
 def fit_passes(samples: Sequence[Sample], parts: Alone) -> tuple[PassRate, Correction]:
     """What passes of one phase and format say: the factors of their parts, and what is left.
 
-    `samples` are benches of PHASES, at least one. Each is also held out, with all else drawn from the others.
+    `samples` are benches of PHASES, at least one. Each is also held out, with all else drawn from the others. A long
+    run takes the mean of its steps and not their median, so the passes are told longer by how much the one lies above
+    the other over all of them.
     """
+    above = mean_above_median(samples)
+    samples = [replace(sample, seconds=sample.seconds * above) for sample in samples]
     table = _table(samples, parts)
     logs = _factors(table)
     correction = fit_correction(_points(samples, table, logs))
@@ -190,6 +195,12 @@ def fit_passes(samples: Sequence[Sample], parts: Alone) -> tuple[PassRate, Corre
     factors = {part: float(np.exp(log)) for part, log in zip(Part, logs[:-1], strict=True)}
     launch = float(np.max(parts.attention.launch_seconds) * np.exp(logs[-1]))
     return replace(parts.attention, launch_seconds=launch, factors=factors), judged(correction, errors, expected)
+
+
+def mean_above_median(samples: Sequence[Sample]) -> float:
+    """The mean over passes of mean ÷ median of their windows; 1 where samples do not tell it."""
+    told = [sample.details["mean_seconds"] / sample.seconds for sample in samples if "mean_seconds" in sample.details]
+    return statistics.fmean(min(ratio, MOST_ABOVE) for ratio in told) if told else 1.0
 
 
 def _table(samples: Sequence[Sample], parts: Alone) -> _Table:

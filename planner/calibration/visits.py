@@ -50,7 +50,7 @@ def merged(bench: Bench, flops: float, num_bytes: float, visits: Sequence[Visit]
 
     `seconds` is the median of the visits' medians. `spread` is an interquartile range ÷ the median: that of all
     windows, or that of visits where it is larger, from their own distance and the `usual` deviation of a visit.
-    Details are the mean over the visits, with how many there were and how far apart they lie.
+    Details are the mean over the visits, with how many there were, how far apart they lie, and the mean of all windows.
     """
     medians = [visit.seconds for visit in visits]
     seconds = statistics.median(medians)
@@ -58,7 +58,9 @@ def merged(bench: Bench, flops: float, num_bytes: float, visits: Sequence[Visit]
     apart = _apart(medians)
     own = _variance(medians)
     between = 0.0 if own is None else QUARTILES * _shrunk(own, len(medians), usual)
-    deviations = {} if own is None else {"visits_deviation": math.sqrt(own)}
+    told = {"visits": float(len(visits)), "visits_apart": apart, "mean_seconds": statistics.fmean(windows)}
+    if own is not None:
+        told["visits_deviation"] = math.sqrt(own)
     peaks = [visit.peak_memory_bytes for visit in visits if visit.peak_memory_bytes is not None]
     return Sample(
         bench=bench,
@@ -69,7 +71,7 @@ def merged(bench: Bench, flops: float, num_bytes: float, visits: Sequence[Visit]
         num_bytes=num_bytes,
         steady=_is_steady(visits, apart),
         peak_memory_bytes=max(peaks, default=None),
-        details={**_mean_details(visits), "visits": float(len(visits)), "visits_apart": apart, **deviations},
+        details={**_mean_details(visits), **told},
     )
 
 

@@ -9,7 +9,16 @@ import pytest
 
 from planner.calibration.correction import Family
 from planner.calibration.efficiency import MatmulRate, Part, PassRate, Rates, work_seconds
-from planner.calibration.passes import CPU_LAUNCH_SECONDS, PHASES, Alone, alone, attention_curve, fit_passes, usual_pass
+from planner.calibration.passes import (
+    CPU_LAUNCH_SECONDS,
+    PHASES,
+    Alone,
+    alone,
+    attention_curve,
+    fit_passes,
+    mean_above_median,
+    usual_pass,
+)
 from planner.calibration.sample import Bench, Operation, Sample
 from planner.calibration.suites import get_suite
 from planner.calibration.theory import bench_theory, bench_works
@@ -126,6 +135,18 @@ def test_where_no_part_was_measured_usual_values_stand_and_say_so() -> None:
     assert found.attention == usual_pass(MATMUL, BANDWIDTH, is_cpu=True)
     assert found.attention.curve is None
     assert found.memory_factor is None
+
+
+def test_a_long_run_is_told_by_the_mean_of_its_steps_and_not_by_their_median() -> None:
+    plain = _passes(Operation.DECODE)
+    skewed = [replace(sample, details={"mean_seconds": 1.04 * sample.seconds}) for sample in plain]
+    disturbed = [replace(plain[0], details={"mean_seconds": 9.0 * plain[0].seconds}), *skewed[1:]]
+    assert mean_above_median(plain) == 1.0
+    assert mean_above_median(skewed) == pytest.approx(1.04)
+    assert mean_above_median(disturbed) < 1.04 + 0.5 / len(plain)
+    usual, longer = (fit_passes(samples, _parts())[1].points[0] for samples in (plain, skewed))
+    told = [point.predicted_seconds * np.exp(point.factor) for point in (usual, longer)]
+    assert told[1] == pytest.approx(1.04 * told[0])
 
 
 def test_benches_that_are_no_whole_pass_are_refused() -> None:
