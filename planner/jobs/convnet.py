@@ -35,12 +35,12 @@ class Conv:
     @property
     def pixels(self) -> int:
         """Positions that it writes."""
-        return self.size ** (self.dimensions - 1) * (self.height or self.size)
+        return int(self.size ** (self.dimensions - 1)) * (self.height or self.size)
 
     @property
     def taps(self) -> int:
         """Positions that it reads for each of them."""
-        return self.kernel ** (self.dimensions - 1) * (self.width or self.kernel)
+        return int(self.kernel ** (self.dimensions - 1)) * (self.width or self.kernel)
 
     @property
     def is_depthwise(self) -> bool:
@@ -101,7 +101,7 @@ class ConvNet:
     @property
     def num_parameters(self) -> int:
         """Weights of convolutions, blocks and classifier."""
-        inside = sum(part.num_parameters for part in (*self.convs, *self.stages))
+        inside = sum(conv.num_parameters for conv in self.convs) + sum(stage.num_parameters for stage in self.stages)
         return inside + self.features * self.classes
 
     @property

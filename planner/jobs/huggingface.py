@@ -85,8 +85,10 @@ def picture_from_config(text: str) -> tuple[str, int | None] | None:
     if family == "swin":
         found = SWINS.get((_whole(config, ("embed_dim",)) or 0, blocks))
     elif family in ("vit", "deit", "vit_mae", "beit"):
-        figures = (_whole(config, (name,)) or 0 for name in ("num_hidden_layers", "hidden_size", "patch_size"))
-        found = VITS.get(tuple(figures))
+        layers, hidden, patch = (
+            _whole(config, (name,)) or 0 for name in ("num_hidden_layers", "hidden_size", "patch_size")
+        )
+        found = VITS.get((layers, hidden, patch))
     elif family == "resnet":
         found = RESNETS.get(blocks)
     else:
@@ -120,7 +122,7 @@ def _pair(config: Mapping[str, Any], family: str) -> Transformer:
     is_t5 = family in T5_FAMILY
     heads = {"head_width": _whole(config, ("d_kv", "head_dim"))}
     limit = None if is_t5 else _whole(config, OPTIONAL["max_positions"])
-    figures = {name: value for name, value in (found | heads).items() if value is not None}
+    figures: dict[str, Any] = {name: value for name, value in (found | heads).items() if value is not None}
     return Transformer(
         name=str(config.get("_name_or_path") or family or "custom"),
         num_kv_heads=figures["num_heads"],

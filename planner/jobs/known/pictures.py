@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -145,4 +146,4 @@ def _side(architecture: Transformer | ConvNet) -> int | None:
         return architecture.image_size
     if architecture.causal or architecture.max_positions is None:
         return None
-    return round((architecture.max_positions - 1) ** 0.5) * 8
+    return math.isqrt(architecture.max_positions - 1) * 8

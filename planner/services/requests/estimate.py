@@ -247,6 +247,9 @@ class EstimateRequest(NetworkRequest):
         )
         if base is None:
             _require(self, ("prompt_tokens", "output_tokens"), "an inference job needs it")
+        splits: dict[str, Any] = {
+            name: getattr(self, name) or (getattr(base, name) if base else None) for name in SERVED_LAYOUT
+        }
         job = InferenceJob(
             name=self.name or (base.name if base else f"Serve {architecture.name}"),
             architecture=architecture,
@@ -258,7 +261,7 @@ class EstimateRequest(NetworkRequest):
             kv_dtype=self.kv_dtype or (base.kv_dtype if base else None),
             engine=_pick(self.engine, base and base.engine, Engine.UNSTATED),
             weight_bits=self.weight_bits or (base.weight_bits if base else None),
-            **{name: getattr(self, name) or (getattr(base, name) if base else None) for name in SERVED_LAYOUT},
+            **splits,
         )
         problems: list[FieldProblem] = []
         if job.expert_parallel is not None and architecture.num_experts % job.expert_parallel:

@@ -1,0 +1,92 @@
+"""Networks for pictures, encoder–decoders and adapters, asked by form and by REST, shown and filled in again."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from planner.jobs.presets import PICTURES
+from tests.web.conftest import Send
+from tests.web.world import World
+
+
+def made(send: Send, fields: dict[str, Any], page: str) -> str:
+    """The id of the new estimate."""
+    answer = send("/estimates", fields, page=page)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["Location"].split("/")[-1]
+
+
+def test_a_network_for_pictures_is_asked_for_in_pictures(client: FlaskClient, send: Send, world: World) -> None:
+    page = "/estimates/new?preset=train-resnet-50"
+    form = client.get(page).text
+    assert "Pictures to train on" in form
+    assert "Tokens per sequence" not in form
+    fields = {"kind": "training", "architecture": "swin-t", "dtype": "bf16", "goal": "cost", "recompute": "none"}
+    estimate = made(send, {**fields, "pictures": "1.28M", "global_batch": "256", "image_size": "224"}, page)
+    shown = client.get(f"/estimates/{estimate}").text
+    assert "1,280,000" in shown
+    assert "1.28 M pictures in steps of 256" in shown
+    again = client.get(f"/estimates/new?like={estimate}").text
+    assert 'value="1.28M"' in again
+    assert 'value="swin-t" selected' in again
+
+
+def test_a_size_that_is_not_the_published_one_comes_back(client: FlaskClient, world: World) -> None:
+    asked = {"kind": "training", "architecture": "vit-b-16", "pictures": 1e6, "global_batch": 64, "image_size": 384}
+    answer = client.post("/api/v1/estimates", json=asked)
+    assert answer.status_code == 201, answer.text
+    estimate = answer.json["id"]
+    form = client.get(f"/estimates/new?like={estimate}").text
+    assert 'name="image_size"' in form
+    assert 'value="384"' in form
+
+
+def test_an_encoder_decoder_says_what_it_reads_and_writes(client: FlaskClient, send: Send, world: World) -> None:
+    page = "/estimates/new?preset=finetune-t5-base"
+    assert "Tokens written per sequence" in client.get(page).text
+    fields = {"kind": "training", "architecture": "t5-base", "dtype": "bf16", "goal": "cost", "tokens": "10M"}
+    lengths = {"sequence_length": "512", "target_length": "64", "global_batch": "32", "method": "full"}
+    estimate = made(send, {**fields, **lengths}, page)
+    assert "steps of 32 × 512 read and 64 written" in client.get(f"/estimates/{estimate}").text
+
+
+def test_adapters_are_chosen_in_the_form_and_told(client: FlaskClient, send: Send, world: World) -> None:
+    fields = {"kind": "training", "architecture": "llama-3-8b", "dtype": "bf16", "goal": "cost", "tokens": "10M"}
+    more = {"sequence_length": "2048", "global_batch": "8", "method": "lora", "lora_rank": "64"}
+    page = "/estimates/new?kind=training"
+    estimate = made(send, {**fields, **more, "lora_targets": "attention"}, page)
+    shown = client.get(f"/estimates/{estimate}").text
+    assert "queries, keys and values" in shown
+    again = client.get(f"/estimates/new?like={estimate}").text
+    assert 'value="attention" selected' in again
+    assert 'value="64"' in again
+
+
+def test_what_belongs_to_the_other_kind_is_refused_beside_its_field(send: Send, world: World) -> None:
+    fields = {"kind": "training", "architecture": "resnet-50", "dtype": "bf16", "goal": "cost", "global_batch": "8"}
+    answer = send("/estimates", {**fields, "tokens": "1M"}, page="/estimates/new?preset=train-resnet-50")
+    assert answer.status_code == 422
+    assert "fault-pictures" in answer.text
+
+
+def test_a_configuration_of_an_encoder_decoder_is_read_from_a_file(
+    client: FlaskClient, send: Send, world: World
+) -> None:
+    config = {"model_type": "t5", "d_model": 64, "d_ff": 128, "d_kv": 16, "num_heads": 4, "num_layers": 2}
+    sent = (io.BytesIO(json.dumps({**config, "vocab_size": 1000}).encode()), "config.json")
+    fields = {"kind": "training", "dtype": "bf16", "goal": "cost", "tokens": "1M", "sequence_length": "128"}
+    estimate = made(send, {**fields, "global_batch": "8", "config_file": sent}, "/estimates/new?kind=training")
+    assert "128 read and 128 written" in client.get(f"/estimates/{estimate}").text
+
+
+def test_rest_lists_the_networks_for_pictures_with_published_and_counted_weights(client: FlaskClient) -> None:
+    listed = client.get("/api/v1/presets").json["pictures"]
+    assert [found["key"] for found in listed] == list(PICTURES)
+    for found in listed:
+        assert found["num_parameters"] == pytest.approx(found["published_parameters"], rel=0.015)
+        assert found["source"]
