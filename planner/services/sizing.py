@@ -172,7 +172,7 @@ def size_service(session: Session, request: SizingRequest, now: datetime, roles:
         num_simulated=found.num_simulated,
         replica_range=None if best is None else _reach(best, ways, demand, terms, policy),
         floor=None if best is None else floor(demand.sample(), best.way.table, own),
-        curve=None if best is None else load_curve(best.way.table, _steady(demand), own, terms.level),
+        curve=None if best is None else load_curve(best.way.table, _steady(demand, best), own, terms.level),
         hours=None if best is None else _hours(best, request, demand, policy),
         api=_api(best, demand, request),
         apart=None if best is None else _apart(best, demand, terms, request),
@@ -294,9 +294,12 @@ def _demand(demand: Demand) -> DemandView:
     )
 
 
-def _steady(demand: Demand) -> RandomDemand:
-    """Random requests of the same sizes, for the curve over load: as bursty as asked, of a trace Poisson."""
-    return demand if isinstance(demand, RandomDemand) else RandomDemand(demand.rate, demand.sizes)
+def _steady(demand: Demand, best: Sized) -> RandomDemand:
+    """Random requests of the same sizes, for the curve over load: as bursty as they reach a replica, of a trace
+    Poisson."""
+    if isinstance(demand, RandomDemand):
+        return demand.one_of(best.replicas)
+    return RandomDemand(demand.rate, demand.sizes)
 
 
 def _hours(best: Sized, request: SizingRequest, demand: Demand, policy: EnginePolicy) -> Hours | None:
@@ -355,7 +358,11 @@ def _notes(request: SizingRequest, demand: Demand, best: Sized | None) -> tuple[
     policy = request.policy()
     notes = [
         "Percentiles are of a simulation, request by request, of continuous batching with the step times of the model; "
-        "requests are dealt to replicas in turn.",
+        + (
+            "requests are dealt to replicas in turn."
+            if isinstance(demand, TraceDemand)
+            else "each request goes to one of the replicas at random."
+        ),
         f"The engine takes up to {policy.max_sequences} requests at a time and {policy.batch_tokens:,} tokens per step"
         f"{'' if request.max_sequences and request.batch_tokens else ' (assumed where not given)'}.",
     ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from planner.estimates.load.arrivals import Sizes, random_requests
+from planner.estimates.load.arrivals import Sizes, random_requests, split_gaps
 from planner.estimates.load.requests import Requests
 
 SAMPLE_REQUESTS = 1_500
@@ -56,7 +56,8 @@ class RandomDemand:
     """`rate` requests per second at the busiest, of which `mean_share` come on average over the hours that are paid.
 
     Each of N replicas gets a stream of its own at rate ÷ N, the same requests stretched: common random numbers.
-    `variation` is that of the gaps on one replica: 1 is Poisson.
+    `variation` is that of the gaps of the whole service: 1 is Poisson. Above it requests come in bursts, and a burst is
+    divided among the replicas: one of `split` replicas gets each request with probability 1 ÷ split.
     """
 
     rate: float
@@ -66,12 +67,16 @@ class RandomDemand:
     number: int = SAMPLE_REQUESTS
     seed: int = SEED
     skipped_share: float = EMPTY_START
+    split: int = 1
     _drawn: Requests = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.mean_share <= 1:
             raise ValueError(f"the mean is a share of the busiest, above 0 and at most 1, not {self.mean_share}")
         drawn = random_requests(1.0, self.number, self.sizes, np.random.default_rng(self.seed), self.variation)
+        if self.split > 1 and self.variation > 1:
+            gaps = split_gaps(self.number, np.random.default_rng(self.seed), self.variation, self.split)
+            drawn = Requests(np.cumsum(gaps), drawn.prompt_tokens, drawn.output_tokens)
         object.__setattr__(self, "_drawn", drawn)
         if not (math.isfinite(self.rate) and self.rate > 0):
             raise ValueError(f"a rate must be above 0, not {self.rate}")
@@ -89,7 +94,11 @@ class RandomDemand:
         return 0.0
 
     def on_each_of(self, num_replicas: int) -> list[Requests]:
-        return [self.at_rate(self.rate / num_replicas)]
+        return [self.one_of(num_replicas).at_rate(self.rate / num_replicas)]
+
+    def one_of(self, num_replicas: int) -> RandomDemand:
+        """What one of so many replicas meets, at any rate: bursts are smaller the more share them."""
+        return self if self.variation <= 1 or num_replicas == self.split else replace(self, split=num_replicas)
 
     def at_rate(self, rate: float) -> Requests:
         """The sample at this rate on one replica."""

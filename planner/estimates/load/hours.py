@@ -48,13 +48,17 @@ def over_hours(
     busiest = max(rates)
     table, number = option.way.table, option.replicas
     each = _most_per_replica(option, demand, level, policy, busiest)
-    seen: dict[int, Latencies] = {}
+    seen: dict[int, tuple[Latencies | None, int]] = {0: (None, 1)}
     hours = []
     for rate in rates:
         step = math.ceil(LEVELS * rate / busiest * (1.0 - 1e-9))
-        if step and step not in seen:
-            seen[step] = _found(table, demand, policy, busiest * step / LEVELS / number)
-        hours.append(Hour(rate, seen.get(step), min(number, max(1, math.ceil(rate / each * (1.0 - 1e-9))))))
+        if step not in seen:
+            load = busiest * step / LEVELS
+            needed = min(number, max(1, math.ceil(load / each * (1.0 - 1e-9))))
+            while needed < number and level.missed(_found(table, demand, policy, load, needed)):
+                needed += 1
+            seen[step] = _found(table, demand, policy, load, number), needed
+        hours.append(Hour(rate, *seen[step]))
     fixed = [option.num_gpus] * len(rates)
     followed = [(hour.replicas + option.spare) * option.way.gpus_per_replica for hour in hours]
     return Hours(tuple(hours), float(sum(fixed)), float(sum(followed)), _cost(option, fixed), _cost(option, followed))
@@ -70,13 +74,16 @@ def _most_per_replica(
     high = min(busiest / (option.replicas - 1), option.most_per_second)
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
-        missed = level.missed(_found(option.way.table, demand, policy, middle))
+        found = _found(option.way.table, demand, policy, middle * option.replicas, option.replicas)
+        missed = level.missed(found)
         low, high = (low, middle) if missed else (middle, high)
     return low
 
 
-def _found(table: StepTable, demand: RandomDemand, policy: EnginePolicy, rate: float) -> Latencies:
-    return latencies([simulate(demand.at_rate(rate), table, policy)], demand.skipped_share)
+def _found(table: StepTable, demand: RandomDemand, policy: EnginePolicy, rate: float, number: int) -> Latencies:
+    """What requests at this rate of the whole service wait on one of so many replicas."""
+    mine = demand.one_of(number).at_rate(rate / number)
+    return latencies([simulate(mine, table, policy)], demand.skipped_share)
 
 
 def _cost(option: Sized, gpus: Sequence[int]) -> float | None:

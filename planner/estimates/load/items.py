@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.estimates.load.arrivals import unit_gaps
+from planner.estimates.load.arrivals import split_gaps
 from planner.estimates.load.demand import SAMPLE_REQUESTS, SEED
 
 Array = NDArray[np.float64]
@@ -50,7 +50,8 @@ class Items(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RandomItems:
-    """`rate` items per second, gaps of this variation on each GPU (1: Poisson), the same draws at every rate."""
+    """`rate` items per second whose gaps vary so much (1: Poisson), the same draws at every rate; bursts are divided
+    among the GPUs."""
 
     rate: float
     variation: float = 1.0
@@ -73,7 +74,8 @@ class RandomItems:
         return None
 
     def on_one_of(self, num_replicas: int) -> Stream:
-        gaps = unit_gaps(self.number, np.random.default_rng(SEED), self.variation)
+        parts = num_replicas if self.variation > 1 else 1
+        gaps = split_gaps(self.number, np.random.default_rng(SEED), self.variation, parts)
         arrivals: Array = np.cumsum(gaps) * (num_replicas / self.rate)
         return Stream(arrivals, arrivals)
 

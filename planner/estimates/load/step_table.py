@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -38,18 +39,42 @@ class StepTimes(Protocol):
     def decode_seconds(self, batch: Array, kv_tokens: Array) -> Array: ...
 
 
+class DecodeLines(dict[int, tuple[tuple[float, float], ...]]):
+    """By batch, per segment of CONTEXTS (seconds at no cache, seconds per token of cache); of batches between `points`
+    the `seconds`, one row per point and one column per context, lie on straight lines."""
+
+    def __init__(self, points: Array, seconds: Array) -> None:
+        super().__init__()
+        self.points, self.seconds = points, seconds
+
+    def __missing__(self, batch: int) -> tuple[tuple[float, float], ...]:
+        if not 1 <= batch <= self.points[-1]:
+            raise KeyError(batch)
+        row = [float(np.interp(batch, self.points, column)) for column in self.seconds.T]
+        slopes = [
+            (after - before) / ((far - near) * batch)
+            for (before, after), (near, far) in zip(pairwise(row), pairwise(CONTEXTS), strict=True)
+        ]
+        found = tuple(
+            (before - slope * near * batch, slope) for before, near, slope in zip(row, CONTEXTS, slopes, strict=False)
+        )
+        self[batch] = found
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class StepTable:
     """Steps of up to `max_batch` sequences and `max_tokens` prompt tokens; `capacity` tokens of cache in all.
 
-    `decode_lines[batch]` holds, per segment of CONTEXTS, (seconds at no cache, seconds per token of cache);
+    `decode_lines[batch]` holds, per segment of CONTEXTS, (seconds at no cache, seconds per token of cache), each batch
+    worked out when it is first asked for;
     `prompt_seconds[i][j]` is a pass over `prompt_points[i]` tokens after `CONTEXTS[j]` earlier ones.
     """
 
     capacity: float
     kv_bytes_per_token: float
     max_batch: int
-    decode_lines: tuple[tuple[tuple[float, float], ...], ...]
+    decode_lines: DecodeLines
     prompt_points: tuple[float, ...]
     prompt_seconds: tuple[tuple[float, ...], ...]
 
@@ -62,9 +87,7 @@ class StepTable:
         """A replica whose every step takes so many times as long."""
         return replace(
             self,
-            decode_lines=tuple(
-                tuple((fixed * factor, per_token * factor) for fixed, per_token in lines) for lines in self.decode_lines
-            ),
+            decode_lines=DecodeLines(self.decode_lines.points, self.decode_lines.seconds * factor),
             prompt_seconds=tuple(tuple(value * factor for value in row) for row in self.prompt_seconds),
         )
 
@@ -107,18 +130,13 @@ def tabulate(times: StepTimes, max_batch: int, max_tokens: int) -> StepTable:
     points = np.array([batch for batch in FIRST_BATCHES if batch < max_batch] + [max_batch], dtype=float)
     contexts = np.array(CONTEXTS)
     seconds = _checked(times.decode_seconds(points[:, None], points[:, None] * contexts[None, :]))
-    batches = np.arange(1, max_batch + 1, dtype=float)
-    every = np.stack([np.interp(batches, points, column) for column in seconds.T], axis=1)
-    slopes = np.diff(every, axis=1) / (np.diff(contexts)[None, :] * batches[:, None])
-    fixed = every[:, :-1] - slopes * contexts[:-1] * batches[:, None]
-    lines = [tuple(zip(row.tolist(), slope.tolist(), strict=True)) for row, slope in zip(fixed, slopes, strict=True)]
     tokens = _prompt_points(max_tokens)
     prompts = _checked(times.prefill_seconds(tokens[:, None], contexts[None, :]))
     return StepTable(
         capacity=float(times.kv_capacity_tokens),
         kv_bytes_per_token=float(times.kv_bytes_per_token),
         max_batch=max_batch,
-        decode_lines=((), *lines),
+        decode_lines=DecodeLines(points, seconds),
         prompt_points=tuple(tokens.tolist()),
         prompt_seconds=tuple(tuple(row) for row in prompts.tolist()),
     )

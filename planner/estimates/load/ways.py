@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from planner.estimates.estimate import Placement
 from planner.estimates.layout import served_experts, tensor_splits
 from planner.estimates.load.engine import EnginePolicy
@@ -13,8 +15,10 @@ from planner.estimates.load.sizing import Way
 from planner.estimates.load.step_table import StepTable, tabulate
 from planner.estimates.memory import usable_bytes
 from planner.estimates.profile import Lack, Profile, whole_gpus
+from planner.estimates.serving_steps import stored_bytes
 from planner.hardware.gpu import GpuKind
 from planner.jobs.architecture import Transformer
+from planner.jobs.footprint import weight_bytes
 from planner.jobs.job import InferenceJob
 from planner.offers.offer import OfferKind
 
@@ -150,8 +154,12 @@ class _Search:
         splits = tensor_splits(network, num_gpus)
         if split is not None:
             splits = tuple(one for one in splits if one == split)
+        usable = usable_bytes(self.placement.gpu, self.placement.device_memory_bytes) or 0.0
+        weights = float(np.sum(weight_bytes(network, self.job.dtype, stored=stored_bytes(self.job))))
         for nodes in NODES:
             total = nodes * num_gpus
+            if total * usable <= weights:
+                continue
             shapes = [
                 Shape(one, total // (one * experts), experts, nodes, num_gpus)
                 for one in splits

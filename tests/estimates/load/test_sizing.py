@@ -61,6 +61,17 @@ def test_sizing_keeps_the_level_and_one_replica_less_does_not() -> None:
     assert LEVEL.missed(latencies(fewer, 0.2))
 
 
+def test_bursts_are_divided_among_the_replicas() -> None:
+    bursty = RandomDemand(60.0, MIXED, variation=4.0, number=60_000)
+    for number in (1, 4, 20):
+        gaps = bursty.on_each_of(number)[0].gap_variation
+        assert gaps == pytest.approx((1.0 + 15.0 / number) ** 0.5, rel=0.05)
+        assert bursty.on_each_of(number)[0].rate == pytest.approx(60.0 / number, rel=0.05)
+    calm = sized(way(), RandomDemand(60.0, MIXED), Terms(LEVEL), POLICY)
+    found = sized(way(), RandomDemand(60.0, MIXED, variation=4.0), Terms(LEVEL), POLICY)
+    assert calm.replicas < found.replicas < 3 * calm.replicas
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     rate=st.floats(0.5, 80),
