@@ -15,13 +15,15 @@ from planner.jobs.architecture import Transformer
 from planner.jobs.work import Amount, Pass, Work, WorkClass, WorkKind, product, side_dtype
 
 # Kernels per block and pass of an eager framework: 22 forward and 45 backward in all (our design notes, measured).
+BOTH_WAYS = "attention both ways"  # kernels skip what a causal mask hides in large pieces, or not at all
 ELEMENTWISE_LAUNCHES = 14
 # Scores that are not fused into one kernel: written, masked, normalised, dropped out and read again, per score (our
 # design notes); the backward pass twice that.
 SCORE_BYTES = 13.0
 SCORE_LAUNCHES = 5.0
-# Scores of relative positions beside those of contents: written, shifted, added (Dai et al. 2019, appendix B).
-POSITION_SCORE_BYTES = 10.0
+# Scores of relative positions beside those of contents, in 16 bits: written, shifted (read, written), added to those of
+# contents (both read, written) and scaled together (read, written) (Dai et al. 2019, appendix B and their program).
+POSITION_SCORE_BYTES = 16.0
 # Rows that go to experts are sorted, sent, brought back and summed: passes over M·k·h beside the exchange itself.
 DISPATCH_PASSES = 6.0
 DISPATCH_LAUNCHES = 36.0
@@ -131,7 +133,7 @@ def attention_work(architecture: Transformer, through: Pass) -> Work:
     elements = cached_elements(architecture, through.tensor_parallel)
     cache_bytes = (through.kv_dtype or side).num_bytes * through.batch * (seen + through.tokens) * elements
     return Work(
-        "attention",
+        "attention" if architecture.causal else BOTH_WAYS,
         WorkKind.ATTENTION,
         side,
         flops=_pair_flops(architecture, through.tokens) * through.batch * heads * shared,

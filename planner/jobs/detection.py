@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from planner.jobs.convnet import Conv, ConvNet
 from planner.jobs.pictures.dense import NNUNET_WIDTHS, deeplab, fcn, pspnet, unet
 from planner.jobs.pictures.mobile import mobilenet_v1
-from planner.jobs.pictures.pyramid import region_network, retinanet, ssd_resnet50
+from planner.jobs.pictures.pyramid import region_network, retinanet, ssd_resnet50, ssd_vgg16
 from planner.jobs.pictures.residual import resnet
+from planner.jobs.pictures.sketch import plain_name
 from planner.jobs.pictures.yolo import yolov5, yolov5_classifier
 
 
@@ -41,12 +42,12 @@ YOLO_PIXELS, CLASSIFIED_PIXELS = 640, 224
 SSD_PIXELS = 300
 SEGMENTED_PIXELS = 520  # as torchvision measures its own
 UNET_PIXELS, VOLUME = 572, 128  # Ronneberger et al. 2015; MLPerf's training patches of 128 voxels a side
-_ENDS = r"(?:resnet|r)?(18|34|50|101)?(?:fpn)?(?:coco)?"
+_ENDS = r"(?:resnet|r)?(18|34|50|101)?(?:fpn)?(?:1x|3x)?(?:coco)?"
 
 
 def detector(name: str, image_size: int | None = None) -> ConvNet | None:
     """The network of that name for pictures of that size (None: as published); None where the name is not known."""
-    wanted = re.sub(r"[^a-z0-9]+", "", name.casefold())
+    wanted = plain_name(name)
     for pattern, build in _BUILDERS:
         found = re.fullmatch(pattern, wanted)
         if found:
@@ -93,6 +94,7 @@ _BUILDERS: tuple[tuple[str, _Builder], ...] = (
     (r"retinanet(?:(resnext)50(?:32x4d)?|" + _ENDS + ")", lambda found, size: _retina(found, size)),
     (r"fasterrcnn" + _ENDS, lambda found, size: _on_coco(found, size, has_masks=False)),
     (r"maskrcnn" + _ENDS, lambda found, size: _on_coco(found, size, has_masks=True)),
+    (r"ssd300vgg16|ssdvgg16", lambda _found, size: ssd_vgg16(size or SSD_PIXELS)),
     (r"ssd(?:300)?(?:v11)?resnet50(?:v1|v15)?", lambda _found, size: ssd_resnet50(size or SSD_PIXELS)),
     (r"fcn" + _ENDS, lambda found, size: fcn(size or SEGMENTED_PIXELS, _depth(found))),
     (r"deeplabv?3" + _ENDS, lambda found, size: deeplab(size or SEGMENTED_PIXELS, _depth(found))),

@@ -43,6 +43,7 @@ UNETS = {
     "stablediffusion21": UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 768, 1024),
     "stablediffusionxlbase10": UNet((320, 640, 1280), (0, 2, 10), 1024, 2048),
     "sdxlturbo": UNet((320, 640, 1280), (0, 2, 10), 512, 2048, guided=False),
+    "sdxlbase10": UNet((320, 640, 1280), (0, 2, 10), 1024, 2048),
     "sdxl": UNet((320, 640, 1280), (0, 2, 10), 1024, 2048),
     "ssd1b": UNet((320, 640, 1280), (0, 2, 4), 1024, 2048),
 }
@@ -63,6 +64,8 @@ def denoiser(name: str, pixels: int | None = None) -> Denoiser | None:
     wanted = re.sub(r"[^a-z0-9]+", "", name.casefold())
     is_controlled = wanted.endswith("controlnet")
     wanted = wanted.removesuffix("controlnet").removesuffix("diffusers")
+    known = re.fullmatch(r"(?:stablediffusion|sd)v?(1|14|15|2)(?:base)?", wanted)
+    wanted = f"stablediffusionv{known[1]}" if known else wanted
     if wanted == "stablediffusion3medium":
         return _sd3(pixels or 1024)
     found = re.fullmatch(r"dit(s|b|l|xl)([248])(?:256|512)?", wanted)

@@ -71,6 +71,7 @@ OPTIMIZER_BYTES = 28.0
 OPTIMIZER_FLOPS = 12.0
 # Dropout behind attention and feed-forward, as programs before 2023 trained: read, write and a mask of one byte.
 DROPOUT_PASSES = 5.0
+AGAIN = "again"  # ends the name of what is computed a second time in the backward pass
 # Another micro-batch's gradients added to those before: 4 bytes read and 4 written per weight (Megatron's fused form).
 ACCUMULATION_BYTES = 8.0
 
@@ -158,9 +159,14 @@ def training_work(
     return TrainingWork(
         forward=forward,
         backward=tuple(part for work in forward for part in _backward(work, method)),
-        recompute=again,
+        recompute=computed_again(again),
         optimizer=(optimizer_work(local_parameters),),
     )
+
+
+def computed_again(works: tuple[Work, ...]) -> tuple[Work, ...]:
+    """The same operations in the backward pass, told apart from their first execution by their names."""
+    return tuple(replace(work, name=f"{work.name} {AGAIN}") for work in works)
 
 
 def _embeddings(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
@@ -183,7 +189,7 @@ def _picture_training(
     return TrainingWork(
         forward=forward,
         backward=tuple(part for work in forward for part in _backward(work, TrainingMethod.FULL)),
-        recompute=forward if recompute is Recompute.FULL else (),
+        recompute=computed_again(forward) if recompute is Recompute.FULL else (),
         optimizer=(optimizer_work(local_parameters),),
     )
 

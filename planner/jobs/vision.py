@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
-from planner.jobs.pictures.chains import convnext, densenet121, vgg16
+from planner.jobs.pictures.chains import alexnet, convnext, densenet121, vgg16
 from planner.jobs.pictures.covariance import xcit
-from planner.jobs.pictures.inception import inception_v4
+from planner.jobs.pictures.inception import inception_v3, inception_v4
 from planner.jobs.pictures.mixer import mixer
 from planner.jobs.pictures.mobile import (
     efficientnet,
@@ -20,14 +20,16 @@ from planner.jobs.pictures.mobile import (
     mobilenet_v3,
 )
 from planner.jobs.pictures.residual import nfnet, regnet, resnet
+from planner.jobs.pictures.sketch import plain_name
 from planner.jobs.pictures.windows import swin
 
 CLASSES = 1000
+DEIT_PATCH = 16  # of all networks of Touvron et al. 2021
 
 
 def vision_network(name: str, image_size: int) -> ConvNet | Transformer | None:
     """The network of that name for pictures of that size; None where the name is not known."""
-    wanted = re.sub(r"[^a-z0-9]+", "", name.casefold())
+    wanted = plain_name(name)
     transformer = _vision_transformer(wanted, image_size, name)
     if transformer is not None:
         return transformer
@@ -41,9 +43,8 @@ def vision_network(name: str, image_size: int) -> ConvNet | Transformer | None:
 def patches(architecture_name: str, image_size: int) -> int | None:
     """Positions of a vision transformer: patches and one class token; None where the name states no patch."""
     found = re.search(r"(?:patch|p|/)(\d+)", architecture_name.casefold())
-    if not found:
-        return None
-    return (image_size // int(found[1])) ** 2 + 1
+    patch = int(found[1]) if found else DEIT_PATCH if plain_name(architecture_name).startswith("deit") else None
+    return None if patch is None else (image_size // patch) ** 2 + 1
 
 
 # Dosovitskiy et al. 2021, table 1; Touvron et al. 2021, table 1 (tiny, small); Zhai et al. 2022 (giant).
@@ -80,7 +81,7 @@ def _vision_transformer(wanted: str, image_size: int, name: str) -> Transformer 
 
 
 _Builder = Callable[[re.Match[str], int], ConvNet | None]
-_SWIN_LETTERS = {"t": "tiny", "s": "small", "b": "base", "l": "large"}
+_SIZES = {"t": "tiny", "s": "small", "b": "base", "l": "large"}
 _BUILDERS: tuple[tuple[str, _Builder], ...] = (
     (r"(?:tv)?resnet(18|34|50|101|152)(?:v1|v15|v2|d)?", lambda found, size: resnet(int(found[1]), size)),
     (r"seresnet(50|101|152)", lambda found, size: resnet(int(found[1]), size, squeeze_excite=True)),
@@ -95,6 +96,8 @@ _BUILDERS: tuple[tuple[str, _Builder], ...] = (
     (r"mobilenetv2(?:100)?", lambda _found, size: mobilenet_v2(size)),
     (r"(?:tf)?mobilenetv3(large|small)(?:100)?", lambda found, size: mobilenet_v3(found[1], size)),
     (r"ghostnet(?:100)?", lambda _found, size: ghostnet(size)),
+    (r"alexnet", lambda _found, size: alexnet(size)),
+    (r"inceptionv3", lambda _found, size: inception_v3(size)),
     (r"inceptionv4", lambda _found, size: inception_v4(size)),
     (r"(?:dm)?nfnetf([0-6])", lambda found, size: nfnet(int(found[1]), size)),
     (
@@ -102,12 +105,15 @@ _BUILDERS: tuple[tuple[str, _Builder], ...] = (
         lambda found, size: xcit(found[1], int(found[2]), int(found[3]), size),
     ),
     (
-        r"swin(tiny|small|base|large|[tsbl])(?:patch4window(?:7|12)(?:224|384))?(?:cifar10|in22k|imagenet1k)?(?:finetune)?",
-        lambda found, size: swin(_SWIN_LETTERS.get(found[1], found[1]), size),
+        r"swin(?:transformer)?(tiny|small|base|large|[tsbl])(?:patch4window(?:7|12)(?:224|384))?(?:cifar10|in22k|imagenet1k)?(?:finetune)?",
+        lambda found, size: swin(_SIZES.get(found[1], found[1]), size),
     ),
     (r"mixer([sbl])(16|32)(?:224)?", lambda found, size: mixer(found[1], int(found[2]), size)),
     (r"vgg16", lambda _found, size: vgg16(size)),
     (r"densenet121", lambda _found, size: densenet121(size)),
-    (r"convnext(tiny|small|base|large)", lambda found, size: convnext(found[1], size)),
+    (
+        r"convnext(tiny|small|base|large|[tsbl])",
+        lambda found, size: convnext(_SIZES.get(found[1], found[1]), size),
+    ),
     (r"regnet([xy]\d{3})", lambda found, size: regnet(found[1], size)),
 )

@@ -56,6 +56,7 @@ def test_a_second_encoder_adds_about_a_third() -> None:
 
 def test_an_unknown_network_is_none_and_not_a_guess() -> None:
     assert denoiser("Dream Machine 9") is None
+    assert denoiser("SD v2-base") == denoiser("SD v2-base", 512)
     assert detector("GuessNet") is None
 
 
@@ -81,6 +82,7 @@ def test_a_detector_on_a_larger_picture_takes_as_much_more_as_it_has_pixels() ->
         ("FCN ResNet-101", 520, 54.31, 2 * 232.74),
         ("DeepLabv3 ResNet-50", 520, 42.00, 2 * 178.72),
         ("DeepLabv3 ResNet-101", 520, 61.00, 2 * 258.74),
+        ("SSD300 VGG16", 300, 35.64, 2 * 34.86),
         # ultralytics/yolov5 README, v7.0
         ("YOLOv5n", 640, 1.87, 4.5),
         ("YOLOv5s", 640, 7.2, 16.5),

@@ -7,6 +7,7 @@ import pytest
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import Conv, ConvNet, Stage
+from planner.jobs.detection import detector
 from planner.jobs.operations import training_work
 from planner.jobs.pictures.windows import blocks
 from planner.jobs.vision import patches, vision_network
@@ -34,6 +35,8 @@ from planner.jobs.work import Pass, WorkKind
         ("ghostnet_100", 224, 5.18, 0.142),
         ("tf_efficientnetv2_s", 384, 21.46, 8.37),
         ("efficientnetv2_m", 480, 54.14, 24.58),
+        ("alexnet", 224, 61.10, 0.71),
+        ("Inception v3", 299, 23.83, 5.73),
         ("inception_v4", 299, 42.68, 12.28),
         ("nfnet_f0", 256, 71.49, 12.62),
         ("xcit_small_12_p16_224", 224, 26.25, 4.82),
@@ -70,6 +73,13 @@ def test_vision_transformers_have_their_published_size(name: str, millions: floa
 def test_a_name_that_is_not_known_gives_no_network() -> None:
     assert vision_network("resnet51", 224) is None
     assert patches("vit_base", 224) is None
+    assert patches("DeiT-S", 224) == 197
+
+
+def test_the_data_set_behind_a_name_changes_nothing_and_a_plus_does() -> None:
+    assert vision_network("ResNet-50 (ImageNet)", 224) == vision_network("ResNet-50", 224)
+    assert detector("DeepLabv3 ResNet-50") is not None
+    assert detector("DeepLabv3+ ResNet-50") is None
 
 
 def test_a_convolution_counts_by_hand() -> None:

@@ -1,10 +1,22 @@
-"""Networks that are one chain of convolutions: VGG, DenseNet, ConvNeXt."""
+"""Networks that are one chain of convolutions: AlexNet, VGG, DenseNet, ConvNeXt."""
 
 from __future__ import annotations
 
 import math
 
 from planner.jobs.convnet import Conv, ConvNet
+
+
+def alexnet(image_size: int) -> ConvNet:
+    """Krizhevsky 2014, one weird trick's single column, as torchvision builds it."""
+    size = (image_size + 4 - 11) // 4 + 1
+    convs = [Conv(size, 3, 64, 11)]
+    size = (size - 3) // 2 + 1
+    convs.append(Conv(size, 64, 192, 5))
+    size = (size - 3) // 2 + 1
+    convs += [Conv(size, 192, 384, 3), Conv(size, 384, 256, 3), Conv(size, 256, 256, 3)]
+    convs += [Conv(1, 256 * 6 * 6, 4096, is_linear=True), Conv(1, 4096, 4096, is_linear=True)]
+    return ConvNet("AlexNet", tuple(convs), image_size, 4096)
 
 
 def vgg16(image_size: int) -> ConvNet:

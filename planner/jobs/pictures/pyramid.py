@@ -80,11 +80,36 @@ def ssd_resnet50(image_size: int = 300, classes: int = 81) -> ConvNet:
     ):
         sketch.conv(inner).conv(outputs, 3, 2 if is_padded else 1, unpadded=not is_padded)
         scales.append(sketch.branch())
+    return _with_boxes("SSD300 ResNet-50", sketch, scales, classes, image_size)
+
+
+def ssd_vgg16(image_size: int = 300, classes: int = 91) -> ConvNet:
+    """SSD300 on VGG-16, whose dense layers are convolutions (Liu et al. 2016, figure 2; classes as torchvision)."""
+    sketch = Sketch(image_size, 3)
+    scales: list[Sketch] = []
+    for outputs, repeats in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(repeats):
+            sketch.conv(outputs, 3)
+        if len(scales) == 0 and outputs == 512:
+            scales.append(sketch.branch())
+            sketch.pooled(2)
+        elif not scales:
+            sketch.pooled(2)
+    sketch.conv(1024, 3).conv(1024)
+    scales.append(sketch.branch())
+    for inner, outputs, is_padded in ((256, 512, True), (128, 256, True), (128, 256, False), (128, 256, False)):
+        sketch.conv(inner).conv(outputs, 3, 2 if is_padded else 1, unpadded=not is_padded)
+        scales.append(sketch.branch())
+    return _with_boxes("SSD300 VGG-16", sketch, scales, classes, image_size)
+
+
+def _with_boxes(name: str, sketch: Sketch, scales: list[Sketch], classes: int, image_size: int) -> ConvNet:
+    """The boxes of six scales: four or six per position (Liu et al. 2016, section 2.2)."""
     heads = [
         Conv(scale.size, scale.channels, anchors * (classes + BOX), 3, is_linear=True)
         for scale, anchors in zip(scales, (4, 6, 6, 6, 4, 4), strict=True)
     ]
-    return ConvNet("SSD300 ResNet-50", (*sketch.convs, *heads), image_size, features=0, classes=classes)
+    return ConvNet(name, (*sketch.convs, *heads), image_size, features=0, classes=classes)
 
 
 def _pyramid(sizes: Iterable[int], widths: Iterable[int]) -> list[Conv]:

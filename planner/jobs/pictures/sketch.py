@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from planner.jobs.convnet import Conv
+
+# Where a network was run, which tables put behind its name: it changes nothing of the network.
+_PLACE = re.compile(r"\((?:mlperf|imagenet[^)]*|coco|cifar[^)]*)\)")
+
+
+def plain_name(name: str) -> str:
+    """A published name as letters and figures alone, without the data set that stands in brackets behind it."""
+    bare = _PLACE.sub("", name.casefold()).replace("+", "plus")
+    return re.sub(r"[^a-z0-9]+", "", bare)
 
 
 @dataclass(slots=True)
