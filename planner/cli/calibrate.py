@@ -12,6 +12,7 @@ from planner.cli.edge import Edge, json_option, now, pass_edge
 from planner.errors import NotFound, PlannerError
 from planner.services.calibrations import CalibrationPlan, plan_calibration, request_run
 from planner.services.devices import DeviceView, list_devices
+from planner.services.node_groups import one_of_each_group
 from planner.services.runs import RunDetail, get_run
 from planner.version import code_version
 from planner.worker.calibrate import run_here, wait_for_silent_worker
@@ -38,6 +39,8 @@ def calibrate(edge: Edge, device_id: str | None, suite: str, plan_only: bool) ->
         chosen = [d for d in here if device_id in (None, d.id, d.uuid)]
         if not chosen:
             raise NotFound(f"this machine has no device {device_id!r}; see: planner devices --scan")
+        if device_id is None:
+            chosen = one_of_each_group(session, chosen, suite)
         plans = [(device, plan_calibration(session, device.id, suite)) for device in chosen]
     if plan_only:
         if edge.as_json:
@@ -58,7 +61,8 @@ def print_plan(console: Console, device: DeviceView, plan: CalibrationPlan) -> N
     console.print(f"[bold]Calibrating {device.name}[/bold]")
     console.print(f"  what   {plan.sentence}")
     console.print(
-        f"  takes  about {units.format_seconds(plan.expected_seconds)}; "
+        f"  takes  about {units.format_seconds(plan.expected_seconds)}"
+        f"{f' of each of {plan.num_devices} devices' if plan.num_devices > 1 else ''}; "
         f"stops at the latest after {units.format_seconds(plan.time_limit_seconds)}"
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from planner.calibration.drift import History, drift, levels
 from planner.calibration.run_states import RunState
+from planner.calibration.suites import is_about_several
 from planner.services.devices import device_row
 from planner.store import runs as store
 from planner.store.engine import Session
@@ -61,7 +62,8 @@ class DeviceDrift:
 def device_drift(session: Session, device_id: str) -> DeviceDrift:
     """What the device's succeeded runs say of it over time. Raises NotFound."""
     device_row(session, device_id)
-    rows = [run for run, _ in store.newest_runs(session, NUM_RUNS, device_id, RunState.SUCCEEDED.value)][::-1]
+    newest = [run for run, _ in store.newest_runs(session, NUM_RUNS, device_id, RunState.SUCCEEDED.value)]
+    rows = [run for run in newest if not is_about_several(run.suite)][::-1]
     if not rows:
         sentence = "No run of this device has succeeded yet, so there is nothing to compare."
         return DeviceDrift(device_id, None, False, 0, sentence, (), ())

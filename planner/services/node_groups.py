@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from planner.calibration.chosen import OwnSuite
 from planner.calibration.suites import Suite
+from planner.errors import InvalidInput
 from planner.inventory.device import DeviceState
+from planner.services.devices import DeviceView, device_row
+from planner.services.suites import chosen_suite
 from planner.store import devices as store
 from planner.store.engine import Session
 from planner.store.tables import DeviceRow
@@ -37,6 +40,18 @@ def leads(session: Session, device: DeviceRow, suite: Suite | OwnSuite) -> bool:
         return True
     equals = _equals(session, device)
     return len(equals) > 1 and equals[0].id == device.id
+
+
+def one_of_each_group(session: Session, devices: list[DeviceView], suite_name: str) -> list[DeviceView]:
+    """The devices that a run each is asked for: all, or by a suite about several the first of those that it holds.
+
+    Raises InvalidInput where that leaves none, or where there is no such suite.
+    """
+    suite = chosen_suite(session, suite_name)
+    first = [device for device in devices if leads(session, device_row(session, device.id), suite)]
+    if devices and not first:
+        raise InvalidInput.of("suite", why_alone(session, device_row(session, devices[0].id), suite))
+    return first
 
 
 def _equals(session: Session, device: DeviceRow) -> list[DeviceRow]:

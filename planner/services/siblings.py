@@ -12,6 +12,7 @@ from itertools import groupby
 from planner.calibration.drift import History
 from planner.calibration.run_states import RunState
 from planner.calibration.siblings import MIN_SIBLINGS, Laggard, Sibling, laggards
+from planner.calibration.suites import FULL, is_about_several
 from planner.offers.offer import OfferKind
 from planner.services.devices import DeviceView, list_devices
 from planner.services.offers import PriceFilter, find_prices
@@ -22,6 +23,7 @@ from planner.store.tables import RunRow
 
 CURRENCY = "USD"  # of list prices: the one that most are in; a price in another is left aside, not converted
 PLACES = Decimal("0.01")
+NUM_LOOKED_AT = 12  # newest runs, for one of a suite that tells all
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,10 @@ def _group(session: Session, devices: list[DeviceView], now: datetime) -> Siblin
 
 
 def _newest_run(session: Session, device_id: str) -> RunRow | None:
-    found = store.newest_runs(session, 1, device_id, RunState.SUCCEEDED.value)
-    return found[0][0] if found else None
+    """The newest one of a suite that tells all, else of any that tells of the device by itself."""
+    newest = store.newest_runs(session, NUM_LOOKED_AT, device_id, RunState.SUCCEEDED.value)
+    alone = [run for run, _ in newest if not is_about_several(run.suite)]
+    return next((run for run in alone if run.suite in FULL), next(iter(alone), None))
 
 
 def _reason(is_measured: bool, behind: Laggard | None, num_measured: int) -> str:

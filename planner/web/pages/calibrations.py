@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from planner.errors import Conflict, InvalidInput, NotFound
 from planner.services.calibrations import cancel_run, plan_calibration, request_run
-from planner.services.devices import get_device, list_devices
+from planner.services.devices import list_devices
 from planner.services.requests import CalibrationRequest, parse
 from planner.services.runs import get_run, list_runs
 from planner.services.suites import find_suite, list_suites
@@ -30,7 +30,9 @@ def calibrations_page() -> tuple[str, int]:
         runs=found,
         form=form,
         query=wanted,
-        devices=[(device.id, f"{device.name} on {device.hostname}") for device in list_devices(session())],
+        devices=[
+            (device.id, f"{device.name} {device.index} on {device.hostname}") for device in list_devices(session())
+        ],
         more=found[-1].id if len(found) == wanted.limit else None,
     )
     return page, 422 if query is None else 200
@@ -65,8 +67,10 @@ def create_calibration() -> Response | tuple[str, int]:
 def calibration_page(run_id: str) -> str:
     """One run: progress while it runs, then samples, failures, telemetry and its history."""
     run = get_run(session(), run_id)
-    device = get_device(session(), run.device_id)
-    return render_template("calibrations/show.html", run=run, device=device, traces=traces(run))
+    devices = {device.id: device for device in list_devices(session())}
+    peers = [devices[peer] for peer in run.peers]
+    page = {"run": run, "device": devices[run.device_id], "peers": peers}
+    return render_template("calibrations/show.html", **page, traces=traces(run))
 
 
 @pages.get("/calibrations/<run_id>/progress")
@@ -92,12 +96,18 @@ def _form_page(form: Form, status: int) -> tuple[str, int]:
         form.values["device_id"] = [devices[0].id]
     chosen = next((device for device in devices if device.id == form.value("device_id")), None)
     known = chosen is not None and find_suite(session(), form.value("suite")) is not None
+    plan = None
+    if chosen is not None and known:
+        try:
+            plan = plan_calibration(session(), chosen.id, form.value("suite"))
+        except InvalidInput as error:
+            form.problems, status = list(error.problems), 422
     page = render_template(
         "calibrations/form.html",
         form=form,
-        devices=[(device.id, f"{device.name} on {device.hostname}") for device in devices],
+        devices=[(device.id, f"{device.name} {device.index} on {device.hostname}") for device in devices],
         suites=[(suite.name, f"{suite.name}: {suite.title}") for suite in list_suites(session())],
         chosen=chosen,
-        plan=plan_calibration(session(), chosen.id, form.value("suite")) if chosen and known else None,
+        plan=plan,
     )
     return page, status

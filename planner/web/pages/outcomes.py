@@ -7,7 +7,7 @@ from flask import render_template
 from planner.errors import NotFound
 from planner.jobs.presets import JOBS
 from planner.services.comparison import cpu_against_gpu, training_against_inference
-from planner.services.devices import get_device
+from planner.services.devices import get_device, list_devices
 from planner.services.drift import device_drift
 from planner.services.estimates import get_estimate
 from planner.services.fit_versions import fit_history
@@ -45,6 +45,7 @@ def compare_devices_page() -> tuple[str, int]:
         "devices/compare.html",
         groups=sibling_groups(session(), now()),
         against=cpu_against_gpu(session(), preset),
+        devices={device.id: device for device in list_devices(session())},
         form=form,
         presets=[(key, found.title) for key, found in JOBS.items()],
         preset=preset,
