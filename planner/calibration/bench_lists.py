@@ -13,6 +13,7 @@ from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
 
 SCALES_LOSSES = frozenset({Backend.CUDA, Backend.XPU})  # where fp16 trains: its loss must be scaled (torch.amp)
+HEAD_WIDTHS = (48, 64, 80, 128)  # what networks have; some kernels are slower at those between
 MIN_COPY_SOURCES = 8  # a copy source is at most this part of the memory (two buffers are live at a time)
 
 # Number formats that torch computes in on each backend, most wanted first. On the CPU torch computes bf16 whether or
@@ -131,7 +132,7 @@ def _other_passes(backend: Backend, plan: Plan, work: Dtype, training: Dtype) ->
 def _attentions(backend: Backend, plan: Plan, work: Dtype) -> Iterator[Bench]:
     """Several lengths and head widths, forward and in training, and one query on a long context."""
     training = Dtype.FP32 if work is Dtype.FP16 else work
-    for width in (64, 128):
+    for width in HEAD_WIDTHS:
         heads = {"heads": plan.shape.hidden // width, "kv_heads": plan.shape.hidden // width, "head_width": width}
         for length in plan.lengths:
             square = {"batch": 1, "queries": length, "keys": length, "causal": 1}

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.hardware.gpu import Dtype
-from planner.jobs.operations import Amount, Work, WorkClass, WorkKind
+from planner.jobs.blocks import BOTH_WAYS
+from planner.jobs.operations import AGAIN, Amount, Work, WorkClass, WorkKind
 
 # Compute and memory overlap inside a kernel: t^p = compute^p + memory^p. Fitted p on five GPUs: 2.0 to 8.8, median 3.7
 # (our design notes, table of GEMM priors).
@@ -30,9 +31,11 @@ class Part(StrEnum):
     """What a pass is made of, as far as whole passes tell its parts apart."""
 
     PRODUCTS = "products"
+    AGAIN = "again"  # whatever is computed a second time instead of kept
     GRADIENTS = "gradients"  # products of the backward pass, whose operands lie otherwise in memory
     CONVOLUTIONS = "convolutions"
     ATTENTION = "attention"
+    BOTH_WAYS = "both_ways"  # attention without a causal mask
     MEMORY = "memory"  # norms, residuals, activations, losses: whatever goes by its bytes
     NORMALISATION = "normalisation"  # batch normalisation of convolutional networks
     UPDATE = "update"  # the optimizer
@@ -48,6 +51,10 @@ _PARTS = {
 
 def part_of(work: Work) -> Part:
     """The part of a pass that an operation belongs to."""
+    if work.name.endswith(AGAIN):
+        return Part.AGAIN
+    if work.name.startswith(BOTH_WAYS):
+        return Part.BOTH_WAYS
     if work.kind is WorkKind.GEMM and work.work_class in _PRODUCTS and work.name.endswith("gradient"):
         return Part.GRADIENTS
     usual = {WorkKind.GEMM: Part.PRODUCTS, WorkKind.ATTENTION: Part.ATTENTION}.get(work.kind, Part.MEMORY)
@@ -81,19 +88,26 @@ class MatmulRate:
     points: tuple[MatmulPoint, ...] = ()
 
 
+def _between(points: tuple[tuple[float, float], ...], place: Amount) -> Amount:
+    """Interpolated in logarithms, held beyond the ends."""
+    known, values = (np.log(column) for column in zip(*points, strict=True))
+    found: Amount = np.exp(np.interp(np.log(np.maximum(place, 1.0)), known, values))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class AttentionCurve:
-    """Seconds of fused attention by the number of keys, as (keys, seconds per FLOP, or per byte) in rising keys."""
+    """Seconds of fused attention by the number of keys, as (keys, seconds per FLOP, or per byte) in rising keys, and
+    how many times as long heads of single widths take, as (width, factor) in rising widths."""
 
     points: tuple[tuple[float, float], ...]
     is_per_byte: bool
+    widths: tuple[tuple[float, float], ...] = ()
 
-    def seconds(self, keys: Amount, flops: Amount, num_bytes: Amount) -> Amount:
+    def seconds(self, keys: Amount, flops: Amount, num_bytes: Amount, width: Amount = 0.0) -> Amount:
         """Interpolated in logarithms, held beyond the ends."""
-        known, rates = (np.log(column) for column in zip(*self.points, strict=True))
-        rate = np.exp(np.interp(np.log(np.maximum(keys, 1.0)), known, rates))
-        found: Amount = rate * (num_bytes if self.is_per_byte else flops)
-        return found
+        found: Amount = _between(self.points, keys) * (num_bytes if self.is_per_byte else flops)
+        return found * _between(self.widths, width) if self.widths else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +249,7 @@ def one_execution(work: Work, rates: Rates) -> Amount:
     floor = 0.0 if rates.is_synchronous else min(float(np.min(rate.floor_seconds)) for rate in rates.matmul.values())
     curve = rates.in_pass.curve
     if work.kind is WorkKind.ATTENTION and curve is not None:
-        return launches * floor + curve.seconds(work.columns, work.flops, work.num_bytes)
+        return launches * floor + curve.seconds(work.columns, work.flops, work.num_bytes, work.inner)
     if work.kind is WorkKind.ATTENTION:
         compute = work.flops / (rates.matmul_rate(work.dtype).peak * rates.in_pass.attention)
         memory = work.num_bytes / rates.in_pass.attention_bandwidth

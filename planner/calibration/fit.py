@@ -27,8 +27,8 @@ from planner.hardware.gpu import Dtype
 Entry = TypeVar("Entry")
 Place = tuple[Operation, Dtype]  # a phase of a job (training step, prefill, decode) in a number format
 
-# 2: factors of parts per phase, and corrections by family, drawn from every kind of whole pass. 3: by length too.
-FIT_FORM = 3
+# 2: factors of parts per phase, and corrections by family, drawn from every kind of whole pass. 3: by length too. 4: attention by head width.
+FIT_FORM = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,8 @@ def _pass_from(entry: Mapping[str, Any]) -> PassRate:
     factors = {Part(name): factor for name, factor in entry["factors"].items()}
     curve = entry["curve"]
     if curve is not None:
-        curve = AttentionCurve(tuple((keys, rate) for keys, rate in curve["points"]), curve["is_per_byte"])
+        points, widths = (tuple((place, rate) for place, rate in curve[name]) for name in ("points", "widths"))
+        curve = AttentionCurve(points, curve["is_per_byte"], widths)
     return PassRate(entry["attention"], entry["attention_bandwidth"], entry["launch_seconds"], factors, curve)
 
 

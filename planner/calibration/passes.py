@@ -130,21 +130,35 @@ def usual_pass(matmul: Mapping[Dtype, MatmulRate], bandwidth: float, *, is_cpu: 
 
 
 def attention_curve(samples: Sequence[Sample]) -> AttentionCurve | None:
-    """Seconds by the number of keys, per FLOP or per byte, whichever tells the benches of one length better; None
-    without any. Some kernels read shared keys and values once, others again for every head that shares them."""
+    """Seconds by the number of keys, per FLOP or per byte, whichever leaves less of the benches to explain, and how
+    much longer single widths of heads take; None without any bench.
+
+    Some kernels read keys and values once for all heads that share them, others again for every one of them.
+    """
     if not samples:
         return None
     curves = []
     for is_per_byte in (True, False):
-        by_keys: dict[int, list[float]] = {}
-        for sample in samples:
-            amount = sample.num_bytes if is_per_byte else sample.flops
-            by_keys.setdefault(sample.bench.parameters["keys"], []).append(math.log(sample.seconds / amount))
-        middle = {keys: statistics.fmean(values) for keys, values in sorted(by_keys.items())}
-        missed = sum((value - middle[keys]) ** 2 for keys, values in by_keys.items() for value in values)
-        points = tuple((float(keys), math.exp(value)) for keys, value in middle.items())
-        curves.append((missed, AttentionCurve(points, is_per_byte)))
+        rates = [math.log(sample.seconds / (sample.num_bytes if is_per_byte else sample.flops)) for sample in samples]
+        by_keys = _means(samples, "keys", rates)
+        left = [rate - by_keys[sample.bench.parameters["keys"]] for sample, rate in zip(samples, rates, strict=True)]
+        by_width = _means(samples, "head_width", left)
+        missed = [
+            rest - by_width[sample.bench.parameters["head_width"]] for sample, rest in zip(samples, left, strict=True)
+        ]
+        points, widths = (
+            tuple((float(place), math.exp(mean)) for place, mean in means.items()) for means in (by_keys, by_width)
+        )
+        curves.append((sum(rest**2 for rest in missed), AttentionCurve(points, is_per_byte, widths)))
     return min(curves, key=lambda found: found[0])[1]
+
+
+def _means(samples: Sequence[Sample], name: str, values: Sequence[float]) -> dict[int, float]:
+    """The mean value of the samples of each size of that parameter, in rising size."""
+    by_size: dict[int, list[float]] = {}
+    for sample, value in zip(samples, values, strict=True):
+        by_size.setdefault(sample.bench.parameters[name], []).append(value)
+    return {size: statistics.fmean(found) for size, found in sorted(by_size.items())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +223,7 @@ def _table(samples: Sequence[Sample], parts: Alone) -> _Table:
         Part.PRODUCTS: MEASURED_ROOM,
         Part.GRADIENTS: MEASURED_ROOM,
         Part.ATTENTION: MEASURED_ROOM if parts.attention.curve is not None else ATTENTION_ROOM,
+        Part.BOTH_WAYS: ATTENTION_ROOM,
         Part.MEMORY: memory,
         Part.UPDATE: MEASURED_ROOM,
     }

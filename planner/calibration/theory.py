@@ -10,6 +10,7 @@ from planner.calibration.sample import COLLECTIVES, Bench, Operation
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import Conv, ConvNet
+from planner.jobs.convolutions import picture_work
 from planner.jobs.footprint import Split, training_bytes
 from planner.jobs.job import Recompute
 from planner.jobs.operations import (
@@ -111,7 +112,7 @@ def bench_works(bench: Bench) -> tuple[Work, ...]:
         work = training_work(network, through, float(network.num_parameters), again)
         return (*work.forward, *work.recompute, *work.backward, *work.optimizer)
     if isinstance(network, ConvNet):
-        return training_work(network, through, 0.0, channels_last=False).forward
+        return picture_work(network, through, channels_last=False)
     return forward_work(network, through)
 
 

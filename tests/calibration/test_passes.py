@@ -27,7 +27,19 @@ from planner.inventory.device import Backend
 
 MATMUL = {Dtype.BF16: MatmulRate(4e11, 1.5e10, 1e-6, 1.5), Dtype.FP32: MatmulRate(1.2e11, 1.5e10, 1e-6, 1.5)}
 BANDWIDTH = 1.5e10
-TRUE = PassRate(0.4, 1e10, 6e-6, {Part.PRODUCTS: 1.2, Part.MEMORY: 1.6, Part.UPDATE: 1.3, Part.CONVOLUTIONS: 1.5})
+TRUE = PassRate(
+    0.4,
+    1e10,
+    6e-6,
+    {
+        Part.PRODUCTS: 1.2,
+        Part.MEMORY: 1.6,
+        Part.UPDATE: 1.3,
+        Part.CONVOLUTIONS: 1.5,
+        Part.AGAIN: 1.4,
+        Part.BOTH_WAYS: 0.7,
+    },
+)
 STANDARD = get_suite("standard").benches_for(Backend.CPU, 16_000_000_000)
 
 
@@ -104,7 +116,7 @@ def test_attention_is_told_apart_by_phase() -> None:
     for phase, sample in zip((Operation.PREFILL, Operation.TRAIN_STEP, Operation.DECODE), _attentions(), strict=True):
         curve = found[phase].attention.curve
         assert curve is not None
-        assert curve.seconds(1024.0, sample.flops, sample.num_bytes) == pytest.approx(sample.seconds)
+        assert curve.seconds(1024.0, sample.flops, sample.num_bytes, 64.0) == pytest.approx(sample.seconds)
 
 
 @pytest.mark.parametrize("is_per_byte", [True, False])
@@ -118,8 +130,23 @@ def test_whether_shared_keys_are_read_once_or_again_is_told_by_the_benches(is_pe
     curve = attention_curve(samples)
     assert curve is not None
     assert curve.is_per_byte is is_per_byte
-    between = curve.seconds(512.0, 1e6, 1e6)
+    between = curve.seconds(512.0, 1e6, 1e6, 64.0)
     assert between == pytest.approx(1e-4, rel=0.01)
+
+
+def test_heads_of_a_slower_width_take_longer_by_what_their_benches_say() -> None:
+    samples = []
+    for width, factor in ((48, 1.5), (64, 1.0), (128, 1.0)):
+        for keys in (256, 1024):
+            inside = HEADS | {"head_width": width}
+            bench = _bench(Operation.ATTENTION, **inside, queries=keys, keys=keys, backward=1)
+            samples.append(_sample(bench, factor * 1e-11 * bench_theory(bench).flops))
+    curve = attention_curve(samples)
+    assert curve is not None
+    seconds = {width: float(curve.seconds(256.0, 1e9, 1e6, width)) for width in (48.0, 56.0, 64.0, 256.0)}
+    assert seconds[48.0] == pytest.approx(1.5 * seconds[64.0])
+    assert seconds[64.0] < seconds[56.0] < seconds[48.0]
+    assert seconds[256.0] == pytest.approx(seconds[64.0])
 
 
 def test_memory_benches_say_how_much_longer_than_a_copy_such_work_takes() -> None:
