@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.jobs.convnet import Conv, ConvNet
 from planner.jobs.pictures.dense import NNUNET_WIDTHS, deeplab, fcn, pspnet, unet
 from planner.jobs.pictures.mobile import mobilenet_v1
 from planner.jobs.pictures.pyramid import region_network, retinanet, ssd_resnet50, ssd_vgg16
 from planner.jobs.pictures.residual import resnet
-from planner.jobs.pictures.sketch import plain_name
+from planner.jobs.pictures.sketch import plain_name, stretched
 from planner.jobs.pictures.yolo import yolov5, yolov5_classifier
 
 
@@ -42,6 +42,7 @@ YOLO_PIXELS, CLASSIFIED_PIXELS = 640, 224
 SSD_PIXELS = 300
 SEGMENTED_PIXELS = 520  # as torchvision measures its own
 UNET_PIXELS, VOLUME = 572, 128  # Ronneberger et al. 2015; MLPerf's training patches of 128 voxels a side
+BRATS = (224, 160)  # Reddi et al. 2020 and its reference implementation
 _ENDS = r"(?:resnet|r)?(18|34|50|101)?(?:fpn)?(?:1x|3x)?(?:coco)?"
 
 
@@ -76,6 +77,12 @@ def _on_coco(found: re.Match[str], size: int | None, *, has_masks: bool) -> Conv
     return region_network(width, height, depth=_depth(found), has_masks=has_masks)
 
 
+def _brats(size: int | None) -> ConvNet:
+    """The network of MLPerf's scans of brains: whole, 224 × 224 × 160 voxels of four kinds, unless told otherwise."""
+    network = unet(size or BRATS[0], NNUNET_WIDTHS, dimensions=3, inputs=4, classes=4)
+    return network if size else replace(network, convs=stretched(network.convs, *BRATS))
+
+
 def _retina(found: re.Match[str], size: int | None) -> ConvNet:
     if found[1]:
         side = size or RETINA_PICTURE
@@ -106,6 +113,6 @@ _BUILDERS: tuple[tuple[str, _Builder], ...] = (
     ),
     (
         r"(?:3dunet|unet3d|nnunet3d)brats(?:2019)?",
-        lambda _found, size: unet(size or VOLUME, NNUNET_WIDTHS, dimensions=3, inputs=4, classes=4),
+        lambda _found, size: _brats(size),
     ),
 )

@@ -134,3 +134,11 @@ def test_ssd_sees_its_published_boxes() -> None:
     assert found is not None
     heads = found.convs[-6:]
     assert sum(head.pixels * head.outputs for head in heads) == 8732 * (81 + 4)
+
+
+def test_scans_of_brains_are_seen_whole() -> None:
+    whole, cube = detector("3D-UNet (BraTS 2019)"), detector("3D-UNet (BraTS 2019)", 224)
+    assert whole is not None
+    assert cube is not None
+    assert whole.num_parameters == cube.num_parameters
+    assert whole.forward_flops == pytest.approx(cube.forward_flops * 160 / 224, rel=0.01)
