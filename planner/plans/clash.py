@@ -107,7 +107,9 @@ def _suspects(request: PlanRequest, should_stop: ShouldStop | None) -> list[str]
     found = [request.jobs[place].name for place, row in draft.work_rows.items() if abs(duals[row]) > EPSILON]
     found += list(
         dict.fromkeys(
-            request.services[place].name for (place, _), row in draft.demand_rows.items() if abs(duals[row]) > EPSILON
+            request.services[place].name
+            for (place, slot), row in draft.demand_rows.items()
+            if abs(duals[row]) * max(request.services[place].needed(slot), 1.0) > EPSILON  # a dual is of one unit
         )
     )
     return found if not _possible(request, found, should_stop) else list(_by_name(request))
@@ -131,6 +133,8 @@ def _least_dropped(request: PlanRequest, should_stop: ShouldStop | None) -> tupl
 def _possible(request: PlanRequest, names: Iterable[str], should_stop: ShouldStop | None) -> bool:
     """Whether these demands can be met together without the others; what stays open within the time counts as yes."""
     kept = set(names)
+    if not kept:
+        return True
     jobs = tuple(
         replace(job, after=tuple(other for other in job.after if other in kept))
         for job in request.jobs

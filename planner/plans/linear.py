@@ -184,10 +184,12 @@ def solve_mip(
     should_stop: ShouldStop | None = None,
     seconds_before: float = 0.0,
     bound_before: float = -math.inf,
+    on_values: Callable[[Answer], None] | None = None,
 ) -> Answer:
     """The best whole-numbered answer within `gap` or `seconds`, begun from `start` where one is known.
 
-    Stops within moments once `should_stop` says so and then gives the best so far with its bound.
+    Stops once `should_stop` says so, after at most a few seconds (the solver asks between its steps), and then gives
+    the best so far with its bound; `on_values` gets each better answer as it is found.
     """
     solver = model.to_highs(relaxed=False)
     solver.setOptionValue("mip_rel_gap", gap)
@@ -214,12 +216,22 @@ def solve_mip(
         if math.isfinite(cost) and abs(cost) < 1e30 and math.isfinite(bound) and gap_of(cost, bound) <= gap:
             best.append(cost)
 
+    def improved(event: highspy.HighsCallbackEvent) -> None:
+        out = event.data_out
+        if on_values is None or not len(out.mip_solution):
+            return
+        bound = max(out.mip_dual_bound, bound_before)
+        known = bound if math.isfinite(bound) else None
+        values, cost = np.array(out.mip_solution), out.objective_function_value
+        on_values(Answer(Status.FEASIBLE, values, cost, known, seconds_before + out.running_time))
+
     def enough(event: highspy.HighsCallbackEvent) -> None:
         if best:
             event.interrupt()
 
     solver.cbMipLogging += report
     solver.cbMipImprovingSolution += report
+    solver.cbMipImprovingSolution += improved
     solver.cbMipInterrupt += enough
     solver.run()
     info = solver.getInfo()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from planner.plans.clash import find_clash
 from planner.plans.explain import assumptions, refusals, shadow_prices
@@ -28,6 +29,7 @@ from planner.plans.solution import Outcome, Plan, Refusal, total
 GAP = 0.01
 SECONDS = 60.0
 SAME = 1e-9
+OnBest = Callable[[Callable[[], Plan]], None]
 
 
 def plan(
@@ -37,19 +39,26 @@ def plan(
     seconds: float = SECONDS,
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
+    on_best: OnBest | None = None,
 ) -> Plan:
     """The cheapest plan for a request, or the soonest where its goal is time, within `gap` of the least cost.
 
     Ends after about `seconds` of solving, or moments after `should_stop()` says so, with the best plan so far and its
-    bound. Where no plan meets all demands, the answer names the fewest that clash. `on_progress` gets cost, bound, gap.
+    bound. Where no plan meets all demands, the answer names the fewest that clash. `on_progress` gets cost, bound, gap;
+    `on_best` how to write the best plan so far, for who cannot wait until the search heeds `should_stop`.
     """
     if request.goal is Goal.TIME:
-        return _soonest(request, gap, seconds, on_progress, should_stop)
-    return _cheapest(refined(request), gap, seconds, on_progress, should_stop)
+        return _soonest(request, gap, seconds, on_progress, should_stop, on_best)
+    return _cheapest(refined(request), gap, seconds, on_progress, should_stop, on_best)
 
 
 def _cheapest(
-    request: PlanRequest, gap: float, seconds: float, on_progress: OnProgress | None, should_stop: ShouldStop | None
+    request: PlanRequest,
+    gap: float,
+    seconds: float,
+    on_progress: OnProgress | None,
+    should_stop: ShouldStop | None,
+    on_best: OnBest | None,
 ) -> Plan:
     draft, left = build(request)
     relaxed = solve_lp(draft.model, seconds, should_stop)
@@ -62,15 +71,27 @@ def _cheapest(
     bound, spent = relaxed.objective, relaxed.seconds
     _tell(on_progress, None, bound, spent, "bound")
     best = first_plan(draft, relaxed, max(seconds - spent, 1.0), should_stop)
+    newest = _Newest(draft, left, gap, best, bound, spent)
     if best is not None and best.objective is not None:
-        spent += best.seconds
+        newest.seconds = spent = spent + best.seconds
+        newest.tell(on_best)
         _tell(on_progress, best.objective, bound, spent, "first plan")
         if gap_of(best.objective, bound) <= gap:
             return _written(draft, left, best, bound, spent, gap, should_stop)
     if spent >= seconds or (should_stop is not None and should_stop()):
         return _best_so_far(draft, left, best, bound, spent, gap, should_stop)
     start = best.values if best is not None else None
-    found = solve_mip(draft.model, gap, seconds - spent, start, on_progress, should_stop, spent, bound)
+
+    def better(answer: Answer) -> None:
+        if newest.improve(answer):
+            newest.tell(on_best)
+
+    def progress(told: Progress) -> None:
+        newest.bound, newest.seconds = max(newest.bound, told.bound or -math.inf), told.seconds
+        if on_progress is not None:
+            on_progress(told)
+
+    found = solve_mip(draft.model, gap, seconds - spent, start, progress, should_stop, spent, bound, better)
     spent += found.seconds
     bound = max(bound, found.bound if found.bound is not None else -math.inf)
     if found.status is Status.INFEASIBLE and best is None:
@@ -78,6 +99,35 @@ def _cheapest(
     if found.objective is not None and (best is None or best.objective is None or found.objective < best.objective):
         best = found
     return _best_so_far(draft, left, best, bound, spent, gap, should_stop)
+
+
+@dataclass
+class _Newest:
+    """The best plan so far with the newest bound, for who cannot wait until the search heeds a wish to stop."""
+
+    draft: Draft
+    left: tuple[Left, ...]
+    gap: float
+    best: Answer | None
+    bound: float
+    seconds: float
+
+    def improve(self, answer: Answer) -> bool:
+        """Take a better answer; whether it is one."""
+        known = None if self.best is None else self.best.objective
+        if answer.objective is None or (known is not None and answer.objective >= known):
+            return False
+        self.best = answer
+        return True
+
+    def tell(self, on_best: OnBest | None) -> None:
+        """Pass on how the plan is written, at once and as it is then."""
+        if on_best is not None:
+            on_best(self.write)
+
+    def write(self) -> Plan:
+        """The plan as it is, nothing solved any more."""
+        return _best_so_far(self.draft, self.left, self.best, self.bound, self.seconds, self.gap, lambda: True)
 
 
 def _best_so_far(
@@ -104,7 +154,9 @@ def _written(
     should_stop: ShouldStop | None,
 ) -> Plan:
     """The plan of a program's values, made tight: with its whole numbers kept, all else is solved to its optimum."""
-    polished = best if best.row_duals is not None or best.values is None else polish(draft, best.values, should_stop)
+    is_stopped = should_stop is not None and should_stop()
+    is_tight = best.row_duals is not None or best.values is None or is_stopped
+    polished = best if is_tight or best.values is None else polish(draft, best.values, should_stop)
     values = polished.values if polished.values is not None else best.values
     if values is None:
         raise ValueError("there is nothing to write")
@@ -143,7 +195,12 @@ def no_plan(request: PlanRequest, left: tuple[Left, ...], outcome: Outcome, spen
 
 
 def _soonest(
-    request: PlanRequest, gap: float, seconds: float, on_progress: OnProgress | None, should_stop: ShouldStop | None
+    request: PlanRequest,
+    gap: float,
+    seconds: float,
+    on_progress: OnProgress | None,
+    should_stop: ShouldStop | None,
+    on_best: OnBest | None,
 ) -> Plan:
     """The least time in which all jobs end, then the least cost within it."""
     flows = all(job.is_divisible and not job.after for job in request.jobs)
@@ -155,7 +212,13 @@ def _soonest(
         asked = replace(refined(request), goal=Goal.COST)
         return _clashing(asked, build(asked)[1], 0.0, should_stop)
     base = coarse(request) if flows else refined(replace(request, goal=Goal.COST))
-    found = _cheapest(refined(cut_at(base, least * (1 + SAME))), gap, seconds, on_progress, should_stop)
+
+    def in_least_time(write: Callable[[], Plan]) -> None:
+        if on_best is not None:
+            on_best(lambda: replace(write(), finish_bound_hours=least))
+
+    cut = refined(cut_at(base, least * (1 + SAME)))
+    found = _cheapest(cut, gap, seconds, on_progress, should_stop, in_least_time)
     return replace(found, finish_bound_hours=least)
 
 

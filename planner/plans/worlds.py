@@ -20,6 +20,7 @@ from planner.plans.solution import Plan
 from planner.plans.supply import COMMITTED
 
 QUANTILES = (0.5, 0.8, 0.95)  # of demand, that candidates are planned for
+RENT_ONLY = "rent only"
 MISSED = 10.0  # times the dearest plan of a world: what a candidate that cannot meet it is charged, so that it loses
 
 
@@ -84,7 +85,7 @@ def choose(
 
     `seconds` is for each of the (candidates + 1) · worlds plans.
     """
-    candidates: dict[str, dict[str, int]] = {"rent only": _commitments_of(request, None)}
+    candidates: dict[str, dict[str, int]] = {RENT_ONLY: _commitments_of(request, None)}
     for quantile in QUANTILES:
         world = World(
             float(np.quantile([each.hours for each in worlds], quantile)),
@@ -92,7 +93,7 @@ def choose(
         )
         found = make(in_world(request, world), gap=gap, seconds=seconds, should_stop=should_stop)
         if found.is_found:
-            _add_candidate(candidates, f"planned for the {quantile:.0%} demand", _commitments_of(request, found))
+            _add_candidate(candidates, f"{quantile:.0%}", _commitments_of(request, found))
     costs: dict[str, list[float | None]] = {name: [] for name in candidates}
     best: list[float] = []
     for world in worlds:
@@ -110,13 +111,15 @@ def choose(
     return Choice(ranked[0], tuple(ranked[1:]), tuple(worlds))
 
 
-def _add_candidate(candidates: dict[str, dict[str, int]], name: str, commitments: dict[str, int]) -> None:
-    """One more candidate; of the same commitments under the names of both."""
+def _add_candidate(candidates: dict[str, dict[str, int]], quantile: str, commitments: dict[str, int]) -> None:
+    """One more candidate; commitments that are known already keep their place under both names."""
     same = next((known for known, held in candidates.items() if held == commitments), None)
     if same is None:
-        candidates[name] = commitments
+        candidates[f"planned for the {quantile} demand"] = commitments
+    elif same == RENT_ONLY:
+        candidates[f"{RENT_ONLY}, as planned for the {quantile} demand"] = candidates.pop(same)
     else:
-        candidates[f"{same}; {name}"] = candidates.pop(same)
+        candidates[f"{same.removesuffix(' demand')}, {quantile} demand"] = candidates.pop(same)
 
 
 def _commitments_of(request: PlanRequest, found: Plan | None) -> dict[str, int]:

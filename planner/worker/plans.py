@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 TERM = timedelta(seconds=30)
 POLL_SECONDS = 1.0
-BEAT_SECONDS = 1.0
+BEAT_SECONDS = 0.5
 GRACE_SECONDS = 20.0  # after the time asked for, or after a wish to stop, until the process is ended
 LATE_SECONDS = 60.0
 COMMAND = (sys.executable, "-m", "planner.worker.solve")

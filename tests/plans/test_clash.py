@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
+import pytest
+
 from planner.plans.plan import plan
 from planner.plans.request import Goal
 from planner.plans.solution import Clash, Outcome
@@ -81,3 +86,36 @@ def test_what_may_be_dropped_is_dropped_and_paid_for_instead_of_clashing() -> No
     found = plan(request(supplies=(owned(num_gpus=1),), jobs=jobs))
     assert found.dropped == ("may",)
     assert found.costs["shortage"] > 0
+
+
+ABSURD: dict[str, dict[str, Any]] = {
+    "a gang of a billion": {"jobs": (job("vast", 4.0, num_gpus=10**9),), "supplies": (owned(num_gpus=8),)},
+    "a demand of a quadrillion": {"services": (service("all", (1e15,) * 8),), "supplies": (owned(num_gpus=8),)},
+    "a deadline in a blink": {"jobs": (job("now", 4.0, deadline_hours=1e-9),)},
+    "a budget of nothing": {"jobs": (job(),), "limits": Limits(budgets=(Budget("none", 0.0, 8.0, 0.0),))},
+    "a quota of nothing": {"jobs": (job(),), "limits": Limits(quotas=(Quota("none", 0),))},
+    "a room without power": {
+        "jobs": (job(),),
+        "supplies": (owned(kw=1.0),),
+        "limits": Limits(power_cap_kw=0.0),
+    },
+    "offers that are gone": {"jobs": (job(),), "supplies": (on_demand(until_hours=0.0),)},
+    "a hundred whole jobs on one GPU": {
+        "jobs": tuple(job(f"job {n}", 2.0, is_divisible=False) for n in range(100)),
+        "supplies": (owned(num_gpus=1),),
+    },
+    "two hundred jobs on one GPU": {
+        "jobs": tuple(job(f"job {n}", 1.0) for n in range(200)),
+        "supplies": (owned(num_gpus=1),),
+    },
+    "soonest, with nothing": {"jobs": (job(),), "supplies": (owned(num_gpus=0),), "goal": Goal.TIME},
+}
+
+
+@pytest.mark.parametrize("name", list(ABSURD))
+def test_an_absurd_request_is_answered_with_its_clash_and_not_by_the_clock(name: str) -> None:
+    begun = time.process_time()
+    found = clash(**ABSURD[name])
+    assert found.demands
+    assert found.reason
+    assert time.process_time() - begun < 10.0

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from benchmarks.plan_scale import instance
 from planner.services.plans import PlanView, ask_plan, cancel_plan, get_plan
 from planner.services.requests import parse
 from planner.services.requests.plans import PlanQuestion
@@ -88,6 +89,35 @@ def test_a_wish_to_stop_reaches_the_process_within_two_seconds(engine: Engine, n
     assert (view.state, view.reason) == ("cancelled", "stopped as asked")
     assert view.progress is not None
     assert view.progress.gap == pytest.approx(2 / 3)
+
+
+def test_a_real_search_that_is_cancelled_ends_within_two_seconds_with_its_best_plan(
+    engine: Engine, now: datetime
+) -> None:
+    with session_factory(engine).begin() as session:
+        asked = parse(
+            PlanQuestion, {"request": instance(168, 30, 40, 5).to_document(), "gap": 0, "time_limit": "200 s"}
+        )
+        plan_id = ask_plan(session, asked, now, "test").id
+    thread = threading.Thread(target=solver(engine).solve_next)
+    thread.start()
+    until = time.monotonic() + 100
+    while time.monotonic() < until:
+        told = read(engine, plan_id).progress
+        if told is not None and told.stage == "search":
+            break
+        time.sleep(0.1)
+    begun = time.monotonic()
+    with session_factory(engine).begin() as session:
+        cancel_plan(session, plan_id, now)
+    thread.join(60)
+    assert time.monotonic() - begun < 4, "two seconds, and as long again for a busy machine"
+    view = read(engine, plan_id)
+    assert view.state == "cancelled"
+    assert view.plan is not None
+    assert view.plan.cost is not None
+    assert view.plan.bound is not None
+    assert view.plan.bound < view.plan.cost, "it was not at its end"
 
 
 def test_the_thread_takes_what_comes_and_ends(engine: Engine, now: datetime) -> None:

@@ -40,6 +40,7 @@ from planner.web.queries import ListQuery, read_query
 JOB_ROWS, SERVICE_ROWS, CHOICES = 4, 2, 100
 MOST_REFUSALS = 15
 WAITING = frozenset({"queued", "solving"})
+SUPPLY_BOXES = ("own", "purchases", "offers", "share_instances")
 LISTS = frozenset({"kinds", "providers"})
 
 
@@ -217,7 +218,7 @@ def question_of(form: Form) -> dict[str, Any]:
         question["gap"] = _share(form.value("gap"))
     question["jobs"] = [job for row in range(1, JOB_ROWS + 1) if (job := _job(form, f"job{row}_"))]
     question["services"] = [found for row in range(1, SERVICE_ROWS + 1) if (found := _service(form, f"service{row}_"))]
-    supply: dict[str, Any] = {name: form.value(name) == "true" for name in ("own", "purchases", "offers")}
+    supply: dict[str, Any] = {name: form.value(name) == "true" for name in SUPPLY_BOXES}
     if form.value("quantity").strip():
         supply["quantity"] = form.value("quantity").strip()
     supply |= {name: form.many(name) for name in LISTS if form.many(name)}
