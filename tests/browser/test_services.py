@@ -13,7 +13,7 @@ TOKENS = "/services?architecture=llama-3-8b&prompt_tokens=1024&output_tokens=256
 ANSWERS = (
     f"{TOKENS}&first_token=500+ms&spare=1&hours={DAY}&api_input_price=0.2&api_output_price=0.6&apart_link=50GB",
     f"{TOKENS}&first_token=1+ms",
-    "/services/passes?network=YOLOv5m&image_size=1280&cameras=16&frame_rate=30&deadline=50+ms&spare=1",
+    "/services/passes?network=yolov5m&image_size=1280&cameras=16&frame_rate=30&deadline=50+ms&spare=1",
     "/services/passes?network=bert-base&rate=2000&deadline=20+us",
     "/services/training-or-inference?architecture=llama-3-8b&gpus=L4&gpus=H100-80GB-SXM",
 )

@@ -7,29 +7,13 @@ from dataclasses import dataclass
 
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
-from planner.jobs.detection import detector
 from planner.jobs.diffusion import denoiser
+from planner.jobs.known.pictures import PICTURES, picture_network
 from planner.jobs.presets import ARCHITECTURES
-from planner.jobs.vision import patches, vision_network
 
 USUAL_IMAGE = 224
-EFFICIENTNET_IMAGES = (224, 240, 260, 300, 380, 456, 528, 600)  # of B0 to B7 (Tan and Le 2019, table 1)
 USUAL_TEXT = 256  # tokens of a text to embed (assumed)
 USUAL_STEPS = 30  # of a drawing (assumed; samplers of 2023 and later need 20 to 50)
-PICTURES = (
-    *("ResNet-18", "ResNet-50", "ResNet-101", "ResNet-152", "ResNeXt-101-32x8d", "SE-ResNet-50"),
-    *("EfficientNet-B0", "EfficientNet-B4", "EfficientNet-B7", "MobileNet-v2", "VGG-16", "DenseNet-121"),
-    *("ConvNeXt-tiny", "ConvNeXt-base", "ConvNeXt-large"),
-    *("ViT-base-patch16", "ViT-large-patch16", "ViT-huge-patch14"),
-)
-OBJECTS = (
-    *("YOLOv5n", "YOLOv5s", "YOLOv5m", "YOLOv5l", "YOLOv5x", "YOLOv5m6", "YOLOv5x6"),
-    *("SSD-ResNet34", "SSD-MobileNet"),
-)
-DRAWINGS = (
-    *("stable-diffusion-v1-5", "stable-diffusion-2-1", "stable-diffusion-xl-base-1.0", "sdxl-turbo"),
-    "stable-diffusion-3-medium",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +35,51 @@ class PassNetwork:
 def pass_network(
     name: str, image_size: int | None = None, tokens: int | None = None, steps: int | None = None
 ) -> PassNetwork | None:
-    """The network of that name for pictures of `image_size` pixels a side, or for texts of so many tokens, or drawing
-    in so many steps; None where the name is not known. What is not given is the usual size, and told."""
-    if name in ARCHITECTURES:
-        text = tokens or USUAL_TEXT
-        assumed = () if tokens else (f"Texts of {USUAL_TEXT} tokens are assumed.",)
-        return PassNetwork(name, ARCHITECTURES[name].architecture, text, assumed=assumed)
-    drawn = denoiser(name, image_size)
+    """The network of that key or published name for pictures of `image_size` pixels a side, or for texts of so many
+    tokens, or drawing in so many steps; None where it is not known. What is not given is the usual size, and told.
+
+    Raises ValueError for pictures that the network does not take.
+    """
+    if is_text(name):
+        told = () if tokens else (f"Texts of {USUAL_TEXT} tokens are assumed.",)
+        return PassNetwork(name, ARCHITECTURES[name].architecture, tokens or USUAL_TEXT, assumed=told)
+    named = PICTURES.get(name)
+    published = named.name if named else name
+    drawn = denoiser(published, image_size)
     if drawn is not None:
-        told = [] if image_size else [f"Drawings of {drawn.pixels} pixels a side are taken, as the model was made for."]
-        told += [] if steps else [f"{USUAL_STEPS} steps of denoising are assumed."]
-        told.append("The text encoder and the decoder of the picture are not in it: a few per cent of the time.")
-        return PassNetwork(
-            drawn.network.name, drawn.network, drawn.positions, drawn.passes, steps or USUAL_STEPS, tuple(told)
-        )
-    found = detector(name, image_size)
-    if found is not None:
-        told = [] if image_size else [f"Frames of {found.image_size} pixels a side are taken, as published."]
-        return PassNetwork(name, found, 1, assumed=tuple(told))
-    side = image_size or _usual_image(name)
-    network = vision_network(name, side)
-    if network is None:
+        told = () if image_size else (f"Drawings of {drawn.pixels} pixels a side are taken, as published.",)
+        told += () if steps else (f"{USUAL_STEPS} steps of denoising are assumed.",)
+        told += ("The text encoder and the decoder of the picture are not in it: a few per cent of the time.",)
+        return PassNetwork(name, drawn.network, drawn.positions, drawn.passes, steps or USUAL_STEPS, told)
+    pixels = image_size or (named.pixels if named else None)
+    found = picture_network(published, pixels)
+    if found is None and pixels is None:
+        pixels = USUAL_IMAGE
+        found = picture_network(published, pixels)
+    if found is None:
         return None
-    positions = 1 if isinstance(network, ConvNet) else patches(name, side)
-    if positions is None:
-        return None
-    told = [] if image_size else [f"Pictures of {side} pixels a side are taken, as published."]
-    return PassNetwork(name, network, positions, assumed=tuple(told))
+    network = found.architecture
+    side = pixels or (network.image_size if isinstance(network, ConvNet) else USUAL_IMAGE)
+    told = () if image_size else (f"Pictures of about {side} pixels a side are taken, as is usual for it.",)
+    return PassNetwork(name, network, found.positions, assumed=told)
 
 
 def is_text(name: str) -> bool:
-    """Whether the items of a network of that name are texts."""
-    return name in ARCHITECTURES
+    """Whether the items of a network of that name are texts: every architecture that reads them in one go."""
+    return name in ARCHITECTURES and not ARCHITECTURES[name].architecture.encoder_layers
 
 
 def is_drawing(name: str) -> bool:
     """Whether the items of a network of that name are drawn in steps."""
-    return denoiser(name) is not None
+    return denoiser(PICTURES[name].name if name in PICTURES else name) is not None
 
 
-def _usual_image(name: str) -> int:
-    """Pixels a side that a network was published for: EfficientNets grow with their number."""
-    found = re.search(r"efficientnet.*b([0-7])", name.casefold())
-    return EFFICIENTNET_IMAGES[int(found[1])] if found else USUAL_IMAGE
+def named_networks() -> list[tuple[str, str]]:
+    """(Key, title) of every network that has a key: those for pictures, then those for texts."""
+    pictures = [(key, _titled(named.title, is_drawing(key))) for key, named in PICTURES.items()]
+    texts = [(key, f"{found.title}: embed texts") for key, found in ARCHITECTURES.items() if is_text(key)]
+    return [*pictures, *sorted(texts, key=lambda pair: pair[1].casefold())]
+
+
+def _titled(title: str, is_drawn: bool) -> str:
+    return f"{title}: draw" if is_drawn else re.sub(r", an? (detector|segmenter)", r": \1", title)

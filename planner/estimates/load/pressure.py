@@ -247,12 +247,12 @@ def _sentence(question: Question, key: str, phases: tuple[Press, ...]) -> str:
     train, serve, decode = by[Phase.TRAINING], by[Phase.SERVING], by[Phase.DECODING]
     name = question.architecture.name
     if train.compute_share is None or serve.compute_share is None:
-        return f"Whether training or serving {name} presses a {key} harder is not known: a published peak is missing."
+        return f"Whether training or serving {name} presses the {key} harder is not known: a published peak is missing."
     harder, factor = ("Training", train.compute_share / serve.compute_share)
     if factor < 1.0:
         harder, factor = "Serving", 1.0 / factor
     text = (
-        f"{harder} {name} presses the arithmetic of a {key} {factor:.1f} times as hard: "
+        f"{harder} {name} presses the arithmetic of the {key} {factor:.1f} times as hard: "
         f"{train.compute_share:.0%} of the published peak in training, {serve.compute_share:.0%} in serving"
     )
     if decode.memory_share is not None and train.memory_share is not None:

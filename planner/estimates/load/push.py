@@ -100,10 +100,10 @@ def _sentence(
 ) -> str:
     name = replica.architecture.name
     if training is None or serving is None:
-        return f"Whether training or serving {name} pushes a {key} harder is not known: a peak or format is missing."
+        return f"Whether training or serving {name} pushes the {key} harder is not known: a peak or format is missing."
     harder, factor = ("training", training / serving) if training >= serving else ("serving", serving / training)
     text = (
-        f"On a {key}, training {name} uses {training:.0%} of the published arithmetic and serving these requests "
+        f"On the {key}, training {name} uses {training:.0%} of the published arithmetic and serving these requests "
         f"{serving:.0%} while it steps: {harder} pushes it {factor:.1f} times as hard"
     )
     if decoding is not None:

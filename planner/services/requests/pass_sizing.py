@@ -9,20 +9,11 @@ from pydantic import Field, model_validator
 from planner.errors import InvalidInput
 from planner.estimates.load.items import Frames, Items, RandomItems
 from planner.estimates.load.latencies import PERCENTILES
-from planner.estimates.load.pass_networks import (
-    DRAWINGS,
-    OBJECTS,
-    PICTURES,
-    PassNetwork,
-    is_drawing,
-    is_text,
-    pass_network,
-)
+from planner.estimates.load.pass_networks import PassNetwork, is_drawing, is_text, named_networks, pass_network
 from planner.estimates.load.pass_sizing import Batching, Deadline
 from planner.hardware.gpu import Dtype
 from planner.jobs.engine import Engine
 from planner.jobs.job import InferenceJob
-from planner.jobs.presets import ARCHITECTURES
 from planner.offers.offer import OfferKind
 from planner.services.requests.base import Key, Keys, Moment, Request, count, duration, field_problem, whole
 from planner.services.requests.estimate import EstimateRequest
@@ -38,7 +29,7 @@ class PassSizingRequest(Request):
     """
 
     network: Key
-    image_size: Annotated[int, *whole(16, 16_384)] | None = None
+    image_size: Annotated[int, *whole(32, 16_384)] | None = None
     tokens: Annotated[int, *whole(1, 1_000_000)] | None = None
     steps: Annotated[int, *whole(1, 1_000)] | None = None
     passes: Annotated[int, *whole(1, 100)] = 1
@@ -89,9 +80,12 @@ class PassSizingRequest(Request):
 
     def found_network(self) -> PassNetwork:
         """The network. Raises InvalidInput for a name that is not known, or texts longer than it reads."""
-        found = pass_network(self.network, self.image_size, self.tokens, self.steps)
+        try:
+            found = pass_network(self.network, self.image_size, self.tokens, self.steps)
+        except ValueError as error:
+            raise InvalidInput.of("image_size", str(error)) from None
         if found is None:
-            known = ", ".join((*PICTURES, *OBJECTS, *DRAWINGS, *sorted(ARCHITECTURES)))
+            known = ", ".join(key for key, _ in named_networks())
             raise InvalidInput.of("network", f"{self.network!r} is not known; give one of {known}")
         most = found.network.max_positions
         if most is not None and found.positions > most:

@@ -211,6 +211,7 @@ def _typed(job: Job) -> dict[str, Any]:
         "kv_dtype": None if job.kv_dtype is None else job.kv_dtype.value,
         "engine": None if job.engine is Engine.UNSTATED else job.engine.value,
         "weight_bits": job.weight_bits,
+        **{name: getattr(job, name) for name in ("tensor_parallel", "pipeline_parallel", "expert_parallel")},
     }
 
 

@@ -8,10 +8,8 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from planner.errors import InvalidInput
-from planner.estimates.load.pass_networks import DRAWINGS, OBJECTS, PICTURES
+from planner.estimates.load.pass_networks import named_networks
 from planner.hardware.catalogue import load_catalogue
-from planner.jobs.architecture import Transformer
-from planner.jobs.presets import ARCHITECTURES
 from planner.services.offers import price_facets
 from planner.services.pass_sizing import PassSizingView, cut_passes, size_pass_service
 from planner.services.requests import parse
@@ -26,7 +24,7 @@ from planner.web.pages.sizing import LISTS, SHOWN, grouped
 ENGINES = (("tensorrt", "TensorRT, compiled graphs"), ("compiled", "torch.compile, XLA"), ("pytorch", "PyTorch, eager"))
 LEFT_OUT = {"percentile": ["99"]}  # what the list shows where nothing was said
 EXAMPLE = {
-    "network": "YOLOv5m",
+    "network": "yolov5m",
     "image_size": "1280",
     "dtype": "fp16",
     "engine": "tensorrt",
@@ -70,7 +68,7 @@ def _page(form: Form, view: PassSizingView | None, status: int) -> tuple[str, in
         others=others[:SHOWN],
         num_other_groups=len(others),
         chart=None if view is None or not view.curve else pass_chart(view),
-        networks=_networks(),
+        networks=named_networks(),
         engines=ENGINES,
         gpus=[(facet.value, facet.value) for facet in facets.gpu_keys if facet.value in catalogue.gpus],
         providers=[(facet.value, facet.value) for facet in facets.providers],
@@ -78,10 +76,3 @@ def _page(form: Form, view: PassSizingView | None, status: int) -> tuple[str, in
         kinds=OFFER_KINDS,
     )
     return page, status
-
-
-def _networks() -> list[tuple[str, str]]:
-    """Every network with what it does, as the form names it."""
-    texts = [key for key, named in sorted(ARCHITECTURES.items()) if isinstance(named.architecture, Transformer)]
-    groups = (("objects", OBJECTS), ("pictures", PICTURES), ("drawings", DRAWINGS), ("texts to embed", texts))
-    return [(name, f"{name}, {what}") for what, names in groups for name in names]

@@ -13,7 +13,7 @@ from planner.estimates.answer import profiles
 from planner.estimates.estimate import Placement
 from planner.estimates.load.batching import BatchTimes, serve_batches
 from planner.estimates.load.items import Frames, RandomItems
-from planner.estimates.load.pass_networks import DRAWINGS, OBJECTS, PICTURES, pass_network
+from planner.estimates.load.pass_networks import named_networks, pass_network
 from planner.estimates.load.pass_sizing import (
     Batching,
     Deadline,
@@ -157,7 +157,7 @@ def test_every_losing_way_says_what_it_lost_on() -> None:
     assert "1 can be had" in why["few"]
 
 
-@pytest.mark.parametrize("name", [*PICTURES, *OBJECTS, *DRAWINGS, "bert-base"])
+@pytest.mark.parametrize("name", [*(key for key, _ in named_networks()), "ResNet-50", "YOLOv5m6", "ViT-huge-patch14"])
 def test_every_named_network_is_found(name: str) -> None:
     found = pass_network(name)
     assert found is not None
