@@ -16,6 +16,8 @@ from planner.store import runs as store
 from planner.store.engine import Session
 from planner.store.tables import DeviceRow, RunRow
 
+WRITTEN = "written"  # among the conditions of a run: the last that its measuring process wrote in words
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:
@@ -128,6 +130,11 @@ class RunDetail(RunView):
     late: tuple[LateResult, ...]
     review: Review | None
     retried_by: str | None
+
+    @property
+    def written(self) -> str:
+        """The last that the measuring process and its libraries wrote in words; empty where it wrote nothing."""
+        return str(self.conditions.get(WRITTEN, ""))
 
     @property
     def may_be_reviewed(self) -> bool:

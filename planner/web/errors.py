@@ -75,9 +75,16 @@ def _database_error(error: OperationalError | PoolExhausted) -> Response:
     cause = error.orig if isinstance(error, OperationalError) else error
     log.error("database away", method=request.method, path=request.path, fault=str(cause))
     sentence = "The database went away or is too busy; what was not answered was not stored. Ask again in a moment."
+    if _is_full(cause):
+        sentence = "The disk of the database is full: nothing of this was stored. What is there can still be read."
     response = _answer(503, "unavailable", TITLES["unavailable"], sentence, [])
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
+
+
+def _is_full(cause: BaseException | None) -> bool:
+    """Whether the database could not write for want of space: SQLite's words, PostgreSQL's code."""
+    return getattr(cause, "sqlstate", None) == "53100" or "disk is full" in str(cause)
 
 
 def _sentence(status: int, phrase: str) -> str:

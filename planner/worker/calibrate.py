@@ -37,6 +37,7 @@ from planner.gpu.runner import measure
 from planner.services.aftermath import XIDS
 from planner.services.claims import ClaimedRun, begin_run, claim_run, held_until, note_progress
 from planner.services.devices import node_id_of
+from planner.services.runs import WRITTEN
 from planner.store.engine import Sessions, database_now
 from planner.worker.apply import apply
 from planner.worker.heartbeat import Heartbeat, Progress
@@ -207,6 +208,9 @@ class Record:
     def ending_of(self, result: ChildResult, stop_reason: str, has_lease: bool, num_noted: int) -> Ending:
         """What the child's end means for the run."""
         conditions = {**result.conditions, "seconds": result.seconds}
+        written = result.stderr_tail.replace("\0", "").strip()  # PostgreSQL keeps no NUL in its JSON
+        if written:
+            conditions[WRITTEN] = written
         if self.xids:
             conditions[XIDS] = self.xids
         state, reason = self._verdict(result, stop_reason, has_lease)
