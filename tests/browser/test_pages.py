@@ -25,6 +25,7 @@ def addresses(world: World) -> list[str]:
     forms = [
         "/estimates/new",
         "/estimates/new?preset=finetune-small",
+        "/estimates/new?preset=train-resnet-50",
         "/estimates/new?kind=inference",
         "/schedules/new",
     ]
@@ -49,6 +50,17 @@ def test_an_estimate_is_made_by_form_from_a_preset(page: Page, site: Site) -> No
     expect(page).to_have_url(re.compile(r"/estimates/\w{26}$"))
     expect(page.get_by_role("heading", name="Best by time")).to_be_visible()
     expect(page.get_by_role("region", name="Options, best first").get_by_role("row").nth(1)).to_contain_text("the best")
+
+
+def test_a_network_for_pictures_is_estimated_by_form(page: Page, site: Site) -> None:
+    page.goto("/estimates/new")
+    page.get_by_role("link", name=re.compile("^Another network for pictures")).click()
+    page.get_by_label("Architecture").select_option("Swin tiny")
+    page.get_by_label("Pictures to train on").fill("1.28M")
+    page.get_by_role("button", name="Estimate").click()
+    expect(page).to_have_url(re.compile(r"/estimates/\w{26}$"))
+    expect(page.get_by_text("1.28 M pictures in steps of 1,024").first).to_be_visible()
+    assert site.faults == []
 
 
 def test_a_running_calibration_moves_by_itself_until_it_has_ended(
