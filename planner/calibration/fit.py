@@ -27,7 +27,8 @@ from planner.hardware.gpu import Dtype
 Entry = TypeVar("Entry")
 Place = tuple[Operation, Dtype]  # a phase of a job (training step, prefill, decode) in a number format
 
-# 2: factors of parts per phase, and corrections by family, drawn from every kind of whole pass. 3: by length too. 4: attention by head width.
+# 2: factors of parts per phase, and corrections by family, drawn from every kind of whole pass. 3: by length too.
+# 4: attention by head width.
 FIT_FORM = 4
 
 
