@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from planner.jobs.convnet import Conv, ConvNet
 from planner.jobs.pictures.dense import NNUNET_WIDTHS, deeplab, fcn, pspnet, unet
 from planner.jobs.pictures.mobile import mobilenet_v1
-from planner.jobs.pictures.pyramid import region_network, retinanet, ssd_resnet50, ssd_vgg16
+from planner.jobs.pictures.pyramid import fcos, region_network, retinanet, ssd_resnet50, ssd_vgg16
 from planner.jobs.pictures.residual import resnet
 from planner.jobs.pictures.sketch import plain_name, stretched
-from planner.jobs.pictures.yolo import yolov5, yolov5_classifier
+from planner.jobs.pictures.yolo import yolov3, yolov5, yolov5_classifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,11 @@ def _on_coco(found: re.Match[str], size: int | None, *, has_masks: bool) -> Conv
     return region_network(width, height, depth=_depth(found), has_masks=has_masks)
 
 
+def _without_anchors(found: re.Match[str], size: int | None) -> ConvNet:
+    width, height = COCO_PICTURE if size is None else (size, size)
+    return fcos(width, height, depth=_depth(found))
+
+
 def _brats(size: int | None) -> ConvNet:
     """The network of MLPerf's scans of brains: whole, 224 × 224 × 160 voxels of four kinds, unless told otherwise."""
     network = unet(size or BRATS[0], NNUNET_WIDTHS, dimensions=3, inputs=4, classes=4)
@@ -99,6 +104,8 @@ _BUILDERS: tuple[tuple[str, _Builder], ...] = (
     ),
     (r"yolov5([nsmlx])cls", lambda found, size: yolov5_classifier(found[1], size or CLASSIFIED_PIXELS)),
     (r"retinanet(?:(resnext)50(?:32x4d)?|" + _ENDS + ")", lambda found, size: _retina(found, size)),
+    (r"yolov3(?:darknet53)?", lambda _found, size: yolov3(size or YOLO_PIXELS)),
+    (r"fcos" + _ENDS, lambda found, size: _without_anchors(found, size)),
     (r"fasterrcnn" + _ENDS, lambda found, size: _on_coco(found, size, has_masks=False)),
     (r"maskrcnn" + _ENDS, lambda found, size: _on_coco(found, size, has_masks=True)),
     (r"ssd300vgg16|ssdvgg16", lambda _found, size: ssd_vgg16(size or SSD_PIXELS)),

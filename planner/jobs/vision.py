@@ -18,6 +18,7 @@ from planner.jobs.pictures.mobile import (
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
+    shufflenet_v2,
 )
 from planner.jobs.pictures.residual import nfnet, regnet, resnet
 from planner.jobs.pictures.sketch import plain_name
@@ -96,6 +97,7 @@ _BUILDERS: tuple[tuple[str, _Builder], ...] = (
     (r"mobilenetv2(?:100)?", lambda _found, size: mobilenet_v2(size)),
     (r"(?:tf)?mobilenetv3(large|small)(?:100)?", lambda found, size: mobilenet_v3(found[1], size)),
     (r"ghostnet(?:100)?", lambda _found, size: ghostnet(size)),
+    (r"shufflenetv2(?:x)?(05|10|15)?", lambda found, size: shufflenet_v2(found[1] or "10", size)),
     (r"alexnet", lambda _found, size: alexnet(size)),
     (r"inceptionv3", lambda _found, size: inception_v3(size)),
     (r"inceptionv4", lambda _found, size: inception_v4(size)),

@@ -82,6 +82,8 @@ def test_a_detector_on_a_larger_picture_takes_as_much_more_as_it_has_pixels() ->
         ("FCN ResNet-101", 520, 54.31, 2 * 232.74),
         ("DeepLabv3 ResNet-50", 520, 42.00, 2 * 178.72),
         ("DeepLabv3 ResNet-101", 520, 61.00, 2 * 258.74),
+        ("FCOS ResNet-50", 800, 32.27, 2 * 128.21),
+        ("YOLOv3", 416, 61.95, 65.86),  # Redmon and Farhadi 2018, darknet's own count
         ("SSD300 VGG16", 300, 35.64, 2 * 34.86),
         # ultralytics/yolov5 README, v7.0
         ("YOLOv5n", 640, 1.87, 4.5),

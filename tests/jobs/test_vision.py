@@ -35,6 +35,7 @@ from planner.jobs.work import Pass, WorkKind
         ("ghostnet_100", 224, 5.18, 0.142),
         ("tf_efficientnetv2_s", 384, 21.46, 8.37),
         ("efficientnetv2_m", 480, 54.14, 24.58),
+        ("ShuffleNetV2", 224, 2.28, 0.146),
         ("alexnet", 224, 61.10, 0.71),
         ("Inception v3", 299, 23.83, 5.73),
         ("inception_v4", 299, 42.68, 12.28),

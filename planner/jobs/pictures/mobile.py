@@ -1,4 +1,4 @@
-"""Networks for small devices and those scaled up from them: MobileNet, EfficientNet, GhostNet."""
+"""Networks for small devices and those scaled up from them: MobileNet, EfficientNet, GhostNet, ShuffleNet."""
 
 from __future__ import annotations
 
@@ -175,3 +175,23 @@ def _ghost(sketch: Sketch, outputs: int) -> None:
     """Half of the channels by a product, the other half from them by a depthwise convolution of 3 × 3."""
     sketch.conv(outputs // 2).depthwise(3)
     sketch.channels = outputs
+
+
+# Ma et al. 2018, table 5: channels of the stages by width of the network, and units of each.
+_SHUFFLENET = {"05": (48, 96, 192, 1024), "10": (116, 232, 464, 1024), "15": (176, 352, 704, 1024)}
+_SHUFFLE_UNITS = (4, 8, 4)
+
+
+def shufflenet_v2(width: str, image_size: int) -> ConvNet:
+    """ShuffleNetV2 of half, whole and one and a half widths: units work on half of the channels, then mix them."""
+    *stages, last = _SHUFFLENET[width]
+    sketch = Sketch(image_size, 3).conv(24, 3, 2).pooled(2)
+    for channels, units in zip(stages, _SHUFFLE_UNITS, strict=True):
+        half = channels // 2
+        through = sketch.branch().conv(half).depthwise(3, 2, linear=True).conv(half)
+        sketch.join(sketch.branch().depthwise(3, 2, linear=True).conv(half), through)
+        for _ in range(units - 1):
+            kept = Sketch(sketch.size, half)
+            sketch.join(kept, Sketch(sketch.size, half).conv(half).depthwise(3, linear=True).conv(half))
+    sketch.conv(last)
+    return ConvNet("ShuffleNetV2", tuple(sketch.convs), image_size, last)

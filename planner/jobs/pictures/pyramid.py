@@ -25,18 +25,27 @@ def retinanet(
     width: int, height: int | None = None, *, depth: int = 50, groups: int = 1, group_width: int = 64, classes: int = 91
 ) -> ConvNet:
     """RetinaNet on a residual network: two heads of four convolutions at five scales."""
-    side = _padded(width)
-    backbone = resnet(depth, side, groups, group_width)
+    backbone = resnet(depth, _padded(width), groups, group_width)
+    return _one_stage("RetinaNet", backbone, height or width, RETINA_ANCHORS * (classes + BOX), classes)
+
+
+def fcos(width: int, height: int | None = None, *, depth: int = 50, classes: int = 91) -> ConvNet:
+    """FCOS on a residual network: the same heads without anchors, and how central a position is (Tian et al. 2019)."""
+    return _one_stage("FCOS", resnet(depth, _padded(width)), height or width, classes + BOX + 1, classes)
+
+
+def _one_stage(name: str, backbone: ConvNet, height: int, outputs: int, classes: int) -> ConvNet:
+    """Five scales, the last two made from the third, and two heads of four convolutions that all share."""
+    side, lines = backbone.image_size, _padded(height)
     sizes = [math.ceil(side / 2**level) for level in range(3, 8)]
     convs = [*backbone.convs, *_pyramid(sizes[:3], (512, 1024, 2048))]
     convs += [Conv(size, WIDTH, WIDTH, 3, is_linear=True) for size in sizes[3:]]
-    lines = _padded(height or width)
     positions = _positions(sizes, side, lines)
     heads = (
         Conv(1, WIDTH, WIDTH, 3, count=8, height=positions),
-        Conv(1, WIDTH, RETINA_ANCHORS * (classes + BOX), 3, is_linear=True, height=positions),
+        Conv(1, WIDTH, outputs, 3, is_linear=True, height=positions),
     )
-    return ConvNet("RetinaNet", (*stretched(convs, side, lines), *heads), side, features=0, classes=classes)
+    return ConvNet(name, (*stretched(convs, side, lines), *heads), side, features=0, classes=classes)
 
 
 def region_network(

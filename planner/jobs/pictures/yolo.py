@@ -1,6 +1,7 @@
-"""YOLOv5: cross-stage blocks down a picture, up again and down once more, and what is predicted at each scale.
+"""YOLOv3 and YOLOv5: down a picture, up again (and down once more), and what is predicted at each scale.
 
-Layers and multiples of depth and width from the models' own definitions (ultralytics/yolov5 v7.0, models/*.yaml).
+YOLOv3 from Redmon and Farhadi 2018, table 1 and section 2.3; YOLOv5's layers and multiples of depth and width from the
+models' own definitions (ultralytics/yolov5 v7.0, models/*.yaml).
 """
 
 from __future__ import annotations
@@ -42,6 +43,30 @@ def yolov5(size: str, image_size: int, *, has_p6: bool = False, has_masks: bool 
         heads.append(Conv(2 * largest, middle, MASKS))
     name = f"YOLOv5{size}{'6' if has_p6 else ''}{'-seg' if has_masks else ''}"
     return ConvNet(name, (*sketch.convs, *heads), image_size, features=0)
+
+
+# Residual blocks behind each halving of Darknet-53.
+_DARKNET = ((64, 1), (128, 2), (256, 8), (512, 8), (1024, 4))
+
+
+def yolov3(image_size: int) -> ConvNet:
+    """YOLOv3 on Darknet-53: five convolutions and two more at each of three scales."""
+    sketch = Sketch(image_size, 3).conv(32, 3)
+    scales: list[Sketch] = []
+    for outputs, number in _DARKNET:
+        sketch.conv(outputs, 3, 2)
+        for _ in range(number):
+            sketch.conv(outputs // 2).conv(outputs, 3)
+        scales.append(sketch.branch())
+    for place, width in enumerate((512, 256, 128)):
+        if place:
+            beside = scales[-1 - place]
+            sketch.conv(width)
+            sketch.size, sketch.channels = beside.size, width + beside.channels
+        sketch.conv(width).conv(2 * width, 3).conv(width).conv(2 * width, 3).conv(width)
+        head = sketch.branch().conv(2 * width, 3).conv(ANCHORS * (CLASSES + BOX), linear=True)
+        sketch.convs += head.convs
+    return ConvNet("YOLOv3", tuple(sketch.convs), image_size, features=0)
 
 
 def yolov5_classifier(size: str, image_size: int) -> ConvNet:
