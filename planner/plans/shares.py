@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from planner.plans.request import PlanRequest
-from planner.plans.solution import Plan
+from planner.plans.solution import Assignment, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,47 +41,57 @@ def shares(request: PlanRequest, plan: Plan) -> tuple[Share, ...]:
     used of it, so that an idle part is paid by those who use the rest. The shares add up to the plan's cost less its
     shortage and less the commitments that nobody uses.
     """
-    pools = _pools(request, plan)
     taken, weights = _taken(plan), _weights(request, plan)
+    use_cost, commitment_cost = _parted(request, plan, taken, weights)
+    gpu_hours: dict[str, list[float]] = defaultdict(list)
+    for (name, _, slot), hours in taken.items():
+        gpu_hours[name].append(hours * weights[slot])
+    pieces: dict[str, list[Assignment]] = defaultdict(list)
+    for item in plan.assignments:
+        pieces[item.demand].append(item)
+    return tuple(
+        Share(
+            demand=demand.name,
+            gpus=tuple(dict.fromkeys(item.gpu for item in pieces[demand.name])),
+            gpu_hours=math.fsum(gpu_hours[demand.name]),
+            run_hours=math.fsum(item.hours for item in pieces[demand.name]),
+            use_cost=math.fsum(use_cost[demand.name]),
+            commitment_cost=math.fsum(commitment_cost[demand.name]),
+            from_hours=min(item.from_hours for item in pieces[demand.name]),
+            until_hours=max(item.until_hours for item in pieces[demand.name]),
+        )
+        for demand in request.demands
+        if demand.name in pieces
+    )
+
+
+Parts = dict[str, list[float]]
+
+
+def _parted(
+    request: PlanRequest, plan: Plan, taken: Mapping[tuple[str, int, int], float], weights: Sequence[float]
+) -> tuple[Parts, Parts]:
+    """The pieces of each demand's cost of use, and of commitments."""
+    pools, committed = _pools(request, plan), _committed(plan)
+    by_place: dict[tuple[int, int], list[tuple[str, float]]] = defaultdict(list)
     whole: dict[tuple[int, int], float] = defaultdict(float)
-    for (_, pool, slot), hours in taken.items():
+    for (name, pool, slot), hours in taken.items():
+        by_place[pool, slot].append((name, hours))
         whole[pool, slot] += hours
-    committed = _committed(plan)
     used: dict[str, float] = defaultdict(float)
     for use in plan.uses:
         used[use.supply] += use.gpu_hours * weights[use.slot]
-    use_cost: dict[str, list[float]] = defaultdict(list)
-    commitment_cost: dict[str, list[float]] = defaultdict(list)
-    by_place: dict[tuple[int, int], list[tuple[str, float]]] = defaultdict(list)
-    for (demand, pool, slot), hours in taken.items():
-        by_place[pool, slot].append((demand, hours))
+    use_cost: Parts = defaultdict(list)
+    commitment_cost: Parts = defaultdict(list)
     for use in plan.uses:
-        pool = pools.get(use.supply, -1)
+        place = pools.get(use.supply, -1), use.slot
         held = committed.get(use.supply, 0.0)
         rent = held * use.gpu_hours * weights[use.slot] / used[use.supply] if held else 0.0
-        for demand, hours in by_place[pool, use.slot]:
-            part = hours / whole[pool, use.slot]
-            use_cost[demand].append(use.cost * part)
-            commitment_cost[demand].append(rent * part)
-    found = []
-    for demand in request.demands:
-        mine = [item for item in plan.assignments if item.demand == demand.name]
-        if not mine:
-            continue
-        slots = [(slot, hours) for (name, _, slot), hours in taken.items() if name == demand.name]
-        found.append(
-            Share(
-                demand=demand.name,
-                gpus=tuple(dict.fromkeys(item.gpu for item in mine)),
-                gpu_hours=math.fsum(hours * weights[slot] for slot, hours in slots),
-                run_hours=math.fsum(item.hours for item in mine),
-                use_cost=math.fsum(use_cost[demand.name]),
-                commitment_cost=math.fsum(commitment_cost[demand.name]),
-                from_hours=min(item.from_hours for item in mine),
-                until_hours=max(item.until_hours for item in mine),
-            )
-        )
-    return tuple(found)
+        for name, hours in by_place[place]:
+            part = hours / whole[place]
+            use_cost[name].append(use.cost * part)
+            commitment_cost[name].append(rent * part)
+    return use_cost, commitment_cost
 
 
 def idle_commitments(plan: Plan) -> float:
@@ -127,15 +138,15 @@ def _pools(request: PlanRequest, plan: Plan) -> dict[str, int]:
 def _taken(plan: Plan) -> dict[tuple[str, int, int], float]:
     """GPU-hours by demand, pool and slot."""
     found: dict[tuple[str, int, int], float] = defaultdict(float)
-    spans = list(pairwise(plan.edges))
+    edges = plan.edges
     for item in plan.assignments:
         length = item.until_hours - item.from_hours
-        for slot, (start, end) in enumerate(spans):
-            inside = min(end, item.until_hours) - max(start, item.from_hours)
+        slot = max(bisect_right(edges, item.from_hours) - 1, 0)
+        while slot < len(edges) - 1 and edges[slot] < item.until_hours:
+            inside = min(edges[slot + 1], item.until_hours) - max(edges[slot], item.from_hours)
             if inside > 0:
                 found[item.demand, item.pool, slot] += item.num_gpus * item.hours * inside / length
-            elif start >= item.until_hours:
-                break
+            slot += 1
     return found
 
 
