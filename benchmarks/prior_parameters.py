@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from benchmarks.training_cases import Case
 
 FACTS = Path(priors_room.__file__).with_name("efficiency.toml")
-PICTURES = ("[operation.convolution]", "[operation.depthwise]", "[operation.layout]", "[operation.normalisation]")
+PICTURES = ("[operation.convolution]", "[figure.vector_share]", "[operation.layout]", "[operation.normalisation]")
 SEQUENCES = ("[operation.attention]", "[operation.scores]", "[operation.elementwise]", "[operation.unpacking]")
-EXPERTS = ("[operation.expert]", "[operation.dispatch]")
+EXPERTS = ("[operation.expert]", "[figure.expert_overlap]", "[operation.dispatch]")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,6 @@ PARAMETERS = (
             ("expert", 0.4, 1.5),
             ("dispatch", 0.4, 1.0),
             ("convolution", 0.3, 1.0),
-            ("depthwise", 0.5, 3.0),
             ("layout", 0.4, 1.0),
             ("attention", 0.3, 1.0),
             ("scores", 0.4, 1.0),
@@ -143,6 +142,8 @@ PARAMETERS = (
     *(_family(stack, "overlap", 0.15, 0.98, 0.7) for stack in STACKS[:3]),
     _family("fused", "tensor_overlap", 0.4, 0.9, 0.2),
     _family("megatron", "tensor_overlap", 0.4, 0.9, 0.4),
+    Parameter("[figure.vector_share]", "value", 0.5, 0.5, 0.05),
+    Parameter("[figure.expert_overlap]", "value", 0.4, 0.9, 0.4),
     Parameter("[figure.network_share]", "value", 0.1, 0.98, 0.85),
     Parameter("[figure.training_collective_us]", "value", 0.5, math.inf, 30.0),
     Parameter("[figure.training_link_share]", "value", 0.1, 0.95, 0.75),

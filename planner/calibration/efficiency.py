@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -154,6 +155,7 @@ class Rates:
     is_synchronous: bool
     kernel_share: float = 1.0
     elementwise_share: float = 1.0  # bytes of what can be fused that are left, likewise
+    vector: float = math.inf  # of depthwise convolutions, which product units cannot do; not known: infinite
     class_factors: Mapping[WorkClass, float] = field(default_factory=dict)  # seconds ÷ those of the form; absent: 1
 
     def matmul_rate(self, dtype: Dtype) -> MatmulRate:
@@ -254,7 +256,10 @@ def one_execution(work: Work, rates: Rates) -> Amount:
         compute = work.flops / (rates.matmul_rate(work.dtype).peak * rates.in_pass.attention)
         memory = work.num_bytes / rates.in_pass.attention_bandwidth
         return launches * floor + _overlapped(compute, memory, SHARPNESS)
-    return launches * floor + _moved(work, rates) / rates.bandwidth
+    moved = _moved(work, rates) / rates.bandwidth
+    if work.work_class is not WorkClass.DEPTHWISE or math.isinf(rates.vector):
+        return launches * floor + moved
+    return launches * floor + _overlapped(work.flops / rates.vector, moved, SHARPNESS)
 
 
 def _moved(work: Work, rates: Rates) -> Amount:

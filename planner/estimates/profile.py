@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -32,6 +33,7 @@ TWIN = 0.06  # another card of the same model: two honest measurements differ by
 OTHER_FORMAT = 0.30  # a format that was not measured, scaled by the ratio of the published peaks
 UNMEASURED_PHASE = 0.70  # a phase that was not measured, from the sum of its operations alone
 PHASES = (Operation.TRAIN_STEP, Operation.PREFILL, Operation.DECODE)
+HIGHEST_CLOCK = 1.1  # assumed: boost clocks lie so far above those of a card at its power limit
 MIXED_8BIT = (Dtype.FP8, Dtype.INT8, Dtype.FP4)
 
 
@@ -206,11 +208,12 @@ def profile_from_priors(gpu: Gpu, dtype: Dtype, stack: Stack = Stack.EAGER) -> P
 
     def rates(operation: Operation) -> Rates:
         is_training = operation is Operation.TRAIN_STEP
+        clock = _clock(gpu, prior) if is_training else 1.0
         bandwidth = nominal * (prior.training_bandwidth if is_training else prior.bandwidth)
         return Rates(
             matmul={
                 needed: MatmulRate(
-                    (gpu.peak(needed) or 0.0) * _matmul_share(prior, needed, is_training),
+                    (gpu.peak(needed) or 0.0) * _matmul_share(prior, needed, is_training) * clock,
                     bandwidth,
                     prior.floor_seconds,
                     inner_fill=prior.inner_fill,
@@ -224,6 +227,7 @@ def profile_from_priors(gpu: Gpu, dtype: Dtype, stack: Stack = Stack.EAGER) -> P
             kernel_share=training.kernels if is_training else figures["serving_kernel_share"],
             elementwise_share=training.elementwise if is_training else 1.0,
             class_factors=load_priors().class_factors if is_training else {},
+            vector=_vector_rate(gpu) if is_training else math.inf,
         )
 
     return Profile(
@@ -235,6 +239,22 @@ def profile_from_priors(gpu: Gpu, dtype: Dtype, stack: Stack = Stack.EAGER) -> P
         basis=Basis.DERIVED,
         notes=(f"No {gpu.key} was measured here: published peaks, and what the family {prior.name} reaches of them.",),
     )
+
+
+def _vector_rate(gpu: Gpu) -> float:
+    """FLOP/s that arithmetic beside products reaches; infinite where the fp32 peak is not known."""
+    peak = gpu.peak(Dtype.FP32)
+    return math.inf if peak is None else peak * load_priors().figures["vector_share"]
+
+
+def _clock(gpu: Gpu, prior: Prior) -> float:
+    """How fast a card runs under its power limit against the one that its family was measured on: dynamic power grows
+    with the 2.5th power of the clock (our design notes), at most HIGHEST_CLOCK."""
+    peak = gpu.peak(Dtype.BF16) or gpu.peak(Dtype.FP16)
+    if prior.full_clock_joules is None or gpu.power_watts is None or not peak:
+        return 1.0
+    share = gpu.power_watts.value / peak / prior.full_clock_joules
+    return float(min(HIGHEST_CLOCK, share ** load_priors().figures["clock_exponent"]))
 
 
 def _matmul_share(prior: Prior, dtype: Dtype, is_training: bool) -> float:

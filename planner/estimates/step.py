@@ -202,13 +202,14 @@ def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro:
         again = job.recompute is Recompute.FULL
         exchanges = (6.0 if again else 4.0) * layers
         # What is cut into pieces to hide behind products stays inside a node; across nodes it lies bare.
-        bare = np.where(t > links.domain, 1.0, 1.0 - stack.tensor_overlap)
+        # It takes exchanges that are halves of an all-reduce, as sequence parallelism makes them.
+        cut = stack.tensor_overlap if job.sequence_parallel else 0.0
+        bare = np.where(t > links.domain, 1.0, 1.0 - cut)
         exposed += exchanges * bare * all_reduce_seconds(hidden, t, links)
         if architecture.num_experts > 1:
             routed = hidden * architecture.experts_per_token
-            exposed += (
-                exchanges * (1.0 - stack.tensor_overlap) * all_to_all_seconds(routed, layouts.expert_parallel, links, t)
-            )
+            open_share = 1.0 - load_priors().figures["expert_overlap"]
+            exposed += exchanges * open_share * all_to_all_seconds(routed, layouts.expert_parallel, links, t)
         kv = 2.0 * rows * architecture.num_kv_heads * architecture.head_dim * e / t * c
         ring = (4.0 if again else 3.0) * layers * all_gather_seconds(kv, c, links, t)
         exposed += np.maximum(ring - overlap * micro * _attention_share(job), 0.0)

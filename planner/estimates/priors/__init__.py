@@ -43,6 +43,7 @@ class Prior:
     matmul_tf32: float
     edge_fill: float
     network_bytes_per_s: float  # of one GPU to other nodes, one way, where nothing else is said
+    full_clock_joules: float | None  # watts per FLOP/s of the 16-bit peak of the card that was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +155,5 @@ def _prior(entry: Mapping[str, Any]) -> Prior:
         matmul_tf32=entry["matmul_tf32"],
         edge_fill=entry["edge_fill"],
         network_bytes_per_s=entry["network_gb_per_s"] * 1e9,
+        full_clock_joules=entry["full_clock_w_per_tflops"] * 1e-12 if "full_clock_w_per_tflops" in entry else None,
     )
