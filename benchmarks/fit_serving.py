@@ -1,361 +1,182 @@
-"""`python -m benchmarks.fit_serving TABLE.csv [--write] [--rounds=N]`: fit the serving priors on published runs.
+"""`python -m benchmarks.fit_serving TABLE.csv [--write] [--rounds=N] [--rows=N]`: fit serving priors on published runs.
 
-As benchmarks/fit_priors.py does for training: every prior is held to its starting value by a log standard deviation,
-sources count by a small power of their rows, residuals are logarithms under a robust loss, and no parameter belongs to
-a source, a row or a single GPU model. The figure to believe is the one of sources left out.
+Every fit starts at the expected values of `serving_parameters`, which no published run has moved, so that a fit without
+a source has never seen it: the figure to believe is that of sources left out. Residuals are worked out anew at every
+step of every fit; the directions of the fits without one source are those of Jacobians that all share.
 """
 
 from __future__ import annotations
 
 import math
-import re
 import statistics
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-import planner.estimates.priors as priors_room
-import planner.estimates.priors.serving as serving_room
+from benchmarks.robust_fit import Loss, solve
+from benchmarks.serving_cases import Case, Facts, cases_of
+from benchmarks.serving_parameters import FACTS, Parameter, every_parameter, latent_moves
+from benchmarks.serving_widths import told, widths_left_out, widths_of, written_widths
+from benchmarks.training_cases import totals, weights_of
 from planner.estimates.priors import load_priors
-from planner.estimates.profile import Lack
-from planner.estimates.validation.inference import InferenceTrial, inference_range, inference_trial
-from planner.estimates.validation.subjects import Declined
-from planner.estimates.validation.table import Row, read_table
-from planner.estimates.validation.validate import run_inference
-from planner.hardware.catalogue import load_catalogue
-from planner.jobs.convnet import ConvNet
 
-FACTS = Path(priors_room.__file__).with_name("serving.toml")
-ROWS_PER_SOURCE = 32
-LOSS_SCALE = 0.12
-SOURCE_POWER = 0.4
+ROWS_PER_CLASS = 16  # of each source
+LOSS = Loss(scale=0.12, noise=0.15)
 STEP = 0.05
-NOISE = 0.15
-COVERAGE = 0.87  # of left-out rows; about 0.93 of those that were seen
-LEAST_WIDTH = 0.06
-# Published energies carry the range of their seconds too, which covers what power misses; power alone was published by
-# too few to tell (assumed).
-LEAST_POWER = 0.2
-FEW_ROWS = 19
-ENGINE_KEYS = {
-    "launch_us": 0.5,
-    "prefill": 0.25,
-    "decode": 0.2,
-    "cache": 0.25,
-    "packed": 0.3,
-    "packed_product": 0.3,
-    "prefill_ms": 0.7,
-    "step_ms": 0.7,
-    "request_us": 0.7,
-}
-FAMILY_KEYS = {
-    "matmul": 0.15,
-    "matmul_8bit": 0.2,
-    "matmul_4bit": 0.3,
-    "matmul_fp32": 0.2,
-    "matmul_tf32": 0.2,
-    "bandwidth": 0.12,
-    "attention": 0.3,
-}
-CLASS_KEYS = {"expert": 0.4, "dispatch": 0.6, "convolution": 0.4, "depthwise": 0.6, "layout": 0.6, "normalisation": 0.6}
-FIGURE_KEYS = {
-    "collective_us": 0.5,
-    "link_factor": 0.2,
-    "waiting": 0.7,
-    "waiting_power": 0.3,
-    "server_share": 0.1,
-    "idle_power": 0.3,
-    "memory_power": 0.4,
-    "product_power": 0.4,
-}
-LIMITS = {"bandwidth": 0.97, "cache": 0.97, "attention": 0.95, "matmul": 0.97, "matmul_8bit": 0.97}
+LONGEST = 0.6  # of a parameter in one step, as a logarithm
+FEWEST_ROWS = 2  # that depend on a parameter before it is moved
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A number of the facts file and how far it may move; `owner` is (kind, name) of what it belongs to."""
+class Landscape:
+    """Residuals at one point, and how they move with each parameter."""
 
-    owner: tuple[str, str]
-    key: str
-    spread: float
-
-    @property
-    def name(self) -> str:
-        return f"{self.owner[1]}.{self.key}"
-
-    @property
-    def limit(self) -> float:
-        return LIMITS.get(self.key, math.inf) if self.owner[0] in ("family", "engine") else math.inf
-
-    def pattern(self) -> re.Pattern[str]:
-        kind, name = self.owner
-        title = f'[{kind}."{name}"]' if kind in ("family", "engine") else f"[{kind}.{name}]"
-        return re.compile(rf"({re.escape(title)}(?:(?!\n\[).)*?\n{self.key} = )([0-9.e+-]+)", re.DOTALL)
-
-    def read(self, text: str) -> float:
-        found = self.pattern().search(text)
-        if found is None:
-            raise ValueError(f"{FACTS.name} has no {self.name}")
-        return float(found[2])
-
-    def write(self, text: str, value: float) -> str:
-        return self.pattern().sub(lambda found: f"{found[1]}{value:.4g}", text, count=1)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A row with its trial and what its time may depend on."""
-
-    row: Row
-    trial: InferenceTrial
-    family: str
-
-    def depends_on(self, parameter: Parameter) -> bool:
-        kind, name = parameter.owner
-        if kind == "family":
-            return name == self.family
-        if kind == "engine":
-            return name == self.trial.job.engine.value
-        network = self.trial.job.architecture
-        if kind == "class":
-            if isinstance(network, ConvNet):
-                return name not in ("expert", "dispatch")
-            return name in ("expert", "dispatch") and network.num_experts > 1
-        if parameter.key == "value" and "power" in name and "waiting" not in name:
-            return self.trial.kind.value == "power"
-        if name.startswith("waiting"):
-            return self.trial.kind.value == "first_token_loaded"
-        if name == "server_share":
-            return self.row.text("scenario") == "server"
-        return self.trial.placement.num_gpus > 1
-
-
-def cases_of(path: Path, per_source: int = ROWS_PER_SOURCE) -> list[Case]:
-    """The rows that are answered, at most so many of each source, evenly spaced."""
-    catalogue = load_catalogue()
-    found: dict[str, list[Case]] = {}
-    for row in read_table(path.read_text(encoding="utf-8")).rows:
-        trial = inference_trial(row, catalogue)
-        if not isinstance(trial, Declined):
-            family = load_priors().of(trial.placement.gpu).name
-            found.setdefault(row.source, []).append(Case(row, trial, family))
-    kept = []
-    for cases in found.values():
-        places = np.unique(np.linspace(0, len(cases) - 1, min(len(cases), per_source)).astype(int))
-        kept += [cases[place] for place in places if _residual(cases[place]) is not None]
-    return kept
-
-
-def parameters_of(cases: Sequence[Case]) -> list[Parameter]:
-    """Those that several rows depend on."""
-    text = FACTS.read_text(encoding="utf-8")
-    families = sorted({case.family for case in cases})
-    engines = sorted({case.trial.job.engine.value for case in cases})
-    every = [Parameter(("family", name), key, spread) for name in families for key, spread in FAMILY_KEYS.items()]
-    every += [Parameter(("engine", name), key, spread) for name in engines for key, spread in ENGINE_KEYS.items()]
-    every += [Parameter(("class", name), "factor", spread) for name, spread in CLASS_KEYS.items()]
-    every += [Parameter(("figure", name), "value", spread) for name, spread in FIGURE_KEYS.items()]
-    return [
-        parameter
-        for parameter in every
-        if parameter.read(text) > 0 and sum(case.depends_on(parameter) for case in cases) >= 4
-    ]
-
-
-def use(text: str) -> None:
-    """Estimates from now on are with the priors in `text`."""
-    read = serving_room.read_serving_priors(text)
-    serving_room.load_serving_priors.cache_clear()
-    original = serving_room.read_serving_priors
-    setattr(serving_room, "read_serving_priors", lambda _text: read)  # noqa: B010
-    try:
-        serving_room.load_serving_priors()
-    finally:
-        serving_room.read_serving_priors = original
-
-
-def _residual(case: Case) -> float | None:
-    outcome = run_inference(case.trial)
-    if isinstance(outcome, Lack):
-        return None
-    found = case.trial.quantity_of(outcome)
-    return None if isinstance(found, Declined) else math.log(found.mid / case.row.value)
-
-
-def residuals(text: str, cases: Sequence[Case]) -> np.ndarray:
-    """ln(predicted ÷ published) of every case with the priors in `text`."""
-    use(text)
-    return np.array([_residual(case) for case in cases], dtype=float)
-
-
-def weights_of(cases: Sequence[Case]) -> np.ndarray:
-    """Of each row, so that a source counts by a small power of its rows; 1 on average."""
-    counts: dict[str, int] = {}
-    for case in cases:
-        counts[case.row.source] = counts.get(case.row.source, 0) + 1
-    found = np.array([counts[case.row.source] ** (SOURCE_POWER - 1.0) for case in cases])
-    weights: np.ndarray = found / found.mean()
-    return weights
-
-
-def solve(
-    jacobian: np.ndarray, offset: np.ndarray, weights: np.ndarray, start: np.ndarray, spreads: np.ndarray
-) -> np.ndarray:
-    """The moves that minimise the robust loss, held to the starting values (start: how far each has moved)."""
-    move = np.zeros(spreads.size)
-    for _ in range(30):
-        left = offset + jacobian @ move
-        robust = weights / np.sqrt(1.0 + (left / LOSS_SCALE) ** 2) / NOISE**2
-        normal = jacobian.T @ (robust[:, None] * jacobian) + np.diag(1.0 / spreads**2)
-        move = np.linalg.solve(normal, -jacobian.T @ (robust * offset) - start / spreads**2)
-    return move
-
-
-def jacobian_at(
-    text: str, here: np.ndarray, cases: Sequence[Case], parameters: Sequence[Parameter]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Residuals at the parameters' logarithms, and how they move with each; only rows that depend on one are tried."""
-    base = residuals(_with(text, here, parameters), cases)
-    found = np.zeros((len(cases), len(parameters)))
-    for place, parameter in enumerate(parameters):
-        moved = here.copy()
-        moved[place] += -STEP if moved[place] + STEP > math.log(parameter.limit) else STEP
-        touched = [number for number, case in enumerate(cases) if case.depends_on(parameter)]
-        values = residuals(_with(text, moved, parameters), [cases[number] for number in touched])
-        found[touched, place] = (values - base[touched]) / (moved[place] - here[place])
-    return base, found
-
-
-def _with(text: str, logs: np.ndarray, parameters: Sequence[Parameter]) -> str:
-    for parameter, log in zip(parameters, logs, strict=True):
-        text = parameter.write(text, math.exp(log))
-    return text
+    residuals: np.ndarray
+    jacobian: np.ndarray
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """The facts with fitted values, and what leaving sources out needs."""
+    """Where a fit stands: the parameters, the independent moves, and the landscapes that it went through."""
 
-    text: str
-    residuals: np.ndarray
-    jacobian: np.ndarray
-    moved: np.ndarray
     parameters: tuple[Parameter, ...]
+    moves: np.ndarray
+    passed: tuple[Landscape, ...]
+
+    @property
+    def residuals(self) -> np.ndarray:
+        return self.passed[-1].residuals
+
+    def logs(self, moves: np.ndarray | None = None) -> np.ndarray:
+        """The parameters' logarithms after such moves (its own)."""
+        spread, _ = latent_moves(self.parameters)
+        expected = np.log([parameter.expected for parameter in self.parameters])
+        found: np.ndarray = expected + spread @ (self.moves if moves is None else moves)
+        return np.minimum(found, np.log([parameter.limit for parameter in self.parameters]))
+
+
+def parameters_of(cases: Sequence[Case]) -> tuple[Parameter, ...]:
+    """All of the families and engines, but numbers of no group that hardly a row depends on."""
+    families = [prior.name for _, prior in load_priors().families]
+    return tuple(
+        parameter
+        for parameter in every_parameter(families)
+        if parameter.group or sum(case.depends_on(parameter) for case in cases) >= FEWEST_ROWS
+    )
 
 
 def fit(text: str, cases: Sequence[Case], rounds: int) -> Fitted:
-    """So many steps from the values in `text`."""
+    """So many steps from the expected values."""
     parameters = parameters_of(cases)
-    weights, spreads = weights_of(cases), np.array([parameter.spread for parameter in parameters])
-    first = np.log([parameter.read(text) for parameter in parameters])
+    spread, spreads = latent_moves(parameters)
+    found = Fitted(parameters, np.zeros(spreads.size), ())
+    facts, weights = Facts(text), weights_of(cases)
+    for turn in range(rounds + 1):
+        here = landscape_at(facts, found.logs(), cases, parameters)
+        found = Fitted(parameters, found.moves, (*found.passed, here))
+        print(f"round {turn}: {totals(cases, here.residuals)}", flush=True)
+        if turn < rounds:
+            move = _step(here.jacobian @ spread, here.residuals, weights, found.moves, spreads)
+            found = Fitted(parameters, found.moves + move, found.passed)
+    return found
+
+
+def _step(
+    jacobian: np.ndarray, offset: np.ndarray, weights: np.ndarray, moves: np.ndarray, spreads: np.ndarray
+) -> np.ndarray:
+    found: np.ndarray = np.clip(solve(jacobian, offset, weights, moves, spreads, LOSS), -LONGEST, LONGEST)
+    return found
+
+
+def landscape_at(facts: Facts, here: np.ndarray, cases: Sequence[Case], parameters: Sequence[Parameter]) -> Landscape:
+    """Residuals at the parameters' logarithms, and how they move with each; only those that a row depends on are
+    tried."""
     limits = np.log([parameter.limit for parameter in parameters])
-    here = first.copy()
-    for turn in range(rounds):
-        base, jacobian = jacobian_at(text, here, cases, parameters)
-        move = np.clip(solve(jacobian, base, weights, here - first, spreads), -0.6, 0.6)
-        print(f"round {turn + 1}: {summary(cases, base)}", flush=True)
-        here = np.minimum(here + move, limits)
-    base, jacobian = jacobian_at(text, here, cases, parameters)
-    return Fitted(_with(text, here, parameters), base, jacobian, here - first, tuple(parameters))
+    steps = np.where(here + STEP > limits, -STEP, STEP)
+    base, found = np.zeros(len(cases)), np.zeros((len(cases), len(parameters)))
+    for number, case in enumerate(cases):
+        places = [place for place, parameter in enumerate(parameters) if case.depends_on(parameter)]
+        logs = np.repeat(here[:, None], len(places) + 1, axis=1)
+        logs[places, np.arange(1, len(places) + 1)] += steps[places]
+        values = case.residuals(facts, parameters, logs)
+        base[number] = values[0]
+        found[number, places] = (values[1:] - values[0]) / steps[places]
+    return Landscape(base, found)
 
 
-def left_out(cases: Sequence[Case], fitted: Fitted) -> np.ndarray:
-    """Residuals of each source when the parameters are fitted without it (one robust step from the common values)."""
-    weights = weights_of(cases)
-    spreads = np.array([parameter.spread for parameter in fitted.parameters])
-    sources = np.array([case.row.source for case in cases])
-    result = fitted.residuals.copy()
-    everything = solve(fitted.jacobian, fitted.residuals, weights, fitted.moved, spreads)
-    for source in np.unique(sources):
+def left_out(text: str, cases: Sequence[Case], fitted: Fitted) -> np.ndarray:
+    """Residuals of each source, predicted with the parameters that are fitted to all the others from the start.
+
+    All those fits go on side by side: every row is timed with the parameters of all of them at once."""
+    facts, sources = Facts(text), np.array([case.row.source for case in cases])
+    names = sorted(set(sources))
+    spread, spreads = latent_moves(fitted.parameters)
+    moves = np.zeros((spreads.size, len(names)))
+    found = np.repeat(fitted.passed[0].residuals[:, None], len(names), axis=1)
+    for landscape in fitted.passed[:-1]:
+        jacobian = landscape.jacobian @ spread
+        for place, name in enumerate(names):
+            kept = sources != name
+            weights = weights_of([case for case, stays in zip(cases, kept, strict=True) if stays])
+            moves[:, place] += _step(jacobian[kept], found[kept, place], weights, moves[:, place], spreads)
+        logs = np.stack([fitted.logs(column) for column in moves.T], axis=1)
+        found = np.stack([case.residuals(facts, fitted.parameters, logs) for case in cases])
+    return found[np.arange(len(cases)), [names.index(source) for source in sources]]
+
+
+def left_out_linearly(cases: Sequence[Case], fitted: Fitted) -> np.ndarray:
+    """The same by one linear step from the fit to all sources, which is kind: that fit has seen the source."""
+    spread, spreads = latent_moves(fitted.parameters)
+    here, weights = fitted.passed[-1], weights_of(cases)
+    jacobian, sources = here.jacobian @ spread, np.array([case.row.source for case in cases])
+    everything = solve(jacobian, here.residuals, weights, fitted.moves, spreads, LOSS)
+    result = here.residuals.copy()
+    for source in sorted(set(sources)):
         out = sources == source
-        kept = fitted.jacobian[~out], fitted.residuals[~out], weights[~out]
-        move = np.clip(solve(*kept, fitted.moved, spreads) - everything, -0.7, 0.7)
-        result[out] = fitted.residuals[out] + fitted.jacobian[out] @ move
+        alone = solve(jacobian[~out], here.residuals[~out], weights[~out], fitted.moves, spreads, LOSS)
+        result[out] += jacobian[out] @ (alone - everything)
     return result
 
 
-def class_widths(cases: Sequence[Case], out: np.ndarray) -> Mapping[str, float]:
-    """The half-width of each range class that holds COVERAGE of its left-out rows, beside what was assumed."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    for case, value in zip(cases, out, strict=True):
-        found.setdefault(case.trial.kind.value, []).append((abs(float(value)), own_spread(case)))
-    every = [pair for pairs in found.values() for pair in pairs]
-    return {
-        name: max(_width(pairs), _width(every)) if len(pairs) < FEW_ROWS else _width(pairs)
-        for name, pairs in found.items()
-    }
-
-
-def own_spread(case: Case) -> float:
-    """Summed squares of what widens the case's range beside its class: what its table left open."""
-    total = spread(case) ** 2
-    return max(total - serving_room.load_serving_priors().ranges[case.trial.kind.value] ** 2, 0.0)
-
-
-def spread(case: Case) -> float:
-    """The log half-width of the case's range."""
-    outcome = run_inference(case.trial)
-    if isinstance(outcome, Lack):
-        raise ValueError(f"{case.row.id} was answered before and is not now: {outcome.reason}")
-    found = case.trial.quantity_of(outcome)
-    if isinstance(found, Declined):
-        raise ValueError(f"{case.row.id} was answered before and is not now: {found.reason}")
-    quantity = inference_range(case.trial, found)
-    return math.log(quantity.high / quantity.mid)
-
-
-def _width(pairs: Sequence[tuple[float, float]]) -> float:
-    needed = sorted(math.sqrt(max(error**2 - own, 0.0)) for error, own in pairs)
-    place = min(len(needed) - 1, math.ceil((len(needed) + 1) * COVERAGE) - 1)
-    return max(needed[place], LEAST_WIDTH)
-
-
-def summary(cases: Sequence[Case], found: np.ndarray) -> str:
-    """Medians over sources, as the scores report them."""
-    by_source: dict[str, list[float]] = {}
-    for case, value in zip(cases, found, strict=True):
-        by_source.setdefault(case.row.source, []).append(float(value))
-    medians = [statistics.median(abs(value) for value in values) for values in by_source.values()]
-    tails = [float(np.quantile(np.abs(values), 0.9)) for values in by_source.values()]
-    return (
-        f"median {math.expm1(statistics.median(medians)):.1%}, 90th {math.expm1(statistics.median(tails)):.1%} "
-        f"over {len(by_source)} sources"
-    )
+def written(text: str, fitted: Fitted) -> str:
+    """The facts with the fitted values."""
+    for parameter, log in zip(fitted.parameters, fitted.logs(), strict=True):
+        text = parameter.write(text, math.exp(log))
+    return text
 
 
 def main(arguments: Sequence[str]) -> None:
     warnings.simplefilter("ignore")
     paths = [Path(argument) for argument in arguments if not argument.startswith("--")]
-    rounds = next((int(argument[9:]) for argument in arguments if argument.startswith("--rounds=")), 3)
+    options = dict(argument[2:].split("=") for argument in arguments if "=" in argument)
     if len(paths) != 1:
         raise SystemExit(__doc__)
     text = FACTS.read_text(encoding="utf-8")
-    cases = cases_of(paths[0])
-    fitted = fit(text, cases, rounds)
-    out = left_out(cases, fitted)
+    cases = cases_of(paths[0], int(options.get("rows", ROWS_PER_CLASS)))
+    fitted = fit(text, cases, int(options.get("rounds", "3")))
+    out = left_out(text, cases, fitted)
     print(f"{len(cases)} rows, {len(fitted.parameters)} parameters")
-    print(f"all sources:     {summary(cases, fitted.residuals)}")
-    print(f"each left out:   {summary(cases, out)}")
+    print(f"all sources:     {totals(cases, fitted.residuals)}")
+    print(f"each left out:   {totals(cases, out)}")
     for name in sorted({case.trial.kind.value for case in cases}):
         of_kind = [number for number, case in enumerate(cases) if case.trial.kind.value == name]
-        print(f"  {name:20s} {len(of_kind):4d} {math.expm1(statistics.median(abs(out[of_kind]))):.1%}")
-    for parameter in fitted.parameters:
-        before, after = parameter.read(text), parameter.read(fitted.text)
-        if abs(math.log(after / before)) > STEP:
-            print(f"  {parameter.name:55s} {before:9.4g} → {after:9.4g}")
-    written = fitted.text
-    use(fitted.text)
-    for name, width in sorted(class_widths(cases, out).items()):
-        section = Parameter(("range", name), "half_width", 1.0)
-        width = max(width, LEAST_POWER) if name == "power" else width
-        print(f"  range.{name:39s} {section.read(text):9.4g} → {width:9.4g}")
-        written = section.write(written, width)
+        middle = math.expm1(statistics.median(abs(out[of_kind])))
+        print(f"  {name:20s} {len(of_kind):4d} {middle:.1%}, bias {math.expm1(statistics.median(out[of_kind])):+.1%}")
+    for parameter, log in zip(fitted.parameters, fitted.logs(), strict=True):
+        print(f"  {parameter.name:55s} {parameter.expected:9.4g} → {math.exp(log):9.4g}")
+    text = told(written(text, fitted), cases)
+    text = written_widths(text, widths_of(text, cases, fitted.residuals, out))
+    inside = np.abs(out) <= widths_left_out(text, cases)
+    print(f"left out and inside: {inside.mean():.1%}")
+    for name in sorted({case.trial.kind.value for case in cases}):
+        of_kind = [number for number, case in enumerate(cases) if case.trial.kind.value == name]
+        print(f"  {name:20s} {inside[of_kind].mean():.1%}")
     if "--write" in arguments:
-        FACTS.write_text(written, encoding="utf-8")
+        FACTS.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,12 @@ from planner.jobs.operations import AGAIN, Amount, Work, WorkClass, WorkKind
 SHARPNESS = 4.0
 # Host and device overlap across kernels: the same form with p = 6 (our design notes, host-bound rule).
 HOST_SHARPNESS = 6.0
+# Tiles that small products are cut into, and into how many parts libraries divide long inner sizes where there are few
+# (our design notes, GEMM time: tiles of 64 × 64 and larger, one part per 512 and more, at most 8).
+TILE = 64.0
+LONG_INNER = 1024.0
+MOST_SPLIT = 4.0
+FEW_TILES = 0.7  # smaller tiles and more parts win back some of what idle units cost (our design notes, as above)
 # How near two matrix shapes are, per doubling of rows, columns and inner size (our design notes, GEMM residual).
 SHAPE_SCALES = (0.8, 0.6, 0.6)
 # Inverse-distance interpolation; the constant keeps a sample from being taken at its word where others lie close by.
@@ -86,6 +92,8 @@ class MatmulRate:
     sharpness: Amount = SHARPNESS
     inner_fill: float = 0.0
     edge_fill: float = 0.0  # likewise of rows and columns: tiles at the edge are computed whole
+    num_units: float = 0.0  # that tiles of the result are dealt to
+    unit_fill: Amount = 0.0  # seconds are (1 + unit_fill · units ÷ tiles)^0.7 as long: few tiles leave units idle
     points: tuple[MatmulPoint, ...] = ()
 
 
@@ -185,19 +193,24 @@ def ideal_matmul_seconds(
     inner: Amount,
     launches: Amount = 1.0,
     edges: tuple[Amount, Amount] | None = None,
+    tiles: Amount | None = None,
 ) -> Amount:
-    """Seconds of a product by the form alone, without what single shapes deviate by; `edges` are rows and columns."""
+    """Seconds of a product by the form alone, without what single shapes deviate by; `edges` are rows and columns,
+    `tiles` the parts of the result that are computed side by side."""
     compute = flops / rate.peak * (1.0 + rate.inner_fill / np.maximum(inner, 1.0))
     if edges is not None and rate.edge_fill:
         for edge in edges:
             compute = compute * (1.0 + rate.edge_fill / np.maximum(edge, 1.0))
+    if tiles is not None and rate.num_units:
+        compute = compute * (1.0 + rate.unit_fill * rate.num_units / tiles) ** FEW_TILES
     return launches * rate.floor_seconds + _overlapped(compute, num_bytes / rate.bandwidth, rate.sharpness)
 
 
 def matmul_seconds(rate: MatmulRate, work: Work, launches: Amount) -> Amount:
     """Seconds of one execution of a product in so many kernels."""
     edges = (work.rows, work.columns)
-    ideal = ideal_matmul_seconds(rate, work.flops, work.num_bytes, work.inner, launches, edges)
+    tiles = _tiles(work) if rate.num_units else None
+    ideal = ideal_matmul_seconds(rate, work.flops, work.num_bytes, work.inner, launches, edges, tiles)
     if not rate.points:
         return ideal
     known = np.array([(point.rows, point.columns, point.inner) for point in rate.points])
@@ -206,6 +219,14 @@ def matmul_seconds(rate: MatmulRate, work: Work, launches: Amount) -> Amount:
     deviation = interpolate(shape_coordinates(known[:, 0], known[:, 1], known[:, 2]), residuals, queries)
     factor = np.exp(deviation)
     return ideal * (float(factor[0]) if factor.size == 1 else factor)
+
+
+def _tiles(work: Work) -> Amount:
+    """Tiles of the result, those of products that share a launch together, long inner sizes divided among several."""
+    together = 1.0 / np.minimum(np.maximum(work.launches, 1e-9), 1.0)
+    split = np.clip(np.asarray(work.inner) / LONG_INNER, 1.0, MOST_SPLIT)
+    tiles: Amount = np.ceil(np.asarray(work.rows) / TILE) * np.ceil(np.asarray(work.columns) / TILE) * together * split
+    return np.maximum(tiles, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

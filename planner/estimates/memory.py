@@ -13,16 +13,31 @@ from planner.hardware.gpu import Gpu, GpuKind
 from planner.jobs.operations import Amount
 from planner.quantity import Basis, Cause, Quantity
 
+# Drivers report 81,559 MiB of an H100 sold with 80 GB and 45,776 to 46,068 of an L40S with 48 (servers inspected by
+# sparecores, 2026-01-31; AWS and driver listings agree).
+DRIVER = 0.995
+CORRECTED = 15.0 / 16.0
+GDDR_UNDER_CORRECTION = frozenset({"A2", "T4", "A10", "A10G", "A16", "A40", "L4", "L40", "L40S"})
+
 
 def usable_bytes(gpu: Gpu, reported_bytes: int | None) -> float | None:
     """Memory that a job may fill: what the device reports (else the catalogue's figure) less fragmentation; of a
     CPU's memory less what the host keeps. None where neither is known."""
-    nominal = float(reported_bytes) if reported_bytes is not None else gpu.memory_bytes and gpu.memory_bytes.value
+    nominal = float(reported_bytes) if reported_bytes is not None else visible_bytes(gpu)
     if not nominal:
         return None
     figures = load_priors().figures
     kept = figures["host_reserve_share" if gpu.kind is GpuKind.CPU else "fragmentation_share"]
     return nominal * (1.0 - kept)
+
+
+def visible_bytes(gpu: Gpu) -> float | None:
+    """Memory that a driver reports of a GPU that nobody looked at: the gigabytes that cards are sold with have 2^30
+    bytes, of which GDDR memory under error correction keeps one in sixteen and the driver a little."""
+    if gpu.memory_bytes is None or gpu.kind is GpuKind.CPU:
+        return gpu.memory_bytes and gpu.memory_bytes.value
+    kept = CORRECTED if gpu.key in GDDR_UNDER_CORRECTION else 1.0
+    return gpu.memory_bytes.value * kept * DRIVER * units.GIB / units.GB
 
 
 def with_runtime(items: Mapping[str, Amount], gpu: Gpu, num_groups: Amount) -> dict[str, Amount]:

@@ -17,7 +17,7 @@ from planner.estimates.outcome import Outcome, bound_by, inverse, shared
 from planner.estimates.priors import load_priors
 from planner.estimates.priors.serving import load_serving_priors
 from planner.estimates.serving_ranges import ServingClass, published_causes, token_class
-from planner.estimates.serving_steps import Deployment
+from planner.estimates.serving_steps import Deployment, StepParts
 from planner.estimates.serving_times import ServingTimes
 from planner.jobs.architecture import Transformer
 from planner.jobs.engine import Batching
@@ -148,8 +148,7 @@ def _with_energy(outcome: Outcome, chosen: Chosen, share: float) -> Outcome:
     operation = Operation.DECODE if share >= 0.5 else Operation.PREFILL
     outcome = with_energy(outcome, profile, operation, chosen.num_gpus)
     if profile.fit is None and profile.gpu.power_watts is not None:
-        used = share * _used_power(chosen, Operation.DECODE) + (1.0 - share) * _used_power(chosen, Operation.PREFILL)
-        watts = profile.gpu.power_watts.value * used * chosen.num_gpus
+        watts = profile.gpu.power_watts.value * chosen.at(power_share(chosen.times)) * chosen.num_gpus
         causes = published_causes(chosen.deployment.job, profile, ServingClass.POWER)
         power = Quantity.around(watts, "W", Basis.DERIVED, causes)
         energy = None if outcome.seconds is None else _energy(power, outcome.seconds)
@@ -172,17 +171,21 @@ def _with_energy(outcome: Outcome, chosen: Chosen, share: float) -> Outcome:
     return replace(outcome, extras=extras)
 
 
-def _used_power(chosen: Chosen, operation: Operation) -> float:
-    """Share of the board's limit: a floor, and what full use of memory and of products adds."""
+def power_share(times: ServingTimes) -> Array:
+    """Share of the board's limit that is drawn on average over prompts and decoding, per layout."""
+    decode, prefill = _used_power(times.decode), _used_power(times.prefill)
+    found: Array = times.share * decode + (1.0 - times.share) * prefill
+    return found
+
+
+def _used_power(parts: StepParts) -> Array:
+    """A floor, and what full use of memory and of products adds."""
     figures = load_serving_priors().figures
-    parts = chosen.times.decode if operation is Operation.DECODE else chosen.times.prefill
-    total = chosen.at(parts.total)
-    if total <= 0:
-        return figures["idle_power"]
-    memory_use = min(chosen.at(parts.operations.memory) / total, 1.0)
-    product_use = min(chosen.at(parts.operations.compute) / total, 1.0)
+    memory_use = np.minimum(parts.operations.memory / parts.total, 1.0)
+    product_use = np.minimum(parts.operations.compute / parts.total, 1.0)
     used = figures["idle_power"] + figures["memory_power"] * memory_use + figures["product_power"] * product_use
-    return min(used, 1.0)
+    found: Array = np.minimum(used, 1.0)
+    return found
 
 
 def _energy(power: Quantity, seconds: Quantity) -> Quantity:

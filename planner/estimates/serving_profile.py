@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from planner.calibration.efficiency import MatmulRate, PassRate, Rates
 from planner.calibration.sample import Operation
 from planner.estimates.estimate import Bottleneck
 from planner.estimates.priors import load_priors
-from planner.estimates.priors.serving import load_serving_priors
+from planner.estimates.priors.serving import EnginePrior, ServingPriors, ServingShares, load_serving_priors
 from planner.estimates.profile import Lack, Profile, missing_figures
-from planner.hardware.gpu import Dtype, Gpu, GpuKind
+from planner.hardware.gpu import Dtype, Gpu, GpuKind, Vendor
 from planner.jobs.job import InferenceJob
-from planner.jobs.operations import side_dtype
+from planner.jobs.operations import Amount, side_dtype
 from planner.quantity import Basis
 
 SERVING = (Operation.PREFILL, Operation.DECODE)
+# GeForce cards multiply 16-bit numbers at half rate where the sums are of 32 bits: 71 and 142 TFLOP/s of an RTX 3090
+# (NVIDIA GA102 white paper, appendix A); integer products of 8 bits, which have no such limit, are then four times as
+# fast, not twice.
+HALF_RATE = 3.5
+DEALT = (Vendor.NVIDIA, Vendor.AMD)  # tiles of a product are dealt to many units of their GPUs
+MOST = 0.97  # of a published peak
 
 
 def serving_profile(gpu: Gpu, job: InferenceJob) -> Profile | Lack:
@@ -29,10 +37,14 @@ def serving_profile(gpu: Gpu, job: InferenceJob) -> Profile | Lack:
     is_packed = job.weight_bits is not None
     matmul = {
         dtype: MatmulRate(
-            (peak or 0.0) * shares.of(dtype) / (engine.packed_product if is_packed else 1.0),
+            (peak or 0.0)
+            * _reached(gpu, dtype, priors, shares, engine)
+            / (engine.packed_product if is_packed else 1.0),
             bandwidth,
             prior.floor_seconds,
             inner_fill=prior.inner_fill,
+            num_units=float(gpu.num_units or 0) if gpu.vendor in DEALT else 0.0,
+            unit_fill=priors.figures["unit_fill"],
         )
         for dtype, peak in peaks.items()
     }
@@ -56,6 +68,21 @@ def serving_profile(gpu: Gpu, job: InferenceJob) -> Profile | Lack:
             f"on the family {prior.name}.",
         ),
     )
+
+
+def _reached(gpu: Gpu, dtype: Dtype, priors: ServingPriors, shares: ServingShares, engine: EnginePrior) -> Amount:
+    """The share of the published peak. What feeds units that run at half rate does not, so that they reach more of
+    their peak; engines that sum in 16 bits run them at the full rate."""
+    share = shares.of(dtype)
+    if dtype not in (Dtype.FP16, Dtype.BF16) or not sums_at_half_rate(gpu):
+        return share
+    return 2.0 * share if engine.half_sums else np.minimum(share * priors.figures["half_rate"], MOST)
+
+
+def sums_at_half_rate(gpu: Gpu) -> bool:
+    """Whether the published 16-bit peak, which is that with 32-bit sums, is half of what the units can do."""
+    eight, sixteen = gpu.peak(Dtype.INT8), gpu.peak(Dtype.FP16)
+    return gpu.vendor is Vendor.NVIDIA and bool(eight and sixteen) and (eight or 0.0) > HALF_RATE * (sixteen or 1.0)
 
 
 def peak_of(gpu: Gpu, dtype: Dtype) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 from planner.estimates.priors.serving import load_serving_priors
@@ -10,20 +11,6 @@ from planner.jobs.convnet import ConvNet
 from planner.jobs.engine import Engine
 from planner.jobs.job import InferenceJob
 from planner.quantity import Cause
-
-# Families of GPUs on which no published run of any class was seen.
-SEEN = (
-    "NVIDIA Blackwell (data centre)",
-    "NVIDIA Hopper",
-    "NVIDIA Ampere with GDDR memory",
-    "NVIDIA Ampere",
-    "NVIDIA Ada",
-    "NVIDIA Volta",
-    "NVIDIA, other generations",
-    "AMD CDNA3 and CDNA4",
-    "Intel Gaudi",
-    "CPUs",
-)
 
 
 class ServingClass(StrEnum):
@@ -57,11 +44,20 @@ def token_class(job: InferenceJob) -> ServingClass:
 
 
 def published_causes(job: InferenceJob, profile: Profile, kind: ServingClass) -> tuple[Cause, ...]:
-    """The class's own half-width, and what an unnamed engine or a family that no published run told about adds."""
-    ranges = load_serving_priors().ranges
+    """The class's own half-width with that of an engine's releases in it, and what an unnamed engine, or an engine or a
+    family of GPUs that no published run told about, adds."""
+    priors = load_serving_priors()
+    ranges, engine = priors.ranges, priors.engines[job.engine]
+    shares = priors.families.get(profile.prior.name) or priors.families["other GPUs"]
     found = [Cause("published runs of this kind", ranges[kind.value])]
+    if job.output_tokens and job.engine is not Engine.UNSTATED:
+        releases = min(ranges["release"], ranges[kind.value])
+        own = math.sqrt(ranges[kind.value] ** 2 - releases**2)
+        found = [Cause("published runs of this kind", own), Cause("releases of one engine differ", releases)]
     if job.engine is Engine.UNSTATED:
         found.append(Cause("serving engine not named", ranges["engine"]))
-    if profile.prior.name not in SEEN:
-        found.append(Cause("no published run on this family", ranges["unseen"]))
+    elif not engine.told:
+        found.append(Cause("no published run of this engine", ranges["engine_none"]))
+    if not shares.told:
+        found.append(Cause("no published run on this family", ranges["family_none"]))
     return tuple(found)

@@ -12,6 +12,7 @@ from planner.estimates.serving_steps import Deployment, StepParts
 from planner.jobs.engine import Batching
 
 Array = NDArray[np.float64]
+STEPS_WAITED = 1.5  # by a prompt: half of the one under way, and the one that its own pass shares with the others
 ITERATIONS = 6  # the balance of prefill and decode settles within six (our design notes)
 
 
@@ -95,11 +96,10 @@ def _continuous(deployment: Deployment, sequences: Array, in_flight: Array) -> S
     others = np.maximum(active - 1.0, 0.0)  # a request does not wait for its own prompt again
     per_token = decode.total + others / job.output_tokens * prompt_seconds
     request: Array = first + job.output_tokens * per_token
-    figures = load_serving_priors().figures
-    waiting = 1.0 + figures["waiting"] * np.maximum(sequences - 1.0, 0.0) ** figures["waiting_power"]
+    waiting = _waiting(sequences, prompt_seconds, deployment.engine.front_ms) + STEPS_WAITED * decode.total
     return ServingTimes(
         first_token=first,
-        loaded_first_token=np.asarray(first * waiting),
+        loaded_first_token=np.asarray(first + waiting),
         decode_step=decode.total,
         per_token=per_token,
         request=request,
@@ -108,6 +108,16 @@ def _continuous(deployment: Deployment, sequences: Array, in_flight: Array) -> S
         decode=decode,
         share=np.asarray(decode.total / per_token),
     )
+
+
+def _waiting(sequences: Array, prompt_seconds: Array, front_ms: float) -> Array:
+    """Seconds that a request among others waits beyond its own prompt: for theirs, which come in waves because requests
+    that started together end together, and for the server in front of the engine."""
+    figures = load_serving_priors().figures
+    prompts = figures["waiting"] * np.maximum(sequences - 1.0, 0.0) ** figures["waiting_power"]
+    front = front_ms + figures["frontend_request_ms"] * sequences
+    found: Array = prompts * prompt_seconds + front * 1e-3
+    return found
 
 
 def _together(deployment: Deployment, sequences: Array) -> Array:

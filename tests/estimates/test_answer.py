@@ -178,7 +178,7 @@ def test_a_job_that_does_not_fit_says_how_much_it_needs_and_what_full_recomputat
     )
     small = rented(gpu(memory_bytes=figure(24e9)))
     reason = answer(job, [small], {}).rejections[0].reason
-    assert "of 23 GB usable per GPU" in reason
+    assert "of 24.6 GB usable per GPU" in reason
     assert "with full recomputation it needs" in reason
 
 

@@ -26,6 +26,7 @@ class ServingShares:
     matmul_tf32: float
     bandwidth: float
     attention: float
+    told: int  # published sources with runs on the family
     source: str
 
     def of(self, dtype: Dtype) -> float:
@@ -55,10 +56,13 @@ class EnginePrior:
     prefill_ms: float
     step_ms: float
     request_us: float
+    front_ms: float
     max_requests: float
     reserve: float
     cache_memory: float
     prompt_tokens: float
+    half_sums: bool  # products of 16 bits are summed in 16 bits
+    told: int  # published sources with runs of the engine
     source: str
 
 
@@ -82,12 +86,16 @@ def load_serving_priors() -> ServingPriors:
 
 def read_serving_priors(text: str) -> ServingPriors:
     """The priors in the text of a facts file."""
-    document: dict[str, Any] = tomllib.loads(text)
+    return serving_priors(tomllib.loads(text))
+
+
+def serving_priors(document: Mapping[str, Any]) -> ServingPriors:
+    """The priors that a facts file says."""
     return ServingPriors(
         families=MappingProxyType({name: ServingShares(**entry) for name, entry in document["family"].items()}),
         engines=MappingProxyType({Engine(name): EnginePrior(**entry) for name, entry in document["engine"].items()}),
-        class_factors=MappingProxyType({WorkClass(n): float(e["factor"]) for n, e in document["class"].items()}),
-        figures=MappingProxyType({name: float(entry["value"]) for name, entry in document["figure"].items()}),
-        ranges=MappingProxyType({name: float(entry["half_width"]) for name, entry in document["range"].items()}),
+        class_factors=MappingProxyType({WorkClass(n): e["factor"] for n, e in document["class"].items()}),
+        figures=MappingProxyType({name: entry["value"] for name, entry in document["figure"].items()}),
+        ranges=MappingProxyType({name: entry["half_width"] for name, entry in document["range"].items()}),
         version=document["version"],
     )

@@ -25,6 +25,11 @@ from planner.quantity import Quantity
 
 STEPS = re.compile(r"(\d+) denoising steps")
 USUAL_PROMPT = 256  # of a chat, where a table does not state it
+# MLPerf's prompts where a log does not state them: CNN/DailyMail articles have 781 words on average (See et al. 2017,
+# section 4), about 1,000 tokens with the instruction; those for Llama 3.1 405B 9,400 tokens (MLCommons on
+# Inference v5.0).
+MLPERF_PROMPTS = (("gptj", 1000), ("llama318b", 1000), ("405b", 9400))
+SHARE_OF_LIMIT = "avg_power_frac_tdp"
 USUAL_BATCH = 128  # pictures or texts of an offline run, where a table does not state it
 GPUS_PER_NODE = 8
 # MLPerf's questions are at most 384 tokens long and submissions do not pad them: SQuAD 1.1's are about 180 on average
@@ -57,7 +62,7 @@ def inference_trial(row: Row, catalogue: Catalogue) -> InferenceTrial | Declined
         return Declined(f"the table marks the row {doubt[1]}")
     if row.text("scenario") == "training":
         return Declined("a training run in an inference table")
-    if row.metric not in _READERS:
+    if row.metric not in _READERS and row.metric != SHARE_OF_LIMIT:
         return Declined(f"the metric {row.metric!r} is not supported")
     named = _gpu(row, catalogue)
     if named is None:
@@ -76,7 +81,8 @@ def inference_trial(row: Row, catalogue: Catalogue) -> InferenceTrial | Declined
     per_node = min(num_gpus, RACK.get(row.text("gpu_model"), GPUS_PER_NODE))
     placement = Placement(named.gpu, Decimal(num_gpus), num_nodes=-(-num_gpus // per_node))
     kind = _kind(row, job)
-    return InferenceTrial(job, placement, _READERS[row.metric](row, job, num_gpus), kind, tuple(assumptions))
+    read = _limit_share(placement) if row.metric == SHARE_OF_LIMIT else _READERS[row.metric](row, job, num_gpus)
+    return InferenceTrial(job, placement, read, kind, tuple(assumptions))
 
 
 def _gpu(row: Row, catalogue: Catalogue) -> NamedGpu | None:
@@ -102,7 +108,7 @@ def _job(row: Row, subject: Subject, form: Format, num_gpus: int, assumptions: l
     elif output is None:
         return Declined("how many tokens are generated is not stated")
     elif prompt is None:
-        prompt = float(USUAL_PROMPT if row.text("scenario") != "single_stream" else 32)
+        prompt = _usual_prompt(row)
         assumptions.append(f"prompts of {prompt:.0f} tokens")
     batch = row.whole("batch_or_concurrency")
     if is_pass and batch is None:
@@ -132,7 +138,22 @@ def _job(row: Row, subject: Subject, form: Format, num_gpus: int, assumptions: l
         tensor_parallel=1 if is_pass else splits[0],
         pipeline_parallel=splits[1],
         head_share=subject.head_share if row.text("model_family") == "encoder" else 0.0,
+        channels_last=_is_channels_last(row),
     )
+
+
+def _is_channels_last(row: Row) -> bool:
+    """As stated; NVIDIA's containers run examples of mixed precision so (DeepLearningExamples, ConvNets README)."""
+    framework = row.text("framework").casefold()
+    return "channels-last" in framework or ("ngc" in framework and row.text("precision").casefold().startswith("amp"))
+
+
+def _usual_prompt(row: Row) -> float:
+    """Tokens of a prompt where a table does not state them."""
+    if "MLPerf" in row.source:
+        name = re.sub(r"[^a-z0-9]+", "", row.text("model_name").casefold())
+        return float(next((tokens for word, tokens in MLPERF_PROMPTS if word in name), USUAL_PROMPT))
+    return float(USUAL_PROMPT if row.text("scenario") != "single_stream" else 32)
 
 
 def _batching(row: Row) -> Batching:
@@ -150,7 +171,16 @@ def _kind(row: Row, job: InferenceJob) -> ServingClass:
 
 
 def _tokens(divisor: Callable[[int], float]) -> Callable[[Row, InferenceJob, int], Reader]:
-    return lambda _row, _job, num_gpus: lambda outcome: outcome.tokens_per_second.times(1.0 / divisor(num_gpus))
+    def make(row: Row, _job: InferenceJob, num_gpus: int) -> Reader:
+        share = _server_share(row) / divisor(num_gpus)
+        return lambda outcome: outcome.tokens_per_second.times(share)
+
+    return make
+
+
+def _server_share(row: Row) -> float:
+    """The rate that a benchmark's latency limits leave of the highest."""
+    return load_serving_priors().figures["server_share"] if row.text("scenario") == "server" else 1.0
 
 
 def _all_tokens(divisor: Callable[[int], float]) -> Callable[[Row, InferenceJob, int], Reader]:
@@ -172,10 +202,17 @@ def _named(outcome: Outcome, name: str, factor: float) -> Quantity | Declined:
     return Declined(f"{name} is not estimated") if found is None else found.times(factor)
 
 
-def _first_token(_row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
+def _first_token(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
+    """Of the requests that run; those beyond what memory holds first wait for others to end."""
+
     def read(outcome: Outcome) -> Quantity | Declined:
         is_loaded = "loaded_first_token_seconds" in outcome.extras
-        return _named(outcome, "loaded_first_token_seconds" if is_loaded else "first_token_seconds", 1e3)
+        found = _named(outcome, "loaded_first_token_seconds" if is_loaded else "first_token_seconds", 1e3)
+        if isinstance(found, Declined):
+            return found
+        waiting = (job.concurrency or 0) - outcome.extras["concurrency"].mid
+        queued = max(waiting, 0.0) / outcome.extras["requests_per_second"].mid
+        return found.times(1.0 + 1e3 * queued / found.mid)
 
     return read
 
@@ -186,7 +223,9 @@ def _prefill_rate(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
         if found is None:
             return Declined("first_token_seconds is not estimated")
         amount = float(job.prompt_tokens * (job.concurrency or 1))
-        return Quantity(amount / found.high, amount / found.mid, amount / found.low, "tokens/s", found.basis)
+        return Quantity(
+            amount / found.high, amount / found.mid, amount / found.low, "tokens/s", found.basis, found.causes
+        )
 
     return read
 
@@ -195,13 +234,15 @@ def _decode_rate(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
     def read(outcome: Outcome) -> Quantity | Declined:
         found = outcome.step_seconds
         amount = float(job.concurrency or 1)
-        return Quantity(amount / found.high, amount / found.mid, amount / found.low, "tokens/s", found.basis)
+        return Quantity(
+            amount / found.high, amount / found.mid, amount / found.low, "tokens/s", found.basis, found.causes
+        )
 
     return read
 
 
 def _samples(row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
-    share = load_serving_priors().figures["server_share"] if row.text("scenario") == "server" else 1.0
+    share = _server_share(row)
     return lambda outcome: _named(outcome, "requests_per_second", share)
 
 
@@ -225,7 +266,7 @@ def _iterations(_row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
 
     def read(outcome: Outcome) -> Quantity | Declined:
         found = outcome.extras["request_seconds"]
-        return Quantity(1.0 / found.high, 1.0 / found.mid, 1.0 / found.low, "1/s", found.basis)
+        return Quantity(1.0 / found.high, 1.0 / found.mid, 1.0 / found.low, "1/s", found.basis, found.causes)
 
     return read
 
@@ -252,6 +293,18 @@ def _power(divisor: Callable[[Outcome, int], float]) -> Callable[[Row, Inference
         return read
 
     return make
+
+
+def _limit_share(placement: Placement) -> Reader:
+    """Of a GPU's power limit."""
+
+    def read(outcome: Outcome) -> Quantity | Declined:
+        limit = placement.gpu.power_watts
+        if outcome.average_power_watts is None or limit is None:
+            return Declined(f"the power limit of {placement.gpu.key} is not known")
+        return outcome.average_power_watts.times(1.0 / (limit.value * float(placement.num_gpus)), "1")
+
+    return read
 
 
 _READERS: dict[str, Callable[[Row, InferenceJob, int], Reader]] = {

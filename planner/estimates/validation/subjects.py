@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -79,9 +80,11 @@ def _picture(row: Row) -> Subject | Declined:
 
 
 def image_size(row: Row) -> int | None:
-    """The side of the pictures as stated: "224", or "224x224" where both sides are the same."""
-    sides = {int(side) for side in re.findall(r"\d+", row.text("image_size"))}
-    return sides.pop() if len(sides) == 1 else None
+    """The side of the pictures as stated: "224", "224x224", or of "512x1024" that of a square with as many pixels."""
+    sides = [int(side) for side in re.findall(r"\d+", row.text("image_size"))]
+    if len(sides) == 2:
+        return round(math.sqrt(sides[0] * sides[1]))
+    return sides[0] if len(set(sides)) == 1 else None
 
 
 def _told(network: ConvNet | Transformer, image: int) -> str:

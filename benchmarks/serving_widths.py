@@ -1,0 +1,133 @@
+"""How wide serving ranges must be, from rows that were predicted without their source."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import tomllib
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.robust_fit import covering
+from benchmarks.serving_cases import Case, using
+from benchmarks.serving_parameters import Parameter
+from benchmarks.training_cases import weights_of
+
+# Of rows predicted without their source and rows that the fit has seen, half and half: what is asked is partly like
+# what sources told about and partly new.
+COVERAGE = 0.9
+LEAST_WIDTH = 0.06
+# Published energies carry the range of their seconds too, which covers what power misses; power alone was published by
+# too few to tell (assumed).
+LEAST_POWER = 0.1
+FEW_ROWS = 8
+EXTRAS = ("engine_none", "family_none")
+NINE_IN_TEN = 1.645  # standard deviations of a normal distribution
+NORMAL_MAD = 1.4826  # one of them ÷ the median deviation
+UNKNOWN_EXTRA = 0.3  # where no row can tell (assumed)
+LEAST_EXTRA = 0.1  # what is not known of something new is never nothing (assumed)
+
+
+def told_by_others(cases: Sequence[Case]) -> list[tuple[int, int]]:
+    """Of each row the number of other sources that told about its engine, and about its family of GPUs."""
+    engines, families = _sources(cases)
+    return [(len(engines[case.engine]) - 1, len(families[case.family]) - 1) for case in cases]
+
+
+def _sources(cases: Sequence[Case]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    engines: dict[str, set[str]] = {}
+    families: dict[str, set[str]] = {}
+    for case in cases:
+        engines.setdefault(case.engine, set()).add(case.row.source)
+        families.setdefault(case.family, set()).add(case.row.source)
+    return engines, families
+
+
+def told(text: str, cases: Sequence[Case]) -> str:
+    """The facts with how many sources told about each engine and family."""
+    engines, families = _sources(cases)
+    document = tomllib.loads(text)
+    for kind, found in (("engine", engines), ("family", families)):
+        for name in document[kind]:
+            text = _section(kind, name, "told").write(text, float(len(found.get(name, ()))))
+    return text
+
+
+def widths_of(text: str, cases: Sequence[Case], seen: np.ndarray, out: np.ndarray) -> dict[str, float]:
+    """The half-width of every class and cause, so that COVERAGE of the rows lie inside, each source of a class counting
+    about the same; `seen` are residuals of the common fit, `out` those without the row's source.
+
+    A class is told by rows whose engine and family others told about too, an extra by those where nobody did."""
+    document = tomllib.loads(text)
+    ranges = document["range"]
+    for name in ranges:
+        ranges[name]["half_width"] = 0.0 if name != "engine" else ranges[name]["half_width"]
+    others = told_by_others(cases)
+    known = [all(counts) for counts in others]
+    kinds = sorted({case.trial.kind.value for case in cases}, key=lambda name: (name == "power", name))
+    for kind in kinds:
+        chosen = [place for place, case in enumerate(cases) if case.trial.kind.value == kind]
+        if sum(known[place] for place in chosen) >= FEW_ROWS:
+            chosen = [place for place in chosen if known[place]]
+        rows, weights = [cases[place] for place in chosen], weights_of([cases[place] for place in chosen]).tolist()
+        needed = _left(document, rows, seen[chosen]) + _left(document, rows, out[chosen])
+        width = covering(needed, weights + weights, COVERAGE)
+        ranges[kind]["half_width"] = max(width, LEAST_POWER if kind == "power" else LEAST_WIDTH)
+    for place, name in enumerate(EXTRAS):
+        strange = [number for number, counts in enumerate(others) if not counts[place] and counts[1 - place]]
+        if strange:
+            rows = [cases[number] for number in strange]
+            needed = _left(document, rows, out[strange])
+            width = covering(needed, weights_of(rows).tolist(), COVERAGE)
+            ranges[name]["half_width"] = max(width, LEAST_EXTRA)
+        else:
+            ranges[name]["half_width"] = UNKNOWN_EXTRA
+    ranges["release"]["half_width"] = release_width(cases, out)
+    return {name: entry["half_width"] for name, entry in ranges.items() if name != "engine"}
+
+
+def _left(document: dict[str, object], cases: Sequence[Case], out: np.ndarray) -> list[float]:
+    """What of each error the range that is there does not explain."""
+    with using(document):
+        widths = [case.width() for case in cases]
+    return [math.sqrt(max(error**2 - width**2, 0.0)) for error, width in zip(out.tolist(), widths, strict=True)]
+
+
+def release_width(cases: Sequence[Case], out: np.ndarray) -> float:
+    """Nine in ten of how far the medians of sources lie apart that ran one engine on language models."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for case, error in zip(cases, out.tolist(), strict=True):
+        if case.trial.kind.value in ("single", "served", "saturated"):
+            found.setdefault(case.engine, {}).setdefault(case.row.source, []).append(error)
+    apart = []
+    for sources in found.values():
+        medians = [statistics.median(errors) for errors in sources.values()]
+        apart += [median - statistics.median(medians) for median in medians if len(medians) > 2]
+    return NINE_IN_TEN * NORMAL_MAD * statistics.median(map(abs, apart)) if apart else 0.0
+
+
+def widths_left_out(text: str, cases: Sequence[Case]) -> np.ndarray:
+    """The half-width that each row's range has for somebody who never saw its source."""
+    document = tomllib.loads(text)
+    extras = [document["range"][name]["half_width"] for name in EXTRAS]
+    with using(document):
+        widths = [case.width() for case in cases]
+    counts = told_by_others(cases)
+    return np.array(
+        [
+            math.hypot(width, *(extra for extra, count in zip(extras, number, strict=True) if not count))
+            for width, number in zip(widths, counts, strict=True)
+        ]
+    )
+
+
+def written_widths(text: str, widths: dict[str, float]) -> str:
+    """The facts with these half-widths."""
+    for name, width in widths.items():
+        text = _section("range", name, "half_width").write(text, width)
+    return text
+
+
+def _section(kind: str, owner: str, key: str) -> Parameter:
+    return Parameter(kind, owner, key, 1.0, 1.0)
