@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from planner.plans.plan import plan
+from planner.services.plan_queue import MOST_WAITING_OF_ONE
 from planner.services.plans import claim_plan, finish_search
 from planner.store.engine import database_now, session_factory
 from tests.web.conftest import Send
@@ -155,3 +157,45 @@ def test_what_is_left_is_planned_from_a_moment_on(client: FlaskClient, app: Flas
     late = client.post(f"{API}/{first['id']}/rest", json={"at": (begun + timedelta(days=3)).isoformat()})
     assert late.json["errors"][0]["field"] == "at"
     assert send(f"/plans/{first['id']}/rest", {"at": ""}, page=f"/plans/{first['id']}").status_code == 303
+
+
+def test_a_plan_is_tracked_from_the_day_it_is_locked(client: FlaskClient, app: Flask, send: Send) -> None:
+    made = ask(client)
+    address = f"{API}/{made['id']}/tracking"
+    assert client.get(address).status_code == 409
+    solve(app)
+    assert "once it is locked" in client.get(address).json["detail"]
+    page = client.get(f"/plans/{made['id']}/tracking")
+    assert (page.status_code, page.headers["Location"]) == (303, f"/plans/{made['id']}#decision")
+    for stage in ("submitted", "approved", "locked"):
+        assert client.post(f"{API}/{made['id']}/stages", json={"stage": stage}).status_code == 200
+    found = client.get(address).json
+    (row,) = found["demands"]
+    assert (row["demand"], row["planned_cost"], row["actual_cost"]) == ("train", pytest.approx(120), None)
+    assert "entered by hand" in row["reason"]
+    assert found["prices"][0]["now"] is None
+    assert found["to_come_at_todays_prices"] is None, "the price of one supply is unknown"
+    assert "Prices then and now" in client.get(f"/plans/{made['id']}/tracking").text
+
+
+def test_one_clients_share_of_the_queue_is_refused_by_name_and_others_go_on(client: FlaskClient, send: Send) -> None:
+    for _ in range(MOST_WAITING_OF_ONE):
+        ask(client)
+    refused = client.post(API, json=QUESTION)
+    assert refused.status_code == 409
+    assert "MOST_WAITING_OF_ONE" in refused.json["detail"]
+    assert "api from 127.0.0.1" in refused.json["detail"]
+    whole = json.dumps(QUESTION)
+    assert send("/plans", {"whole": whole}, page="/plans/new").status_code == 303, "the form is another client"
+
+
+def test_a_scenario_without_a_supply_says_that_none_of_it_can_be_had(client: FlaskClient, app: Flask) -> None:
+    first = ask(client)
+    solve(app)
+    second = client.post(f"{API}/{first['id']}/scenarios", json={"name": "sold out", "without": ["rent"]}).json
+    solve(app)
+    found = client.get(f"{API}/{second['id']}").json
+    assert found["state"] == "infeasible"
+    assert "none can be had" in found["reason"]
+    fault = client.post(f"{API}/{first['id']}/scenarios", json={"name": "x", "without": ["gold"]})
+    assert (fault.status_code, fault.json["errors"][0]["field"]) == (422, "without")
