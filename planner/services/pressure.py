@@ -146,8 +146,8 @@ def _counted(told: list[Pressure], name: str, what: str) -> str:
 def _notes() -> tuple[str, ...]:
     return (
         "Every phase is worked out on one GPU as if its memory held the job: what differs is the work, not what fits.",
-        "Shares are of the published dense peak of the format and of the published memory bandwidth; bytes are those "
-        "that the work must move at least, so that caches and re-reads are not counted.",
+        "Shares are of the published dense peak of the format and of the published bandwidth, or of the best that "
+        "was measured where the device has none; bytes are those that the work must move at least.",
         "Power is measured beside the phases where the device, or one of its model, was calibrated; else it is a share "
         "of the board's limit.",
     )

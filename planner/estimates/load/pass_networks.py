@@ -41,13 +41,15 @@ def pass_network(
     Raises ValueError for pictures that the network does not take.
     """
     if is_text(name):
-        told = () if tokens else (f"Texts of {USUAL_TEXT} tokens are assumed.",)
-        return PassNetwork(name, ARCHITECTURES[name].architecture, tokens or USUAL_TEXT, assumed=told)
+        usual = () if tokens else (f"Texts of {USUAL_TEXT} tokens are assumed.",)
+        return PassNetwork(name, ARCHITECTURES[name].architecture, tokens or USUAL_TEXT, assumed=usual)
     named = PICTURES.get(name)
     published = named.name if named else name
     drawn = denoiser(published, image_size)
     if drawn is not None:
-        told = () if image_size else (f"Drawings of {drawn.pixels} pixels a side are taken, as published.",)
+        told: tuple[str, ...] = ()
+        if image_size is None:
+            told += (f"Drawings of {drawn.pixels} pixels a side are taken, as published.",)
         told += () if steps else (f"{USUAL_STEPS} steps of denoising are assumed.",)
         told += ("The text encoder and the decoder of the picture are not in it: a few per cent of the time.",)
         return PassNetwork(name, drawn.network, drawn.positions, drawn.passes, steps or USUAL_STEPS, told)
@@ -60,8 +62,8 @@ def pass_network(
         return None
     network = found.architecture
     side = pixels or (network.image_size if isinstance(network, ConvNet) else USUAL_IMAGE)
-    told = () if image_size else (f"Pictures of about {side} pixels a side are taken, as is usual for it.",)
-    return PassNetwork(name, network, found.positions, assumed=told)
+    usual = () if image_size else (f"Pictures of about {side} pixels a side are taken, as is usual for it.",)
+    return PassNetwork(name, network, found.positions, assumed=usual)
 
 
 def is_text(name: str) -> bool:

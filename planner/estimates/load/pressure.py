@@ -18,9 +18,12 @@ from planner.calibration.sample import Operation
 from planner.estimates.answer import work_out
 from planner.estimates.estimate import Bottleneck, Placement
 from planner.estimates.outcome import Outcome
+from planner.estimates.priors.serving import load_serving_priors
 from planner.estimates.profile import Lack
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
+from planner.jobs.blocks import touched_experts
+from planner.jobs.engine import Engine
 from planner.jobs.footprint import weight_bytes
 from planner.jobs.job import InferenceJob, Stack, TrainingJob
 from planner.jobs.operations import kv_bytes_per_token, model_forward_flops, model_training_flops, training_work
@@ -63,9 +66,29 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Ceilings:
+    """FLOP/s of the format and bytes/s of the memory that shares are taken of: as published, or as the best that was
+    measured on the device where its model has no published figure. None: not known."""
+
+    peak: float | None
+    bandwidth: float | None
+    is_measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was done in so many seconds."""
+
+    seconds: Quantity
+    tokens: float
+    flops: float
+    num_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
 class Press:
     """One phase on one GPU. `compute_share` of the peak of its format, `memory_share` of the bandwidth (of the bytes
-    that the work must move); None: not known. `watts` says by its basis whether it was measured."""
+    that the work must move at least); None: not known."""
 
     phase: Phase
     seconds: Quantity  # of a step, a prompt, a decoding step, a request
@@ -86,6 +109,7 @@ class Pressure:
     gpu_key: str
     phases: tuple[Press, ...]
     sentence: str
+    ceilings: Ceilings
     more_arithmetic: Phase | None
     more_memory: Phase | None
     more_power: Phase | None  # None too where the ranges of both overlap
@@ -100,18 +124,20 @@ def pressure(question: Question, placement: Placement, chosen: Chosen) -> Pressu
     train = work_out(_training(question), alone, chosen, NO_LIMIT)
     if isinstance(train, Lack):
         return train.reason
-    found = [_trained(question, alone, train, chosen)]
+    ceilings = _ceilings(alone, question.dtype, chosen)
+    found = [_trained(question, train, ceilings, chosen)]
     for phase in (Phase.PROMPTS, Phase.DECODING, Phase.SERVING):
         served = work_out(_inference(question, phase), alone, chosen, NO_LIMIT)
         if isinstance(served, Lack):
             return served.reason
-        found.append(_served(question, alone, phase, served, chosen))
+        found.append(_served(question, phase, served, ceilings, chosen))
     phases = tuple(found)
     return Pressure(
         title=placement.title,
         gpu_key=placement.gpu.key,
         phases=phases,
-        sentence=_sentence(question, placement.gpu.key, phases),
+        sentence=_sentence(question, placement.gpu.key, phases, ceilings),
+        ceilings=ceilings,
         more_arithmetic=_harder(phases, "compute_share"),
         more_memory=_harder(phases, "memory_share"),
         more_power=_draws_more(phases),
@@ -125,6 +151,20 @@ def hardware_key(placement: Placement, chosen: Chosen) -> Hashable:
     """What two placements must share to be pressed alike."""
     memory = placement.gpu.memory_bytes and placement.gpu.memory_bytes.value
     return placement.gpu.key, memory, None if chosen is None else (chosen[0], chosen[2])
+
+
+def _ceilings(placement: Placement, dtype: Dtype, chosen: Chosen) -> Ceilings:
+    gpu = placement.gpu
+    peak = gpu.peak(dtype)
+    bandwidth = None if gpu.memory_bandwidth is None else gpu.memory_bandwidth.value
+    if chosen is None or (peak is not None and bandwidth is not None):
+        return Ceilings(peak, bandwidth, is_measured=False)
+    fit = chosen[1]
+    if peak is None and dtype in fit.matmul:
+        peak = float(np.max(fit.matmul[dtype].peak))
+    if bandwidth is None and fit.bandwidth is not None:
+        bandwidth = fit.bandwidth.far
+    return Ceilings(peak, bandwidth, is_measured=True)
 
 
 def _training(question: Question) -> TrainingJob:
@@ -152,42 +192,60 @@ def _inference(question: Question, phase: Phase) -> InferenceJob:
     )
 
 
-def _trained(question: Question, placement: Placement, outcome: Outcome, chosen: Chosen) -> Press:
-    network, seconds = question.architecture, outcome.step_seconds
-    tokens = question.sequence_length * question.batch
-    flops = float(model_training_flops(network, question.batch, question.sequence_length))
+def _trained(question: Question, outcome: Outcome, ceilings: Ceilings, chosen: Chosen) -> Press:
+    network = question.architecture
     through = Pass(float(question.batch), float(question.sequence_length), question.dtype)
     work = training_work(network, through, float(network.num_parameters))
     parts = (*work.forward, *work.backward, *work.recompute, *work.optimizer)
-    num_bytes = float(np.sum(total_bytes(parts)))
-    found = _press(Phase.TRAINING, placement, question, outcome, seconds, tokens, flops, num_bytes)
+    done = _Done(
+        outcome.step_seconds,
+        question.sequence_length * question.batch,
+        float(model_training_flops(network, question.batch, question.sequence_length)),
+        float(np.sum(total_bytes(parts))),
+    )
+    found = _press(Phase.TRAINING, done, outcome, ceilings)
     return replace(found, is_draw_measured=_measured_watts(chosen, Operation.TRAIN_STEP, outcome) is not None)
 
 
-def _served(question: Question, placement: Placement, phase: Phase, outcome: Outcome, chosen: Chosen) -> Press:
+def _served(question: Question, phase: Phase, outcome: Outcome, ceilings: Ceilings, chosen: Chosen) -> Press:
     network, prompt, output = question.architecture, question.prompt_tokens, question.output_tokens
-    weights = float(np.sum(weight_bytes(network, question.dtype)))
+    batch, context = question.concurrency, prompt + 0.5 * output
     cached = float(np.sum(kv_bytes_per_token(network, question.dtype)))
-    context = prompt + 0.5 * output
     taken = float(model_forward_flops(network, 1.0, prompt, 0.0, 1.0))
     step = float(model_forward_flops(network, 1.0, 1.0, context))
+    prompt_bytes = _read_weights(question, prompt) + prompt * cached
+    step_bytes = _read_weights(question, batch) + batch * context * cached
     if phase is Phase.PROMPTS:
-        seconds = outcome.extras["first_token_seconds"]
-        return _press(phase, placement, question, outcome, seconds, prompt, taken, weights + prompt * cached)
+        done = _Done(outcome.extras["first_token_seconds"], prompt, taken, prompt_bytes)
+        return _press(phase, done, outcome, ceilings)
+    watts = _measured_watts(chosen, Operation.DECODE, outcome)
     if phase is Phase.DECODING:
-        batch = question.concurrency
-        moved = weights + batch * context * cached
-        found = _press(phase, placement, question, outcome, outcome.step_seconds, batch, batch * step, moved)
-        watts = _measured_watts(chosen, Operation.DECODE, outcome)
+        found = _press(phase, _Done(outcome.step_seconds, batch, batch * step, step_bytes), outcome, ceilings)
         return replace(found, watts=watts, joules_per_token=None, is_draw_measured=watts is not None)
     rate = outcome.extras["requests_per_second"].mid
-    steps = rate * output / question.concurrency
-    flops = rate * (taken + (output - 1.0) * step)
-    moved = rate * (weights + prompt * cached) + steps * (weights + question.concurrency * context * cached)
     second = Quantity.exact(1.0, "s", outcome.basis)
-    found = _press(phase, placement, question, outcome, second, rate * (prompt + output), flops, moved)
-    measured = _measured_watts(chosen, Operation.DECODE, outcome)
-    return replace(found, seconds=outcome.extras["request_seconds"], is_draw_measured=measured is not None)
+    flops = rate * (taken + (output - 1.0) * step)
+    shared = min(batch, max(1, int(_pass_tokens() // prompt)))  # short prompts share a pass, and its reading of weights
+    together = _read_weights(question, shared * prompt) / shared + prompt * cached
+    moved = rate * together + rate * output / batch * step_bytes
+    found = _press(phase, _Done(second, rate * (prompt + output), flops, moved), outcome, ceilings)
+    return replace(found, seconds=outcome.extras["request_seconds"], is_draw_measured=watts is not None)
+
+
+def _pass_tokens() -> float:
+    """Tokens of one pass over prompts, as engines are usually set."""
+    return load_serving_priors().engines[Engine.UNSTATED].prompt_tokens
+
+
+def _read_weights(question: Question, rows: float) -> float:
+    """Bytes of the weights that a pass over so many rows reads: of experts those that get a row."""
+    network = question.architecture
+    whole = float(np.sum(weight_bytes(network, question.dtype)))
+    if network.num_experts == 1:
+        return whole
+    experts = network.expert_layers * network.num_experts * network.ffn_parameters * question.dtype.num_bytes
+    untouched = 1.0 - float(np.sum(touched_experts(network, rows))) / network.num_experts
+    return whole - untouched * experts
 
 
 def _measured_watts(chosen: Chosen, operation: Operation, outcome: Outcome) -> Quantity | None:
@@ -196,28 +254,16 @@ def _measured_watts(chosen: Chosen, operation: Operation, outcome: Outcome) -> Q
     return None if watts is None else Quantity.exact(watts, "W", outcome.basis)
 
 
-def _press(
-    phase: Phase,
-    placement: Placement,
-    question: Question,
-    outcome: Outcome,
-    seconds: Quantity,
-    tokens: float,
-    flops: float,
-    num_bytes: float,
-) -> Press:
-    peak = placement.gpu.peak(question.dtype)
-    bandwidth = None if placement.gpu.memory_bandwidth is None else placement.gpu.memory_bandwidth.value
-    watts = outcome.average_power_watts
-    rate = tokens / seconds.mid
+def _press(phase: Phase, done: _Done, outcome: Outcome, ceilings: Ceilings) -> Press:
+    watts, seconds = outcome.average_power_watts, done.seconds.mid
     return Press(
         phase=phase,
-        seconds=seconds,
-        tokens_per_second=rate,
-        compute_share=None if peak is None else flops / (seconds.mid * peak),
-        memory_share=None if bandwidth is None else num_bytes / (seconds.mid * bandwidth),
+        seconds=done.seconds,
+        tokens_per_second=done.tokens / seconds,
+        compute_share=None if ceilings.peak is None else done.flops / (seconds * ceilings.peak),
+        memory_share=None if ceilings.bandwidth is None else done.num_bytes / (seconds * ceilings.bandwidth),
         watts=watts,
-        joules_per_token=None if watts is None else watts.mid / rate,
+        joules_per_token=None if watts is None else watts.mid * seconds / done.tokens,
         bound=outcome.bottleneck,
     )
 
@@ -242,18 +288,19 @@ def _draws_more(phases: tuple[Press, ...]) -> Phase | None:
     return Phase.SERVING if serve.low > train.high else None
 
 
-def _sentence(question: Question, key: str, phases: tuple[Press, ...]) -> str:
+def _sentence(question: Question, key: str, phases: tuple[Press, ...], ceilings: Ceilings) -> str:
     by = {press.phase: press for press in phases}
     train, serve, decode = by[Phase.TRAINING], by[Phase.SERVING], by[Phase.DECODING]
     name = question.architecture.name
     if train.compute_share is None or serve.compute_share is None:
-        return f"Whether training or serving {name} presses the {key} harder is not known: a published peak is missing."
+        return f"Whether training or serving {name} presses the {key} harder is not known: its peak is missing."
     harder, factor = ("Training", train.compute_share / serve.compute_share)
     if factor < 1.0:
         harder, factor = "Serving", 1.0 / factor
     text = (
         f"{harder} {name} presses the arithmetic of the {key} {factor:.1f} times as hard: "
-        f"{train.compute_share:.0%} of the published peak in training, {serve.compute_share:.0%} in serving"
+        f"{train.compute_share:.0%} of {'the best measured rate' if ceilings.is_measured else 'the published peak'} in "
+        f"training, {serve.compute_share:.0%} in serving"
     )
     if decode.memory_share is not None and train.memory_share is not None:
         more = "decoding" if decode.memory_share >= train.memory_share else "training"

@@ -25,6 +25,11 @@ QUESTIONS = (  # what people come with, where it is answered, and the page's end
         "push_page",
     ),
     ("How many GPUs for this service?", "Replicas that keep a level of latency, and at what price", "services_page"),
+    (
+        "How many for these cameras?",
+        "Frames, pictures and texts within a deadline: who is late, cost of each",
+        "pass_services_page",
+    ),
     ("Weeks on CPUs or days on GPUs?", "The same job on the devices measured here", "compare_devices_page"),
     ("Own, buy, reserve or rent?", "One plan for all jobs and services, with a bound on its cost", "new_plan"),
     ("What does an hour of our own GPUs cost?", "Break-even against renting, year by year", "assets_page"),
