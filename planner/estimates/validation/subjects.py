@@ -17,6 +17,7 @@ from planner.jobs.vision import patches, vision_network
 
 USUAL_VOCABULARY = 50_304
 USUAL_IMAGE = 224
+USUAL_PATCH = 16  # of a vision transformer (Dosovitskiy et al. 2021)
 EFFICIENTNET_IMAGES = (224, 240, 260, 300, 380, 456, 528, 600)
 # A width that misses the stated number of parameters by more than this factor is not that of the experts.
 FAR_OFF = 1.5
@@ -75,7 +76,8 @@ def _picture(row: Row) -> Subject | Declined:
         return Subject(network, 1, assumptions=assumed)
     positions = patches(name, image)
     if positions is None:
-        return Declined(f"the patch size of {name!r} is not stated")
+        positions = (image // USUAL_PATCH) ** 2 + 1
+        assumed = (*assumed, f"patches of {USUAL_PATCH} pixels")
     return Subject(network, positions, head_share=1.0 / positions, assumptions=assumed)
 
 

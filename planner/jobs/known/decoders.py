@@ -263,4 +263,28 @@ DENSE: tuple[NamedArchitecture, ...] = (
         "Brown et al. 2020, table 2.1",
         date(2020, 5, 28),
     ),
+    NamedArchitecture(
+        "yi-34b",
+        "Yi 34B",
+        decoder("Yi-34B", (60, 7168, 56, 8, 20480, 64000), 4096),
+        34.39e9,
+        "01-ai/Yi-34B config.json and model card",
+        date(2023, 11, 2),
+    ),
+    NamedArchitecture(
+        "smollm2-360m",
+        "SmolLM2 360M",
+        decoder("SmolLM2-360M", (32, 960, 15, 5, 2560, 49152), 8192, tied=True),
+        362e6,
+        "HuggingFaceTB/SmolLM2-360M config.json and model card",
+        date(2024, 10, 31),
+    ),
+    NamedArchitecture(
+        "smollm2-1.7b",
+        "SmolLM2 1.7B",
+        decoder("SmolLM2-1.7B", (24, 2048, 32, 32, 8192, 49152), 8192, tied=True),
+        1.71e9,
+        "HuggingFaceTB/SmolLM2-1.7B config.json and model card",
+        date(2024, 10, 31),
+    ),
 )

@@ -85,6 +85,12 @@ def test_the_size_of_pictures_is_stated_or_told_as_assumed(name: str, cells: dic
     assert found.assumptions == (() if told is None else (told,))
 
 
+def test_a_vision_transformer_has_the_usual_patches_where_none_are_stated() -> None:
+    found = _known(_row("ViT-Base fine-tuning", "vit", image_size="224"))
+    assert found.sequence_length == 14 * 14 + 1
+    assert found.assumptions == ("patches of 16 pixels",)
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
