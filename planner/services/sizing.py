@@ -360,8 +360,8 @@ def _notes(request: SizingRequest, demand: Demand, best: Sized | None) -> tuple[
         "Percentiles are of a simulation, request by request, of continuous batching with the step times of the model; "
         + (
             "requests are dealt to replicas in turn."
-            if isinstance(demand, TraceDemand)
-            else "each request goes to one of the replicas at random."
+            if isinstance(demand, TraceDemand) or request.balancing == "in_turn"
+            else "each request goes to one of the replicas at random, which takes more of them than dealing in turn."
         ),
         f"The engine takes up to {policy.max_sequences} requests at a time and {policy.batch_tokens:,} tokens per step"
         f"{'' if request.max_sequences and request.batch_tokens else ' (assumed where not given)'}.",

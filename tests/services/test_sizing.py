@@ -209,6 +209,7 @@ def test_attached_device_is_one_way_without_a_price(session: Session, offers: No
         ({"hours": [1] * 24, "duty": 0.5}, "duty"),
         ({"trace": TRACE, "prompt_tokens": None, "output_tokens": None, "hours": [1] * 24}, "hours"),
         ({"expert_parallel": 2}, "expert_parallel"),
+        ({"trace": TRACE, "prompt_tokens": None, "output_tokens": None, "balancing": "random"}, "balancing"),
     ],
 )
 def test_question_that_cannot_be_answered_is_refused_by_field(

@@ -68,7 +68,9 @@ def size_apart(
     requests, skipped = _requests(demand, least_waits(way.table, demand, policy).whole.mean)
     for _ in range(MAX_TRIES):
         pools = Apart(way.table, way.table, num_prefill, num_decode, link_bytes_per_s)
-        served = serve_apart(requests, pools, policy, skipped)
+        is_anywhere = isinstance(demand, RandomDemand) and not demand.in_turn
+        random = np.random.default_rng(SEED) if is_anywhere else None
+        served = serve_apart(requests, pools, policy, skipped, random)
         compared = terms.level.compared(served.latencies)
         missed = {what for what, have, limit in compared if have > limit}
         if not missed:

@@ -98,16 +98,21 @@ def unit_gaps(number: int, random: np.random.Generator, variation: float) -> Arr
     return random.gamma(shape, 1.0 / shape, number)
 
 
-def split_gaps(number: int, random: np.random.Generator, variation: float, parts: int) -> Array:
+def split_gaps(
+    number: int, random: np.random.Generator, variation: float, parts: int, *, in_turn: bool = False
+) -> Array:
     """Gaps of mean 1 on one of so many parts that each arrival goes to at random: sums of a geometric number of gaps.
 
-    Their variation is √(1 + (variation² − 1) ÷ parts): splitting makes any stream more like Poisson.
+    Their variation is √(1 + (variation² − 1) ÷ parts): splitting makes any stream more like Poisson. Dealt in turn they
+    are sums of so many gaps each, with a variation of variation ÷ √parts.
     """
     if parts < 1:
         raise ValueError(f"a stream is split into at least one part, not {parts}")
     if parts == 1 or variation == 0:
         return unit_gaps(number, random, variation)
     shape = 1.0 / variation**2
+    if in_turn:
+        return random.gamma(shape * parts, 1.0 / (shape * parts), number)
     skipped = random.geometric(1.0 / parts, number)
     return random.gamma(shape * skipped, 1.0 / (shape * parts))
 

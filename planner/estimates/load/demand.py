@@ -57,7 +57,8 @@ class RandomDemand:
 
     Each of N replicas gets a stream of its own at rate ÷ N, the same requests stretched: common random numbers.
     `variation` is that of the gaps of the whole service: 1 is Poisson. Above it requests come in bursts, and a burst is
-    divided among the replicas: one of `split` replicas gets each request with probability 1 ÷ split.
+    divided among the replicas: one of `split` replicas gets each request with probability 1 ÷ split, or every so manyth
+    where they are dealt in turn.
     """
 
     rate: float
@@ -68,14 +69,16 @@ class RandomDemand:
     seed: int = SEED
     skipped_share: float = EMPTY_START
     split: int = 1
+    in_turn: bool = False
     _drawn: Requests = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.mean_share <= 1:
             raise ValueError(f"the mean is a share of the busiest, above 0 and at most 1, not {self.mean_share}")
         drawn = random_requests(1.0, self.number, self.sizes, np.random.default_rng(self.seed), self.variation)
-        if self.split > 1 and self.variation > 1:
-            gaps = split_gaps(self.number, np.random.default_rng(self.seed), self.variation, self.split)
+        if self.split > 1 and self._depends_on_split:
+            random = np.random.default_rng(self.seed)
+            gaps = split_gaps(self.number, random, self.variation, self.split, in_turn=self.in_turn)
             drawn = Requests(np.cumsum(gaps), drawn.prompt_tokens, drawn.output_tokens)
         object.__setattr__(self, "_drawn", drawn)
         if not (math.isfinite(self.rate) and self.rate > 0):
@@ -98,7 +101,14 @@ class RandomDemand:
 
     def one_of(self, num_replicas: int) -> RandomDemand:
         """What one of so many replicas meets, at any rate: bursts are smaller the more share them."""
-        return self if self.variation <= 1 or num_replicas == self.split else replace(self, split=num_replicas)
+        if not self._depends_on_split or num_replicas == self.split:
+            return self
+        return replace(self, split=num_replicas)
+
+    @property
+    def _depends_on_split(self) -> bool:
+        """Poisson requests stay so where each goes anywhere; smoother ones are taken as they are."""
+        return self.variation > 1 or self.in_turn
 
     def at_rate(self, rate: float) -> Requests:
         """The sample at this rate on one replica."""

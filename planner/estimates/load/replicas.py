@@ -48,20 +48,26 @@ def serve(requests: Requests, table: StepTable, policy: EnginePolicy, num_replic
     return [simulate(part, table, policy) for part in requests.dealt(num_replicas) if part.size]
 
 
-def serve_apart(requests: Requests, pools: Apart, policy: EnginePolicy, skipped_share: float = 0.0) -> ServedApart:
-    """Prompts in turn to the replicas that take them in, then their caches over the link to those that decode.
+def serve_apart(
+    requests: Requests,
+    pools: Apart,
+    policy: EnginePolicy,
+    skipped_share: float = 0.0,
+    random: np.random.Generator | None = None,
+) -> ServedApart:
+    """Prompts to the replicas that take them in, then their caches over the link to those that decode: in turn, or
+    each to any of them where a generator is given.
 
     The first token comes from the former, so the transfer delays the second one. The first `skipped_share` of the
     arrivals are not counted.
     """
-    order = np.arange(requests.size)
     first_token = np.empty(requests.size)
     prefilled = []
     only_first = replace(requests, output_tokens=np.ones_like(requests.output_tokens))
-    for place, part in enumerate(only_first.dealt(pools.num_prefill)):
-        if part.size:
-            served = simulate(part, pools.prefill, policy)
-            first_token[order[place :: pools.num_prefill]] = served.first_token
+    for mine in _dealt(np.arange(requests.size), pools.num_prefill, random):
+        if mine.size:
+            served = simulate(only_first.only(mine), pools.prefill, policy)
+            first_token[mine] = served.first_token
             prefilled.append(served)
     sent = requests.prompt_tokens * pools.decode.kv_bytes_per_token / pools.link_bytes_per_s
     done = first_token.copy()
@@ -70,8 +76,7 @@ def serve_apart(requests: Requests, pools: Apart, policy: EnginePolicy, skipped_
     by_time = going_on[np.argsort(ready, kind="stable")]
     decoding = replace(policy, arrives_prefilled=True, reuses_prefixes=False)
     decoded = []
-    for place in range(pools.num_decode):
-        mine = by_time[place :: pools.num_decode]
+    for mine in _dealt(by_time, pools.num_decode, random):
         if mine.size:
             arrivals = (first_token + sent)[mine]
             part = Requests(arrivals, requests.prompt_tokens[mine], requests.output_tokens[mine])
@@ -84,6 +89,14 @@ def serve_apart(requests: Requests, pools: Apart, policy: EnginePolicy, skipped_
         decode=tuple(decoded),
         transfer_seconds=float(sent.mean()),
     )
+
+
+def _dealt(places: NDArray[np.intp], num_replicas: int, random: np.random.Generator | None) -> list[NDArray[np.intp]]:
+    """The places that each of so many replicas gets, in their order."""
+    if random is None:
+        return [places[first::num_replicas] for first in range(num_replicas)]
+    chosen = random.integers(0, num_replicas, places.size)
+    return [places[chosen == replica] for replica in range(num_replicas)]
 
 
 def running_at_a_time(parts: Sequence[Served]) -> float:

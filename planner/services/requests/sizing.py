@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -76,7 +76,8 @@ class SizingRequest(Request):
     Poisson), or those of a `trace` (the text of Azure's CSV, Mooncake's JSONL, or columns arrival_seconds,
     prompt_tokens, output_tokens), stretched to `rate` where that is given. `duty` is the mean rate ÷ the busiest, or
     `hours` says how requests spread: 24 figures of a day or 168 of a week from Monday on, the largest standing for
-    `rate`.
+    `rate`. `balancing` is how random requests reach replicas: each any of them (left out), or in turn as those of a
+    trace do.
     The level: `percentile` percent of requests wait at most `first_token`, `per_token` and `end_to_end` (left out:
     any). API prices are per million tokens. With `apart_link`, bytes per second between replicas, the best way is sized
     with prefill and decode apart too.
@@ -95,6 +96,7 @@ class SizingRequest(Request):
     rate: Annotated[float, *count(1e-6, 1e6)] | None = None
     variation: Annotated[float, *count(0, 50)] = 1.0
     duty: Annotated[float, *count(1e-3, 1)] = 1.0
+    balancing: Literal["random", "in_turn"] | None = None
     hours: Annotated[tuple[HourShare, ...], BeforeValidator(_listed)] = ()
     trace: Annotated[str, Field(min_length=1, max_length=MAX_TRACE_CHARACTERS)] | None = None
 
@@ -147,6 +149,8 @@ class SizingRequest(Request):
                 raise field_problem("variation", "does not go with a trace, which has its own gaps")
             if self.hours:
                 raise field_problem("hours", "do not go with a trace, which has its own moments")
+            if self.balancing == "random":
+                raise field_problem("balancing", "of a trace is in turn; leave it out")
         if self.hours:
             if len(self.hours) not in HOURS_OF:
                 raise field_problem("hours", f"must be 24 figures of a day or 168 of a week, not {len(self.hours)}")
@@ -167,7 +171,8 @@ class SizingRequest(Request):
             sizes = Sizes.fixed(self.prompt_tokens or 1, self.output_tokens or 1)
             rates = self.hourly_rates
             duty = math.fsum(rates) / len(rates) / max(rates) if rates else self.duty
-            return RandomDemand(self.rate or 1.0, sizes, self.variation, duty)
+            in_turn = self.balancing == "in_turn"
+            return RandomDemand(self.rate or 1.0, sizes, self.variation, duty, in_turn=in_turn)
         found = read_trace(self.trace)
         if found.rate is None:
             raise InvalidInput.of("trace", "needs at least two requests at different moments")

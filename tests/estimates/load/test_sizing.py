@@ -72,6 +72,15 @@ def test_bursts_are_divided_among_the_replicas() -> None:
     assert calm.replicas < found.replicas < 3 * calm.replicas
 
 
+def test_dealing_in_turn_evens_out_what_a_replica_gets_and_never_needs_more() -> None:
+    in_turn = RandomDemand(60.0, MIXED, number=60_000, in_turn=True)
+    for number in (1, 4, 16):
+        assert in_turn.on_each_of(number)[0].gap_variation == pytest.approx(number**-0.5, rel=0.03)
+    anywhere = sized(way(), RandomDemand(60.0, MIXED), Terms(LEVEL), POLICY)
+    dealt = sized(way(), RandomDemand(60.0, MIXED, in_turn=True), Terms(LEVEL), POLICY)
+    assert dealt.replicas <= anywhere.replicas
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     rate=st.floats(0.5, 80),
