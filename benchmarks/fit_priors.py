@@ -27,6 +27,7 @@ LOSS_SCALE = 0.10
 STEP = 0.04
 LONGEST = 0.5  # of a parameter in one step, as a logarithm
 NOISE = 0.15  # log standard deviation of a row around its prediction, against which the priors' own are weighed
+ROWS_FITTED = 60  # of a source, at most; fewer of each are left out in turn
 REFITS = 5  # steps at most of a fit without one source
 NEGLIGIBLE = 0.005  # a change of a residual that is taken as linear
 SETTLED = 1e-3  # share of the loss that a step must gain to go on
@@ -155,9 +156,12 @@ def main(arguments: Sequence[str]) -> None:
     if len(paths) != 1:
         raise SystemExit(__doc__)
     text, cases = FACTS.read_text(encoding="utf-8"), cases_of(paths[0])
-    print(f"{len(cases)} rows, {len(PARAMETERS)} parameters")
-    found = fit(text, cases, 0 if "--without" in arguments else rounds)
-    fitted = with_values(text, found.logs)
+    fitted, found = text, fit(text, cases, 0)
+    if "--without" not in arguments:
+        many = cases_of(paths[0], ROWS_FITTED)
+        print(f"{len(many)} rows, {len(PARAMETERS)} parameters", flush=True)
+        fitted = with_values(text, fit(text, many, rounds).logs)
+        found = fit(fitted, cases, 0)
     print(f"all sources:     {totals(cases, found.residuals)}")
     print(f"  by one step:   {totals(cases, left_out_linearly(cases, found, expected(text)))}")
     out = left_out(fitted, cases, found)

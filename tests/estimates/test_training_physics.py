@@ -89,7 +89,8 @@ def test_tensor_parallel_groups_over_nodes_lie_bare() -> None:
 
 def test_forward_and_backward_alone_leave_the_update_out() -> None:
     whole, passes = (_outcome(_job(architecture=LLAMA_8B, updates_weights=known), 1) for known in (True, False))
-    update = 28.0 * LLAMA_8B.num_parameters / gpu().memory_bandwidth.value
+    # 26 bytes of a weight at least, gradients read in 16 bits.
+    update = 26.0 * LLAMA_8B.num_parameters / gpu().memory_bandwidth.value
     assert whole.step_seconds.mid - passes.step_seconds.mid > update
 
 
