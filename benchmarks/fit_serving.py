@@ -26,6 +26,8 @@ from planner.estimates.priors import load_priors
 
 ROWS_PER_CLASS = 16  # of each source
 LOSS = Loss(scale=0.12, noise=0.15)
+# Rows of one source miss alike, so that all of them tell no more than so many that do not would.
+ROWS_THAT_COUNT = 8.0
 STEP = 0.05
 LONGEST = 0.6  # of a parameter in one step, as a logarithm
 FEWEST_ROWS = 2  # that depend on a parameter before it is moved
@@ -74,7 +76,7 @@ def fit(text: str, cases: Sequence[Case], rounds: int) -> Fitted:
     parameters = parameters_of(cases)
     spread, spreads = latent_moves(parameters)
     found = Fitted(parameters, np.zeros(spreads.size), ())
-    facts, weights = Facts(text), weights_of(cases)
+    facts, weights = Facts(text), _weights(cases)
     for turn in range(rounds + 1):
         here = landscape_at(facts, found.logs(), cases, parameters)
         found = Fitted(parameters, found.moves, (*found.passed, here))
@@ -90,6 +92,12 @@ def _step(
 ) -> np.ndarray:
     found: np.ndarray = np.clip(solve(jacobian, offset, weights, moves, spreads, LOSS), -LONGEST, LONGEST)
     return found
+
+
+def _weights(cases: Sequence[Case]) -> np.ndarray:
+    """Of each row: what its source tells, shared among the source's rows."""
+    num_sources = len({case.row.source for case in cases})
+    return weights_of(cases) * min(1.0, ROWS_THAT_COUNT * num_sources / len(cases))
 
 
 def landscape_at(facts: Facts, here: np.ndarray, cases: Sequence[Case], parameters: Sequence[Parameter]) -> Landscape:
@@ -121,7 +129,7 @@ def left_out(text: str, cases: Sequence[Case], fitted: Fitted) -> np.ndarray:
         jacobian = landscape.jacobian @ spread
         for place, name in enumerate(names):
             kept = sources != name
-            weights = weights_of([case for case, stays in zip(cases, kept, strict=True) if stays])
+            weights = _weights([case for case, stays in zip(cases, kept, strict=True) if stays])
             moves[:, place] += _step(jacobian[kept], found[kept, place], weights, moves[:, place], spreads)
         logs = np.stack([fitted.logs(column) for column in moves.T], axis=1)
         found = np.stack([case.residuals(facts, fitted.parameters, logs) for case in cases])
@@ -131,7 +139,7 @@ def left_out(text: str, cases: Sequence[Case], fitted: Fitted) -> np.ndarray:
 def left_out_linearly(cases: Sequence[Case], fitted: Fitted) -> np.ndarray:
     """The same by one linear step from the fit to all sources, which is kind: that fit has seen the source."""
     spread, spreads = latent_moves(fitted.parameters)
-    here, weights = fitted.passed[-1], weights_of(cases)
+    here, weights = fitted.passed[-1], _weights(cases)
     jacobian, sources = here.jacobian @ spread, np.array([case.row.source for case in cases])
     everything = solve(jacobian, here.residuals, weights, fitted.moves, spreads, LOSS)
     result = here.residuals.copy()

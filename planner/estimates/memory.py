@@ -34,8 +34,10 @@ def usable_bytes(gpu: Gpu, reported_bytes: int | None) -> float | None:
 def visible_bytes(gpu: Gpu) -> float | None:
     """Memory that a driver reports of a GPU that nobody looked at: the gigabytes that cards are sold with have 2^30
     bytes, of which GDDR memory under error correction keeps one in sixteen and the driver a little."""
-    if gpu.memory_bytes is None or gpu.kind is GpuKind.CPU:
-        return gpu.memory_bytes and gpu.memory_bytes.value
+    if gpu.memory_bytes is None:
+        return None
+    if gpu.kind is GpuKind.CPU:
+        return gpu.memory_bytes.value
     kept = CORRECTED if gpu.key in GDDR_UNDER_CORRECTION else 1.0
     return gpu.memory_bytes.value * kept * DRIVER * units.GIB / units.GB
 
