@@ -264,7 +264,7 @@ def among(job: ChildJob) -> dict[str, Any]:
         return {"num_devices": num_devices, "carrier": "gloo between processes of one host"}
     pairs = [(one, other) for one in range(num_devices) for other in range(num_devices) if one != other]
     reached = sum(torch.cuda.can_device_access_peer(one, other) for one, other in pairs)
-    version = ".".join(map(str, torch.cuda.nccl.version()))
+    version = ".".join(map(str, torch.cuda.nccl.version()))  # type: ignore[no-untyped-call]
     told = {"num_pairs": len(pairs), "num_pairs_with_peer_access": reached}
     return {"num_devices": num_devices, "carrier": f"nccl {version}", **told}
 

@@ -62,8 +62,8 @@ class DeviceDrift:
 def device_drift(session: Session, device_id: str) -> DeviceDrift:
     """What the device's succeeded runs say of it over time. Raises NotFound."""
     device_row(session, device_id)
-    newest = [run for run, _ in store.newest_runs(session, NUM_RUNS, device_id, RunState.SUCCEEDED.value)]
-    rows = [run for run in newest if not is_about_several(run.suite)][::-1]
+    succeeded = store.newest_runs(session, NUM_RUNS, device_id, RunState.SUCCEEDED.value)
+    rows = [run for run, _ in succeeded if not is_about_several(run.suite)][::-1]
     if not rows:
         sentence = "No run of this device has succeeded yet, so there is nothing to compare."
         return DeviceDrift(device_id, None, False, 0, sentence, (), ())

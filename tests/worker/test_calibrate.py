@@ -106,7 +106,7 @@ def test_every_bench_measured_succeeds_with_telemetry_power_and_a_fit(sessions: 
     assert [found.bench for found in run.samples] == list(claim.benches)
     assert {found.details["power_watts"] for found in run.samples} == {150.0}
     assert len(run.telemetry) == 2 * len(claim.benches)
-    assert run.conditions == {"threads": 2, "seconds": 12.5}
+    assert run.conditions == {"threads": 2, "seconds": 12.5, "written": "first\nlast words"}
     with sessions() as session:
         assert list(newest_fits(session)) == [claim.device_id]
 
