@@ -34,6 +34,11 @@ REACH = (1.0, 2.0, 4.0, 8.0)
 USUAL = (0.06, 0.06, 0.06, 2.0)
 USUAL_ROOM = 1.0  # standard deviation of ln(tried ÷ usual) before any point speaks
 LEAST_NOISE = 0.01  # two honest measurements of a pass differ by as much at least (assumed)
+# Measured passes say how they differ among themselves, not how others far from all of them do: at least so much for
+# each doubling beyond the first one from the nearest measured pass of the family, and at most so much (assumed).
+PER_DOUBLING = 0.03
+FARTHEST = 0.30
+LEAST_SCALE = 0.7  # held-out errors that happen to be small promise no more than that
 # The held-out errors of so many more points would be just as expected: a few points alone say little of the whole.
 USUAL_WEIGHT = 4.0
 
@@ -135,7 +140,14 @@ class Correction:
         noise = math.sqrt(float(np.median([point.noise**2 for point in self.points])))
         here = min(left, near)
         room = NINETY * self.scale
-        return Widths(room * noise, room * math.sqrt(here), room * math.sqrt(left - here))
+        places = _places(rows, length, predicted_seconds, float(block_shape(network)[0]))
+        family = family_of(network)
+        same = [point for point in self.points if point.family is family]
+        away = FARTHEST
+        if same:
+            nearest = float(np.sqrt(((_known(same) - places) ** 2).sum(axis=1)).min())
+            away = min(FARTHEST, PER_DOUBLING * max(0.0, nearest - 1.0))
+        return Widths(room * noise, room * math.sqrt(here), max(away, room * math.sqrt(left - here)))
 
     @property
     def usual_length(self) -> float:
@@ -178,7 +190,7 @@ def judged(correction: Correction, errors: Sequence[float], expected: Sequence[f
     if len(errors) < 2:
         return correction
     ratios = sum((error / deviation) ** 2 for error, deviation in zip(errors, expected, strict=True))
-    scale = math.sqrt((USUAL_WEIGHT + ratios) / (USUAL_WEIGHT + len(errors)))
+    scale = max(LEAST_SCALE, math.sqrt((USUAL_WEIGHT + ratios) / (USUAL_WEIGHT + len(errors))))
     held_out = NINETY * math.sqrt(sum(error**2 for error in errors) / len(errors))
     return replace(correction, scale=scale, quality=replace(correction.quality, held_out=held_out))
 
@@ -237,7 +249,8 @@ def _solved(points: tuple[CorrectionPoint, ...], kernel: Kernel) -> tuple[Array,
     is left where one of them lies and was held out (the median over them)."""
     known, same = _known(points), _same_family(points)
     between = _covariance(kernel, known, known, same)
-    inverse = np.linalg.inv(between + np.diag([point.noise**2 for point in points]))
     noise = np.array([point.noise**2 for point in points])
+    inverse: Array = np.asarray(np.linalg.inv(between + np.diag(noise)), dtype=float)
     left = np.maximum(1.0 / np.diag(inverse) - noise, 0.0)  # of each when it is held out
-    return inverse, inverse @ np.array([point.factor for point in points]), float(np.median(left))
+    weights: Array = inverse @ np.array([point.factor for point in points])
+    return inverse, weights, float(np.median(left))

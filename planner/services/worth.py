@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.calibration.correction import block_shape
+from planner.calibration.correction import block_shape, family_of
 from planner.calibration.sample import Bench, Operation
 from planner.calibration.suites import Suite, custom_suite, get_suite, total_expected_seconds
 from planner.calibration.theory import bench_architecture
@@ -34,6 +34,7 @@ MEASURED_AWAY = (
     "published runs of this kind",
     "another card of the same model",
 )
+BETWEEN_SHAPES = 0.10  # what several measured shapes leave open of another one (assumed)
 LEAST_NARROWING = 0.05  # of the range's width; less is not worth a run
 NEEDED = frozenset({Operation.MATMUL, Operation.COPY})  # without them no efficiency can be drawn from anything else
 
@@ -134,20 +135,22 @@ def _parts(
     for cause, kinds in reached:
         share = cause.spread / whole if whole else 1.0  # the phases' widths are alike, so their parts tell their shares
         width = cause.spread / share / len(kinds) ** 0.5
-        parts += [Part(kind, share, width, job.dtype, _left(kind, job, benches)) for kind in kinds]
+        parts += [Part(kind, share, width, job.dtype, left_open(kind, job, benches)) for kind in kinds]
     return parts, tuple(rest)
 
 
-def _left(kind: str, job: Job, benches: Sequence[Bench]) -> float:
+def left_open(kind: str, job: Job, benches: Sequence[Bench]) -> float:
     """The log half-width that a fit leaves a phase with: more where the job's blocks are none of the benches'."""
     operation = OPERATIONS.get(kind)
     if operation is None or not isinstance(job.architecture, Transformer):
         return MEASURED_WIDTH
-    own = block_shape(job.architecture)
-    same = (bench for bench in benches if bench.operation is operation)
-    if any(block_shape(bench_architecture(bench)) == own for bench in same):
+    family = family_of(job.architecture)
+    networks = [bench_architecture(bench) for bench in benches if bench.operation is operation]
+    shapes = {block_shape(network) for network in networks if family_of(network) is family}
+    if block_shape(job.architecture) in shapes:
         return MEASURED_WIDTH
-    return math.hypot(MEASURED_WIDTH, OTHER_SHAPE[operation])
+    num_widths = len({hidden for hidden, *_ in shapes})
+    return math.hypot(MEASURED_WIDTH, OTHER_SHAPE[operation] if num_widths < 2 else BETWEEN_SHAPES)
 
 
 def _kinds(name: str, phases: Sequence[str]) -> list[str]:

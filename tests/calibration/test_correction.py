@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from planner.calibration.correction import (
+    FARTHEST,
+    LEAST_SCALE,
     Correction,
     CorrectionPoint,
     Family,
@@ -62,6 +64,14 @@ def test_far_from_every_pass_and_in_another_family_the_range_is_wider() -> None:
     assert far.noise == here.noise == other.noise
     assert here.distance < far.distance
     assert here.distance < other.distance
+
+
+def test_far_away_the_range_is_wide_however_well_the_measured_passes_agree() -> None:
+    correction = judged(fit_correction(_points(factor=0.0)), [0.0] * 16, [0.02] * 16)
+    assert correction.scale == LEAST_SCALE
+    near, far = (correction.widths(DECODER, rows, rows, rows * 1e-3).distance for rows in (512.0, 2.0**18))
+    assert near < 0.03 < 0.2 < far
+    assert correction.widths(PICTURES, 8.0, 1.0, 0.1).distance == FARTHEST
 
 
 def test_noise_widens_and_is_not_believed() -> None:

@@ -12,11 +12,10 @@ import pytest
 
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Operation, Sample
-from planner.calibration.suites import custom_suite
+from planner.calibration.suites import custom_suite, get_suite
 from planner.errors import NotFound
-from planner.estimates.profile import OTHER_SHAPE
 from planner.hardware.gpu import Dtype
-from planner.inventory.device import SeenDevice
+from planner.inventory.device import Backend, SeenDevice
 from planner.jobs.presets import JOBS
 from planner.quantity import Basis
 from planner.services.calibrations import request_run
@@ -30,7 +29,7 @@ from planner.services.offers import sync_price_book
 from planner.services.requests import EstimateRequest
 from planner.services.runs import get_run
 from planner.services.siblings import sibling_groups
-from planner.services.worth import estimate_worth
+from planner.services.worth import estimate_worth, left_open
 from planner.store.engine import Session
 from tests.builders import NOW, discovery, seen_cpu, seen_device
 from tests.runs import CODE, TERM, known_devices
@@ -243,10 +242,16 @@ class TestWorth:
             make_estimate(session, EstimateRequest(preset=preset), NOW, CODE)
             for preset in ("serve-llama-3-8b", "serve-small")
         )
-        kinds = {one.kind: one for one in estimate_worth(session, alike.id).measurements}
-        assert {"prefill", "decode", "decode and prefill"} == set(kinds), "its blocks are those of the large bench"
-        other = {one.kind: one for one in estimate_worth(session, unlike.id).measurements}
-        assert kinds["decode"].width_after < OTHER_SHAPE[Operation.DECODE] < other["decode"].width_after
+        for made in (alike, unlike):
+            kinds = {one.kind: one for one in estimate_worth(session, made.id).measurements}
+            assert "decode" in kinds
+            assert all(one.width_after < one.width_before for one in kinds.values())
+        quick, standard = (get_suite(name).benches_for(Backend.CUDA, 80_000_000_000) for name in ("quick", "standard"))
+        same, between, other = (
+            left_open("decode", made.job, benches)
+            for made, benches in ((alike, quick), (unlike, standard), (unlike, quick))
+        )
+        assert same < between < other, "its blocks were measured; two others were; one other was"
 
     def test_on_a_device_without_a_fit_what_any_fit_needs_is_measured_along(self, session: Session) -> None:
         gpu, _ = known_devices(session)

@@ -222,20 +222,21 @@ class Transformer(nn.Module):
         `last_only` gives the last position's scores alone.
         """
         length = tokens.shape[1]
-        ragged = None if isinstance(start, int) else Ragged.of(start, tokens.device)
         if cache is not None and start != 0 and length > 1:
             raise ValueError("several tokens at once go into an empty cache only")
-        if ragged is None:
-            angles = rotary_angles(start, length, self.shape.head_width, tokens.device)
+        ragged, place = None, 0
+        if isinstance(start, int):
+            place = start
+            angles = rotary_angles(place, length, self.shape.head_width, tokens.device)
         else:
+            ragged = Ragged.of(start, tokens.device)
             angles = _angles_at(ragged.positions, self.shape.head_width)
-            start = 0
         x = self.embedding(tokens)
         for layer, block in enumerate(self.blocks):
             if self.recomputes:
-                x = checkpoint(block, x, angles, cache, layer, start, use_reentrant=False)
+                x = checkpoint(block, x, angles, cache, layer, place, use_reentrant=False)
             else:
-                x = block(x, angles, cache, layer, start, ragged)
+                x = block(x, angles, cache, layer, place, ragged)
         scores: Tensor = self.head(self.norm(x[:, -1:] if last_only else x))
         return scores
 
