@@ -63,7 +63,8 @@ def best_basis(runs: Sequence[RunSamples]) -> dict[str, list[Sample]]:
     the newest run that has any, whose spread then widens the range.
     """
     chosen: dict[str, list[Sample]] = {}
-    for kind in dict.fromkeys(_kind(sample) for run in runs for sample in run.samples):
+    kinds = dict.fromkeys(_kind(sample) for run in runs for sample in run.samples)
+    for kind in (kind for kind in kinds if kind[0] is not Operation.SENTINEL):  # it tells of its run alone
         for run_id, sample in _of_kind(kind, runs):
             chosen.setdefault(run_id, []).append(sample)
     return chosen

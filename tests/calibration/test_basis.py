@@ -86,3 +86,12 @@ def test_a_device_that_answers_otherwise_than_before_has_moved_and_noise_moves_n
     assert not has_moved(before, run("2", "quick", 1.05e-3))
     assert not has_moved(before, run("2", "quick", 1.2e-3, spread=0.2)), "not more than its repeats differ by"
     assert not has_moved(before, run("2", "links", 9.0)), "nothing shared tells nothing"
+
+
+def test_a_run_that_renews_nothing_is_not_used_for_its_sentinels_alone() -> None:
+    standard = run("1", "standard")
+    fewer = run("2", "quick")
+    wanted = {Operation.MATMUL, Operation.SENTINEL}
+    part = replace(fewer, samples=tuple(one for one in fewer.samples if one.bench.operation in wanted)[:4])
+    assert any(one.bench.operation is Operation.SENTINEL for one in part.samples)
+    assert set(used(standard, part)) == {"1"}
