@@ -82,9 +82,15 @@ def measure(
     started_at = time.monotonic()
     before = inspect(job.backend, job.device)
     peers = {uuid: inspect(job.backend, uuid) for uuid in job.peers}
-    refusal = why_not_to_start(before, is_slice=job.device.startswith("MIG-")) or _why_not_with(peers)
+    refusal = why_not_to_start(before, is_slice=job.device.startswith("MIG-"))
     if refusal is not None:
         return _not_started(refusal, before, time.monotonic() - started_at)
+    for uuid, peer in peers.items():
+        unfit = why_not_to_start(peer, is_slice=uuid.startswith("MIG-"))
+        if unfit is not None:
+            theirs = replace(unfit, reason=f"device {uuid} beside it: {unfit.reason}", quarantine="")
+            kept = {uuid: unfit.quarantine} if unfit.quarantine else {}
+            return replace(_not_started(theirs, before, time.monotonic() - started_at), peer_quarantine=kept)
     seen = _Seen()
 
     def tell(event: Event) -> None:
@@ -120,15 +126,6 @@ def measure(
         verdict=verdict,
         peer_quarantine={uuid: one.quarantine for uuid, one in peer_verdicts.items() if one.quarantine},
     )
-
-
-def _why_not_with(peers: Mapping[str, DeviceConditions]) -> Refusal | None:
-    """The first reason not to use one of the job's peers, None where all are free and fit."""
-    for peer, before in peers.items():
-        refusal = why_not_to_start(before, is_slice=peer.startswith("MIG-"))
-        if refusal is not None:
-            return replace(refusal, reason=f"device {peer} beside it: {refusal.reason}", quarantine="")
-    return None
 
 
 def _judged_peers(backend: Backend, peers: Mapping[str, DeviceConditions]) -> tuple[dict[str, Any], dict[str, Verdict]]:
