@@ -98,8 +98,8 @@ class Supply:
     `price_per_hour`: on demand and spot per hour used; reserved per hour of the term; owned and purchase: what use
     adds (power). `num_gpus`: how many can be had (None: as many as are wanted; owned: how many there are).
     Rented GPUs come in whole instances of `gpus_per_instance`, each for one job or service at a time; where `is_shared`
-    several small ones may share an instance, which is still paid whole. Owned, bought and reserved ones are shared. It
-    can be had from `from_hours` to `until_hours` only. Spot without `spot` counts with assumed times, and is told.
+    several small ones may share an instance, which is paid whole and by whole slots. Owned, bought and reserved ones
+    are shared. It can be had from `from_hours` to `until_hours` only. Spot without `spot` counts with assumed times.
     Reserved: `upfront` at the start and the price through `term_hours`, begun at any slot (0) or every so many hours.
     Purchase: `capex`, `residual` after `life_hours`, `cost_of_capital` a year, `fixed_per_hour` from arrival on,
     `lead_time_hours` until it can be used.

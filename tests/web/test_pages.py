@@ -67,7 +67,7 @@ def pages_of(world: World) -> dict[str, str]:
         f"/estimates/{world.training}": "Memory of each GPU",
         "/ledger": "Nothing is entered yet",
         "/plans": "One day",
-        f"/plans/{world.plan}": "If demand turns out otherwise",
+        f"/plans/{world.plan}": "The runner-up (rent only) could be regretted by",
         f"/plans/{world.plan}/brief": "Findings",
         f"/plans/{world.plan}/compare": "Scenarios side by side",
         f"/plans/{world.plan}?use=40%25": "used 40 % of the time",

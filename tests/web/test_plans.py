@@ -189,6 +189,19 @@ def test_one_clients_share_of_the_queue_is_refused_by_name_and_others_go_on(clie
     assert send("/plans", {"whole": whole}, page="/plans/new").status_code == 303, "the form is another client"
 
 
+def test_the_answer_says_where_own_and_rent_change_places_and_what_is_sold_out(
+    client: FlaskClient, world: World
+) -> None:
+    found = client.get(f"{API}/{world.plan}").json
+    (flip,) = found["break_evens"]
+    assert (flip["supply"], flip["utilisation"]) == ("reserve", pytest.approx(0.48))
+    assert flip["is_taken"]
+    assert {item["supply"] for item in found["outlook"]["second_choices"]} == {"rent", "reserve"}
+    assert found["outlook"]["candidates"][1]["largest_regret"] > found["outlook"]["candidates"][0]["largest_regret"]
+    assert found["plan"]["shadow_prices"][0]["sentence"].startswith("one more H100 from hour")
+    assert found["unpriced"] == []
+
+
 def test_a_scenario_without_a_supply_says_that_none_of_it_can_be_had(client: FlaskClient, app: Flask) -> None:
     first = ask(client)
     solve(app)

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import url_for
 
+from planner.plans.break_even import BreakEven, break_evens
 from planner.services.plan_comparison import ComparedPlan, compare_family
 from planner.services.plan_tracking import Tracking, track_plan
 from planner.services.plans import (
@@ -23,6 +24,7 @@ from planner.services.plans import (
     get_plan,
     list_plans,
     move_plan,
+    unpriced_supplies,
 )
 from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest
 from planner.version import code_version
@@ -31,7 +33,7 @@ from planner.web.clients import client
 from planner.web.database import now, session
 from planner.web.queries import ListQuery
 
-APART = ("request", "plan", "outlook")  # documents of their own
+APART = ("request", "plan", "outlook")  # documents of their own, from which the rest is worked out
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,11 @@ class PlanList:
 
 @dataclass(frozen=True, slots=True)
 class PlanAnswer:
-    """A plan. `request` is the program's input and `plan` what was found, null until there is something."""
+    """A plan. `request` is the program's input and `plan` what was found, null until there is something.
+
+    `break_evens`: where each reservation and purchase costs what renting does. `unpriced`: supplies in use whose cost
+    of use is unknown and in no sum.
+    """
 
     id: str
     name: str
@@ -61,6 +67,8 @@ class PlanAnswer:
     progress: SearchProgress | None
     plan: Mapping[str, Any] | None
     outlook: Mapping[str, Any] | None
+    break_evens: tuple[BreakEven, ...]
+    unpriced: tuple[str, ...]
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested_at: datetime | None
@@ -162,4 +170,12 @@ def _answer(view: PlanView) -> PlanAnswer:
     same = {field.name: getattr(view, field.name) for field in fields(PlanView) if field.name not in APART}
     plan = None if view.plan is None else view.plan.to_document()
     outlook = None if view.outlook is None else view.outlook.to_document()
-    return PlanAnswer(**same, request=view.request.to_document(), plan=plan, outlook=outlook)
+    flips = () if view.plan is None or not view.plan.is_found else break_evens(view.request, view.plan)
+    return PlanAnswer(
+        **same,
+        request=view.request.to_document(),
+        plan=plan,
+        outlook=outlook,
+        break_evens=flips,
+        unpriced=unpriced_supplies(view),
+    )
