@@ -52,8 +52,9 @@ def fed_and_evaluated(
     waited = step.mid - own.mid
     seconds, extras = step.times(num_steps), dict(outcome.extras)
     if waited > 0:
-        late = (max(step.low - own.mid, 0.0), waited, step.high - own.mid)
-        extras["data_loading_seconds"] = Quantity(*(part * num_steps for part in late), "s", step.basis, step.causes)
+        least, most = max(step.low - own.mid, 0.0), step.high - own.mid
+        late = Quantity(least, waited, most, "s", step.basis, step.causes)
+        extras["data_loading_seconds"] = late.times(num_steps)
     num_evaluations = num_steps // (known.evaluate_every or math.inf)
     if num_evaluations and known.evaluates and forward_share is not None:
         evaluated = _evaluation(job, outcome, placement, known, forward_share).times(num_evaluations)
