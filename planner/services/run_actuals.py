@@ -17,6 +17,7 @@ from planner.estimates.estimate import Option, Placement
 from planner.estimates.ledger import Metric, predictions
 from planner.hardware.catalogue import load_catalogue
 from planner.jobs.document import job_kind
+from planner.jobs.engine import Batching
 from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob
 from planner.services.actuals import family_of, prediction_document
 from planner.services.devices import DeviceView, get_device
@@ -124,6 +125,7 @@ def bench_job(bench: Bench) -> Job | None:
             output_tokens=1,
             concurrency=bench.parameters["batch"],
             dtype=bench.dtype,
+            batching=Batching.STATIC,  # every sequence decodes at once, as in the bench; none is still read
         )
     if bench.operation is Operation.PREFILL and bench.parameters["batch"] == 1:
         return InferenceJob(
