@@ -13,6 +13,7 @@ from planner.errors import Conflict, InvalidInput, NotFound
 from planner.plans.outlook import USUAL_SPREAD, Outlook
 from planner.plans.replan import remaining
 from planner.plans.request import PlanRequest
+from planner.plans.setback import without
 from planner.plans.solution import Outcome, Plan
 from planner.services.documents import document
 from planner.services.plan_actuals import frozen, happened_of
@@ -181,7 +182,7 @@ def ask_rest(
         for name, item in happened.items()
         if item.hours is None and item.pace is not None and name not in request.done
     }
-    rest = remaining(view.request, view.plan, elapsed, done, paces)
+    rest = without(remaining(view.request, view.plan, elapsed, done, paces), request.gone)
     asked = PlanQuestion(name=request.name or f"{view.name}, the rest", request=rest.to_document(), gap=view.gap)
     question = asked.model_copy(update={"time_limit": view.time_limit})
     kept = {**view.sources, "frozen": document(frozen(view.request, view.plan, elapsed, request.done, happened))}

@@ -218,11 +218,13 @@ class ReplanRequest(Request):
 
     What is done by then: as `done` says (job → share), else as the ledger does (a measured whole time is a job done, a
     measured pace makes the rest longer or shorter), else as the timetable had it. `from_ledger` false: not the ledger.
+    `gone` names supplies that cannot be had any more: spot taken away, a reservation that ended.
     """
 
     name: Name | None = None
     at: Moment | None = None
     from_ledger: bool = True
+    gone: Annotated[tuple[Name, ...], Field(max_length=MOST_DEMANDS)] = ()
     done: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict, max_length=MOST_DEMANDS)
 
 
