@@ -139,8 +139,10 @@ def test_a_request_carries_its_layout_and_refuses_what_does_not_divide() -> None
     assert (job.tensor_parallel, job.sharding, job.stack.value) == (2, Sharding.ZERO3, "fused")
     with pytest.raises(InvalidInput, match="tensor_parallel: 5 does not divide the heads"):
         parse(EstimateRequest, {**asked, "tensor_parallel": "5"}).job()
-    with pytest.raises(InvalidInput, match="tensor_parallel: does not belong to inference"):
-        parse(EstimateRequest, {"preset": "serve-llama-3-8b", "tensor_parallel": "2"}).job()
+    served = parse(EstimateRequest, {"preset": "serve-llama-3-8b", "tensor_parallel": "2"}).job()
+    assert served.tensor_parallel == 2
+    with pytest.raises(InvalidInput, match="data_parallel: does not belong to inference"):
+        parse(EstimateRequest, {"preset": "serve-llama-3-8b", "data_parallel": "2"}).job()
 
 
 def test_a_convolutional_network_trains_faster_on_a_faster_card() -> None:

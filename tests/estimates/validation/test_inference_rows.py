@@ -133,6 +133,26 @@ def test_pictures_encoders_and_steps_of_diffusion_are_answered() -> None:
     assert all(item.predicted for item in found), [item.reason for item in found]
 
 
+def test_power_as_a_share_of_the_limit_lies_between_idle_and_all_of_it() -> None:
+    watts, share = _predicted({"metric": "avg_power_w"}, {"metric": "avg_power_frac_tdp"})
+    assert 0.2 < share <= 1.0
+    assert watts == pytest.approx(700.0 * share)
+
+
+def test_requests_beyond_what_memory_holds_wait_for_others_to_end() -> None:
+    few, many = _predicted(
+        *({"metric": "ttft_ms", "batch_or_concurrency": number, "output_len": "8192"} for number in ("16", "4096"))
+    )
+    assert many > 100 * few
+
+
+def test_pictures_of_unequal_sides_count_their_pixels() -> None:
+    picture = {**dict.fromkeys(LLAMA, ""), "model_name": "resnet50", "model_family": "cnn", "metric": "samples_per_s"}
+    common = {"scenario": "fixed_batch", "precision": "fp16", "framework": "TensorRT", "output_len": ""}
+    square, oblong = _predicted(*({**picture, **common, "image_size": size} for size in ("448x448", "224x896")))
+    assert oblong == square
+
+
 def test_what_cannot_be_predicted_is_declined_with_the_reason() -> None:
     rows = (
         {"scenario": "training"},
