@@ -302,7 +302,5 @@ def _notes(request: PassSizingRequest, network: PassNetwork) -> tuple[str, ...]:
         )
         notes.append("The curve over load is of items that come at random.")
     notes.append("Reading, decoding and resizing of pictures, and what follows the network, are not in it.")
-    notes.append(
-        "Energy is that of the passes; what GPUs draw in waiting is not known, and the host is not in it."
-    )
+    notes.append("Energy is that of the passes; what GPUs draw in waiting is not known, and the host is not in it.")
     return tuple(notes)
