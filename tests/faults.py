@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
@@ -135,6 +136,7 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
+@cache
 def injected() -> dict[int, list[tuple[str, str]]]:
     """Fault number → the tests marked with it, as (file, name in words)."""
     found: dict[int, list[tuple[str, str]]] = {}

@@ -65,6 +65,11 @@ def test_second_run_keeps_the_data_and_measures_nothing(
     assert all(device["fit_id"] for device in found["devices"] if device["state"] == "ok")
 
 
+def _heed_interrupts() -> None:
+    """As a terminal starts a program: tests that run in the background of a shell pass on that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def service(first: subprocess.CompletedProcess[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
@@ -74,6 +79,7 @@ def service(first: subprocess.CompletedProcess[str], environment: dict[str, str]
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=_heed_interrupts,
     )
     yield process
     if process.poll() is None:

@@ -15,7 +15,7 @@ def test_a_suite_is_kept_and_listed_and_can_be_planned(run: Any) -> None:
     code, said, _ = run("suites", "keep", "mine", "matmul/bf16/m=8,n=8,k=8", "--time-limit", "2 min", "--json")
     assert (code, json.loads(said)["benches"]) == (0, ["matmul/bf16/k=8,m=8,n=8"])
     code, said, _ = run("suites", "list", "--json")
-    assert [suite["name"] for suite in json.loads(said)["suites"]] == ["smoke", "quick", "standard", "mine"]
+    assert [suite["name"] for suite in json.loads(said)["suites"]] == ["smoke", "quick", "standard", "links", "mine"]
     code, said, _ = run("calibrate", "--suite", "mine", "--plan-only", "--json")
     plans = json.loads(said)["plans"]
     assert (code, {plan["suite"] for plan in plans}, {plan["num_benches"] for plan in plans}) == (0, {"mine"}, {1})

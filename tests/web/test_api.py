@@ -124,7 +124,7 @@ class TestReading:
 
     def test_nothing_of_a_service_view_is_lost_on_the_way(self) -> None:
         assert set(Option.__dataclass_fields__) == set(OptionView.__dataclass_fields__)
-        made = {"options", "rejections", "num_options", "num_rejections", "frontier"}
+        made = {"options", "rejections", "num_options", "num_rejections", "frontier", "contests"}
         shown = set(EstimateAnswer.__dataclass_fields__) - made
         assert set(EstimateView.__dataclass_fields__) - {"answer"} == shown
 
