@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from planner.services.assets import create_asset, update_asset
 from planner.store.engine import session_factory
 from tests.browser.conftest import Site
+from tests.browser.looks import LOOKS
 from tests.builders import NOW
 from tests.services.test_assets import request
 from tests.web.world import World
@@ -83,8 +84,7 @@ def test_preview_ask_and_save_work_without_scripts(browser: Browser, site: Site)
     context.close()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_the_pages_are_clean_for_axe_and_never_scroll_sideways(
     width: int, scheme: str, browser: Browser, site: Site, assets: tuple[str, str]
 ) -> None:

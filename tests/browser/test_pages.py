@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import pytest
@@ -13,11 +12,10 @@ from planner.calibration.run_states import RunState
 from planner.services.claims import finish_run, note_progress
 from planner.store.engine import session_factory
 from tests.browser.conftest import Site
+from tests.browser.looks import WHOLE
 from tests.builders import NOW
 from tests.web.test_pages import pages_of
 from tests.web.world import CODE, TERM, World, measured
-
-WHOLE_MATRIX = "PLANNER_TEST_WHOLE_BROWSER_MATRIX"
 
 
 def addresses(world: World) -> list[str]:
@@ -112,7 +110,7 @@ def test_every_page_is_clean_for_axe_in_light_and_dark(browser: Browser, site: S
         context = browser.new_context(base_url=site.address, color_scheme=scheme)
         page = context.new_page()
         every = addresses(world)
-        for address in every if os.environ.get(WHOLE_MATRIX) else every[place::2]:
+        for address in every if WHOLE else every[place::2]:
             page.goto(address)
             for violation in axe.run(page).response["violations"]:
                 where = [node["html"][:160] for node in violation["nodes"][:2]]

@@ -14,6 +14,7 @@ from planner.plans.plan import plan
 from planner.services.plans import SearchProgress, claim_plan, finish_search, note_search
 from planner.store.engine import database_now, session_factory
 from tests.browser.conftest import Site
+from tests.browser.looks import LOOKS
 from tests.web.world import TERM, World
 
 QUESTION = {
@@ -44,7 +45,7 @@ def plan_pages(world: World) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark"), (390, "light"), (1280, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_every_plan_page_is_clean_and_fits(width: int, scheme: str, browser: Browser, site: Site, world: World) -> None:
     context = browser.new_context(
         base_url=site.address,

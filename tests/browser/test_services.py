@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Site
+from tests.browser.looks import LOOKS
 
 DAY = "+".join(["1"] * 7 + ["5"] * 4 + ["8"] * 8 + ["3"] * 5)
 TOKENS = "/services?architecture=llama-3-8b&prompt_tokens=1024&output_tokens=256&rate=40&gpus=H100-80GB-SXM"
@@ -47,8 +48,7 @@ def test_cameras_are_sized_and_the_three_kinds_lie_side_by_side(page: Page) -> N
     expect(page.get_by_role("heading", level=2).first).to_contain_text("presses the arithmetic")
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_answers_are_clean_for_axe_and_never_scroll_sideways(
     width: int, scheme: str, browser: Browser, site: Site
 ) -> None:
