@@ -79,6 +79,12 @@ def _quick_parts(backend: Backend, plan: Plan, work: Dtype) -> Iterator[Bench]:
     square = {"batch": 1, "queries": length, "keys": length, "causal": 1}
     training = Dtype.FP32 if work is Dtype.FP16 else work
     yield bench_of(backend, Operation.ATTENTION, training, heads | square | {"backward": 1})
+    if plan.long_step is not None:
+        length, micro_batch = plan.long_step
+        inside = shape.parameters | {"sequence": length, "micro_batch": micro_batch}
+        yield bench_of(backend, Operation.TRAIN_STEP, training, inside)
+        one_long = {"batch": 1, "queries": length, "keys": length, "causal": 1, "backward": 1}
+        yield bench_of(backend, Operation.ATTENTION, training, heads | one_long)
     context, batch = plan.decodes[-1]
     one = {"batch": batch, "queries": 1, "keys": context, "causal": 1, "backward": 0}
     yield bench_of(backend, Operation.ATTENTION, work, heads | one)

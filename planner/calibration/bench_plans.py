@@ -89,6 +89,7 @@ class Plan:
     slots: int  # of the served load, and the tokens of its prompts and answers
     prompt: int
     answer: int
+    long_step: tuple[int, int] | None = None  # sequence, micro-batch of a step far beyond the caches, if others are not
 
 
 CPU_PLAN = Plan(
@@ -116,6 +117,7 @@ CPU_PLAN = Plan(
     slots=4,
     prompt=32,
     answer=8,
+    long_step=(1024, 1),
 )
 
 
