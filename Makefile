@@ -2,7 +2,7 @@
 # All paths are relative, so that a checkout may lie in a folder with a space in its name.
 
 .DELETE_ON_ERROR:
-.PHONY: help run test check format assets accuracy soak repeatability calibrated overhead browser ray clean
+.PHONY: help run test check format assets accuracy slow soak repeatability calibrated overhead browser ray clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -32,6 +32,7 @@ help:
 	@echo "make calibrated [HOME_OF=FOLDER]  runs that no calibration saw beside their estimates (on an idle machine)"
 	@echo "make overhead  what telemetry and bookkeeping take of a calibration"
 	@echo "make browser  every page in a real browser, in light and in dark"
+	@echo "make slow    the tests that measure this machine for a minute each"
 	@echo "make ray     calibrations on a local Ray cluster, one node of which is killed"
 	@echo "make clean   remove what the other commands made, except your data in var/"
 
@@ -40,7 +41,7 @@ run: $(VENV)/run.stamp
 	@$(PY) -m planner run
 
 test: $(VENV)/dev.stamp assets check
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not ray"
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not ray and not slow"
 
 check: $(VENV)/dev.stamp
 	$(PY) -m ruff check .
@@ -68,6 +69,9 @@ calibrated: $(VENV)/run.stamp
 
 browser: $(VENV)/dev.stamp assets
 	PLANNER_TEST_WHOLE_BROWSER_MATRIX=1 $(PY) -m pytest -n 0 tests/browser
+
+slow: $(VENV)/dev.stamp
+	$(PY) -m pytest -n 0 -m slow
 
 ray: $(VENV)/dev.stamp
 	@$(PIP) install --quiet $(CONSTRAINTS) -e '.[ray]'

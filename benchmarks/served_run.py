@@ -114,7 +114,11 @@ def comparison(said: Latencies, found: Latencies) -> list[tuple[str, float, floa
 
 
 def _run(order: Mapping[str, Any]) -> dict[str, Any]:
-    """Serve in this process: once for warming up, once for the record."""
+    """Serve in this process: once for warming up, once for the record.
+
+    The warm-up takes all requests, for a CPU's kernels are made anew for every length of prompt that comes for the
+    first time; a service that has run for a while has seen them.
+    """
     from planner.gpu.benches.accelerator import TORCH_DTYPES
     from planner.gpu.benches.continuous import Engine, Request
     from planner.gpu.benches.serve import serving
@@ -131,7 +135,7 @@ def _run(order: Mapping[str, Any]) -> dict[str, Any]:
     capacity = max(request.prompt_tokens + request.answer_tokens for request in requests)
     engine = Engine(model, accelerator, order["slots"], capacity)
     with serving(dtype):
-        engine.serve([replace(request, arrival_seconds=0.0) for request in requests[: order["slots"]]])
+        engine.serve([replace(request, arrival_seconds=0.0) for request in requests])
         answered, _ = engine.serve(requests)
     first = np.array([moments.first_token - moments.arrival for moments in answered])
     whole = np.array([moments.last_token - moments.arrival for moments in answered])

@@ -18,6 +18,7 @@ from planner.services.runs import TelemetryPoint
 from planner.services.schedules import create_schedule
 from planner.store.engine import session_factory
 from tests.browser.conftest import Site
+from tests.browser.looks import LOOKS
 from tests.builders import NOW, discovery, seen_node
 from tests.runs import CODE, TERM, outcomes_of, queued
 from tests.services.test_links import card, exchanges
@@ -62,7 +63,7 @@ def addresses(cards: list[DeviceView], world: World) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1280)])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_pages_with_several_devices_are_clean_and_never_scroll_sideways(
     scheme: Literal["light", "dark"], width: int, browser: Browser, site: Site, world: World, cards: list[DeviceView]
 ) -> None:

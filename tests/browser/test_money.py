@@ -17,6 +17,7 @@ from planner.services.requests import parse
 from planner.services.requests.price_books import PriceBookRequest
 from planner.store.engine import session_factory
 from tests.browser.conftest import Site
+from tests.browser.looks import LOOKS
 from tests.builders import NOW
 from tests.web.test_price_books import BOOK
 
@@ -66,8 +67,7 @@ def test_a_book_is_added_and_withdrawn_without_scripts(browser: Browser, site: S
     context.close()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_the_pages_are_clean_for_axe_and_never_scroll_sideways(
     width: int, scheme: str, browser: Browser, site: Site, book: str
 ) -> None:

@@ -28,6 +28,7 @@ def test_what_grows_is_named() -> None:
     assert "resident memory" in what_grew(held, replace(held, resident_bytes=200_000_000))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processor seconds of another process")
 def test_what_looking_after_a_run_takes_is_counted_in_that_run() -> None:
     found = overhead("custom:norm", telemetry_seconds=0.25)

@@ -24,6 +24,7 @@ from planner.worker.spool import Spool
 SUITE = "custom:all_reduce"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_devices_of_this_machine_are_leased_measured_and_fitted_together(sqlite_url: str, tmp_path: Path) -> None:
     engine = make_engine(sqlite_url)
