@@ -2,7 +2,7 @@
 # All paths are relative, so that a checkout may lie in a folder with a space in its name.
 
 .DELETE_ON_ERROR:
-.PHONY: help run test check format assets accuracy slow soak repeatability calibrated overhead browser ray clean
+.PHONY: help run test check format assets accuracy slow soak repeatability calibrated overhead browser explore ray clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -12,13 +12,17 @@ PIP := $(PY) -m pip --disable-pip-version-check
 CONSTRAINTS := -c constraints/lock.txt
 # TORCH=cpu takes torch's CPU build from an index or folder that you name with PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS.
 TORCH_PIN := $(if $(filter cpu,$(TORCH)),'torch==2.13.0+cpu','torch==2.13.0')
-WORKERS ?= 2
+WORKERS ?= 3
 ASSETS := planner/web/static/vendor/.installed
 
 # What pip installs names this folder and this Python; where either has moved away the environment is made anew.
 ifneq ($(shell [ "$$(cat $(VENV)/made-in 2>/dev/null)" = "$$(pwd -P)" ] && $(PY) -c 'print("works")' 2>/dev/null),works)
 .PHONY: $(VENV)/made-in
 endif
+
+# The service and the tests start this package as processes of their own, some hundred times in `make test`: with this
+# set, as some images have it, each of them would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make run     set up, calibrate this machine, print a first estimate and open the service"
@@ -29,9 +33,10 @@ help:
 	@echo "make accuracy TABLES=FOLDER  score the estimator on tables of measured runs into docs/accuracy.md"
 	@echo "make soak    a thousand calibration runs; fails where memory, descriptors or processes grow"
 	@echo "make repeatability  the quick suite twice on this CPU: do the two agree (on an idle machine)"
-	@echo "make calibrated [HOME_OF=FOLDER]  runs that no calibration saw beside their estimates (on an idle machine)"
+	@echo "make calibrated [ROUNDS=N] [RECORD=FILE | REPLAY=FILE]  runs that no calibration saw beside their estimates (on an idle machine)"
 	@echo "make overhead  what telemetry and bookkeeping take of a calibration"
 	@echo "make browser  every page in a real browser, in light and in dark"
+	@echo "make explore  the tests of properties with examples that no run has tried"
 	@echo "make slow    the tests that measure this machine for a minute each"
 	@echo "make ray     calibrations on a local Ray cluster, one node of which is killed"
 	@echo "make clean   remove what the other commands made, except your data in var/"
@@ -41,7 +46,7 @@ run: $(VENV)/run.stamp
 	@$(PY) -m planner run
 
 test: $(VENV)/dev.stamp assets check
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not ray and not slow"
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not ray and not slow"
 
 check: $(VENV)/dev.stamp
 	$(PY) -m ruff check .
@@ -65,10 +70,13 @@ repeatability: $(VENV)/run.stamp
 	$(PY) -m benchmarks.repeatability $(SUITE)
 
 calibrated: $(VENV)/run.stamp
-	$(PY) -m benchmarks.calibrated_accuracy $(if $(HOME_OF),--home "$(HOME_OF)")
+	$(PY) -m benchmarks.calibrated_accuracy $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(RECORD),--record "$(RECORD)") $(if $(REPLAY),--replay "$(REPLAY)")
 
 browser: $(VENV)/dev.stamp assets
 	PLANNER_TEST_WHOLE_BROWSER_MATRIX=1 $(PY) -m pytest -n 0 tests/browser
+
+explore: $(VENV)/dev.stamp
+	$(PY) -m pytest -n $(WORKERS) --hypothesis-profile=exploring -m "hypothesis and not ray and not slow"
 
 slow: $(VENV)/dev.stamp
 	$(PY) -m pytest -n 0 -m slow

@@ -1,6 +1,7 @@
 """`python -m benchmarks.accuracy FOLDER [OUTPUT]`: write docs/accuracy.md from the tables of published runs in FOLDER.
 
 `make accuracy TABLES=FOLDER` runs it. The tables are training_runs.csv and, if it is there, inference_runs.csv.
+`--only=Training` or `--only=Inference` writes that section anew and keeps the other as it stands.
 """
 
 from __future__ import annotations
@@ -33,14 +34,24 @@ def main(arguments: Sequence[str]) -> None:
     warnings.simplefilter("ignore")
     if not arguments:
         raise SystemExit(__doc__)
-    folder = Path(arguments[0])
-    output = Path(arguments[1]) if len(arguments) > 1 else OUTPUT
-    parts = [_head(), _training(folder / "training_runs.csv")]
-    serving = folder / "inference_runs.csv"
-    if serving.exists():
-        parts.append(section(serving))
-    output.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    paths = [Path(argument) for argument in arguments if not argument.startswith("--")]
+    only = next((argument[7:] for argument in arguments if argument.startswith("--only=")), "")
+    folder, output = paths[0], paths[1] if len(paths) > 1 else OUTPUT
+    found = {}
+    if only in ("", "Training"):
+        found["Training"] = _training(folder / "training_runs.csv")
+    if only in ("", "Inference") and (folder / "inference_runs.csv").exists():
+        found["Inference"] = section(folder / "inference_runs.csv")
+    kept = sections(output) if only else {}
+    parts = [_head(), *({**kept, **found}[name] for name in ("Training", "Inference") if name in kept or name in found)]
+    output.write_text("\n".join(part.strip("\n") + "\n" for part in parts), encoding="utf-8")
     print(f"{output} written")
+
+
+def sections(path: Path) -> dict[str, str]:
+    """The sections that the file has now, by their headings."""
+    parts = path.read_text(encoding="utf-8").split("\n## ")[1:]
+    return {part.partition("\n")[0]: f"## {part}" for part in parts}
 
 
 def _head() -> str:

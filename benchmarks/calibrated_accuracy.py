@@ -1,10 +1,12 @@
 """How near the estimates of a calibrated device come to runs that its calibration never saw.
 
-`python -m benchmarks.calibrated_accuracy [--home FOLDER] [--seconds N]` takes the newest calibration of this CPU stored
-in FOLDER (a copy of its database is read), or runs the standard suite first, and then really runs jobs of other sizes
-than any bench has: training steps for N seconds each, prompts, decoding steps, and a service under load. Each is
-estimated before it runs, through the same `answer` as a user's. Nothing is drawn from these runs; worth something on an
-idle machine only, so the load stands in the report.
+`python -m benchmarks.calibrated_accuracy [--rounds N] [--seconds N] [--record FILE]` goes N times through the standard
+suite on this CPU and then jobs of other sizes than any bench has: training steps, prompts, decoding steps, a service
+under load. It tells how near the estimates come with the calibrations of all rounds pooled, as a scheduled calibration
+gives them, against the mean of each job over the rounds; and with one calibration alone, against its own round and
+against the others. Worth something on an idle machine only, so the load stands in the report. `--record FILE` adds the
+rounds to those that the file has; `--replay FILE` measures nothing and holds today's estimator against a recording.
+Estimates come through the same `answer` as a user's; nothing is drawn from these runs.
 """
 
 from __future__ import annotations
@@ -13,25 +15,24 @@ import argparse
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 from typing import Any
 
-from sqlalchemy import select
-
-from benchmarks.served_run import Load, comparison, drawn, engine_table, served, simulated
+from benchmarks.held_out import HeldOut, Recording, Round, ServedLoad, Times
+from benchmarks.served_run import DISTURBED, Load, comparison, drawn, engine_table, served, simulated, step_ratios
+from planner.calibration.basis import RunSamples, best_basis, has_moved
 from planner.calibration.bench_time import bench_of
 from planner.calibration.draw import fit_samples
-from planner.calibration.fit import FIT_FORM, Fit
-from planner.calibration.sample import Bench, BenchFailure, Operation, Sample
+from planner.calibration.fit import Fit
+from planner.calibration.sample import Bench, Operation
 from planner.calibration.suites import get_suite
 from planner.estimates.answer import answer
 from planner.estimates.estimate import Placement
@@ -43,11 +44,6 @@ from planner.hardware.catalogue import unlisted_gpu
 from planner.hardware.gpu import Dtype, Gpu, GpuKind
 from planner.inventory.device import Backend
 from planner.services.run_actuals import bench_job
-from planner.store import runs as run_store
-from planner.store.engine import make_engine, session_factory
-from planner.store.fits import fits_of
-from planner.store.migrate import upgrade
-from planner.store.tables import DeviceRow
 
 DEVICE = "held-out"
 TRAINING_SECONDS = 60.0
@@ -81,81 +77,78 @@ LOADS = (
 )
 
 
-def calibrated(home: Path | None) -> tuple[Fit, Gpu, set[str], str]:
-    """The fit, the device, the keys of the benches it was drawn from, and where it comes from."""
-    if home is not None:
-        return _stored(home)
-    benches = get_suite("standard").benches_for(Backend.CPU, cpu.memory_limit_bytes())
+def measured_round(recording: Recording, seconds: float) -> Round:
+    """The standard suite, run on this CPU, and the jobs beside it."""
+    found, begun = Round(), time.perf_counter()
+    measure_into(found, get_suite("standard").benches_for(Backend.CPU, recording.memory_bytes))
+    print(f"calibrated with {len(found.samples)} benches in {time.perf_counter() - begun:.0f} s", flush=True)
+    run_beside(found, recording, seconds)
+    return found
+
+
+def measure_into(found: Round, benches: tuple[Bench, ...]) -> None:
+    """Run these benches in a process of their own and keep what comes of them."""
     events: list[Event] = []
-    begun = time.perf_counter()
     measure(ChildJob("CPU-calibrated", Backend.CPU, benches, 1_200.0), events.append)
-    samples = [event.sample for event in events if isinstance(event, Measured)]
-    failures = [event.failure for event in events if isinstance(event, Failed)]
-    gpu = unlisted_gpu(cpu.cpu_name(), "", GpuKind.CPU, cpu.memory_limit_bytes())
-    source = f"the standard suite, run just before in {time.perf_counter() - begun:.0f} s"
-    return fit_samples(samples, gpu, failures=failures), gpu, {bench.key for bench in benches}, source
+    found.samples += [event.sample for event in events if isinstance(event, Measured)]
+    found.failures += [event.failure for event in events if isinstance(event, Failed)]
 
 
-def _stored(home: Path) -> tuple[Fit, Gpu, set[str], str]:
-    """The newest fit in a copy of the folder's database; one of an older form is drawn anew from its standard run."""
-    with tempfile.TemporaryDirectory() as folder:
-        for part in home.glob("planner.sqlite3*"):
-            shutil.copy(part, folder)
-        url = f"sqlite:///{Path(folder) / 'planner.sqlite3'}"
-        upgrade(url)
-        engine = make_engine(url)
-        with session_factory(engine)() as session:
-            device = next(row for row in session.scalars(select(DeviceRow)) if row.backend == Backend.CPU.value)
-            gpu = unlisted_gpu(device.name, "", GpuKind.CPU, device.memory_bytes)
-            newest = fits_of(session, device.id, 1)[0]
-            run_ids = newest.run_ids
-            if newest.document.get("form") != FIT_FORM:
-                standard = [run.id for run, _ in run_store.newest_runs(session, 100) if run.suite == "standard"]
-                run_ids = standard[:1] or run_ids
-            outcomes = [stored.outcome for stored in run_store.samples_of(session, run_ids)]
-        engine.dispose()
-    source = f"the calibration stored at {newest.created_at:%Y-%m-%d %H:%M} UTC"
-    samples = [outcome for outcome in outcomes if isinstance(outcome, Sample)]
-    known = {sample.bench.key for sample in samples}
-    if newest.document.get("form") == FIT_FORM:
-        return Fit.from_document(newest.document), gpu, known, source
-    failures = [outcome for outcome in outcomes if isinstance(outcome, BenchFailure)]
-    return fit_samples(samples, gpu, failures=failures), gpu, known, f"{source}, drawn anew"
+def fit_of(recording: Recording, rounds: Sequence[Round]) -> Fit:
+    """The fit that a user's database would draw from these calibrations."""
+    runs = [RunSamples(str(number), True, tuple(one.samples)) for number, one in enumerate(rounds)]
+    basis = best_basis([run for run in runs if not has_moved(run, runs[-1])])
+    samples = [sample for chosen in basis.values() for sample in chosen]
+    failures = [failure for number, one in enumerate(rounds) if str(number) in basis for failure in one.failures]
+    return fit_samples(samples, gpu_of(recording), failures=failures)
 
 
-def held_out_benches() -> Iterator[tuple[Bench, float, Metric]]:
-    """The runs: what, for how many seconds, and which figure of the estimate they are held against."""
+def gpu_of(recording: Recording) -> Gpu:
+    """The processor that the recording is of."""
+    return unlisted_gpu(recording.device, "", GpuKind.CPU, recording.memory_bytes)
+
+
+def held_out_benches() -> Iterator[Bench]:
+    """What is run beside the suite."""
     for operation, parameters in TRAINING:
-        yield bench_of(Backend.CPU, operation, Dtype.BF16, parameters), TRAINING_SECONDS, Metric.STEP_SECONDS
-    shape = next(
-        bench.parameters
-        for bench in get_suite("standard").benches_for(Backend.CPU, None)
-        if bench.operation is Operation.DECODE
-    )
-    shape = {name: value for name, value in shape.items() if name not in ("context", "batch")}
+        yield bench_of(Backend.CPU, operation, Dtype.BF16, parameters)
+    shape = served_bench().parameters
+    shape = {name: shape[name] for name in ("layers", "hidden", "heads", "kv_heads", "ffn", "gated", "vocab")}
     for sequence, batch in PREFILLS:
         inside = shape | {"sequence": sequence, "batch": batch}
-        yield bench_of(Backend.CPU, Operation.PREFILL, Dtype.BF16, inside), PASS_SECONDS, Metric.FIRST_TOKEN_SECONDS
+        yield bench_of(Backend.CPU, Operation.PREFILL, Dtype.BF16, inside)
     for context, batch in DECODES:
         inside = shape | {"context": context, "batch": batch}
-        yield bench_of(Backend.CPU, Operation.DECODE, Dtype.BF16, inside), PASS_SECONDS, Metric.STEP_SECONDS
+        yield bench_of(Backend.CPU, Operation.DECODE, Dtype.BF16, inside)
 
 
-def predicted(bench: Bench, fit: Fit, gpu: Gpu, metric: Metric) -> Any:
-    """What the estimate of the bench's job says."""
+def served_bench() -> Bench:
+    """The suite's bench whose model the loads are served with."""
+    benches = get_suite("standard").benches_for(Backend.CPU, None)
+    return next(bench for bench in benches if bench.operation is Operation.SERVE)
+
+
+def is_training(bench: Bench) -> bool:
+    """Whether it is a step of training and not of inference."""
+    return bench.operation not in (Operation.PREFILL, Operation.DECODE)
+
+
+def predicted(bench: Bench, fit: Fit, gpu: Gpu, memory_bytes: int | None) -> Comparison:
+    """What the estimate of the bench's job says of its seconds, with nothing measured beside it yet."""
     job = bench_job(bench)
     if job is None:
         raise ValueError(f"{bench.key} is no job of its own")
-    memory = cpu.memory_limit_bytes()
-    placement = Placement(gpu, Decimal(1), device_id=DEVICE, device_name=gpu.key, device_memory_bytes=memory)
+    placement = Placement(gpu, Decimal(1), device_id=DEVICE, device_name=gpu.key, device_memory_bytes=memory_bytes)
     found = answer(job, [placement], {DEVICE: ("fit", fit)})
     if not found.options:
         raise ValueError(f"{bench.key}: {found.rejections[0].reason}")
-    return predictions(found.options[0])[metric]
+    metric = Metric.FIRST_TOKEN_SECONDS if bench.operation is Operation.PREFILL else Metric.STEP_SECONDS
+    said = predictions(found.options[0], job)[metric]
+    return Comparison(metric, math.nan, said.low, said.mid, said.high, said.basis)
 
 
-def measured(bench: Bench, seconds: float) -> dict[str, float]:
-    """What a process of its own takes per execution, running for so long: mean, median, and its processor's share."""
+def measured(bench: Bench, seconds: float) -> Times:
+    """What a process of its own takes per execution, running for so long."""
     order = {"operation": bench.operation.value, "dtype": bench.dtype.value, "parameters": dict(bench.parameters)}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.calibrated_accuracy", "--one", json.dumps(order), "--seconds", str(seconds)],
@@ -163,12 +156,12 @@ def measured(bench: Bench, seconds: float) -> dict[str, float]:
         capture_output=True,
         text=True,
     )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return Times(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def run_one(order: Mapping[str, Any], seconds: float) -> dict[str, float]:
-    """The executions of one bench, one after the other, in this process."""
+def run_one(order: Mapping[str, Any], seconds: float) -> Times:
+    """The executions of one bench, one after the other, in this process; those in which threads waited for a processor
+    count only where hardly any are left without them."""
     from planner.gpu.child import BENCHES, reach
 
     parameters = dict(order["parameters"])
@@ -176,45 +169,67 @@ def run_one(order: Mapping[str, Any], seconds: float) -> dict[str, float]:
     accelerator = reach(ChildJob("CPU-held-out", Backend.CPU, (bench,), 3_600.0))
     prepared = BENCHES[bench.operation](bench, accelerator)
     times: list[float] = []
+    lost: list[float] = []  # of each execution, the share that threads waited
     with prepared.around:
         calls = cycle(prepared.calls)
         for _ in range(2):
             next(calls)()
         busy, begun = time.process_time(), time.perf_counter()
+        waited = accelerator.waited_seconds() or 0.0
         while (now := time.perf_counter()) - begun < seconds or len(times) < 3:
             next(calls)()
             times.append(time.perf_counter() - now)
+            before, waited = waited, accelerator.waited_seconds() or 0.0
+            lost.append(max(0.0, waited - before) / times[-1])
         busy, spent = time.process_time() - busy, time.perf_counter() - begun
-    fastest = sorted(times)[: max(1, len(times) // 10)]
-    return {
-        "mean": fmean(times),
-        "median": median(times),
-        "fastest": fmean(fastest),
-        "executions": float(len(times)),
-        "busy": busy / spent,
-    }
+    calm = [each for each, share in zip(times, lost, strict=True) if share <= DISTURBED]
+    kept = calm if len(calm) >= max(3, len(times) // 10) else times
+    fastest = sorted(kept)[: max(1, len(kept) // 10)]
+    left_out = float(len(times) - len(kept))
+    return Times(fmean(kept), median(kept), fmean(fastest), float(len(kept)), busy / spent, left_out)
 
 
-def serve_loads(fit: Fit, gpu: Gpu) -> None:
-    """Every load really served, its percentiles beside the simulation's."""
-    bench = next(
-        bench for bench in get_suite("standard").benches_for(Backend.CPU, None) if bench.operation is Operation.SERVE
-    )
-    errors: list[float] = []
+def run_beside(found: Round, recording: Recording, seconds: float) -> None:
+    """Every held-out run, and then the loads."""
+    benches = list(held_out_benches())
+    known = {sample.bench.key for sample in found.samples}
+    if seen := sorted(bench.key for bench in benches if bench.key in known):
+        raise ValueError(f"the suite measures these, so they are not held out: {', '.join(seen)}")
+    for bench in benches:
+        found.runs.append(HeldOut(bench, measured(bench, seconds if is_training(bench) else PASS_SECONDS)))
+    bench, gpu, fit = served_bench(), gpu_of(recording), fit_of(recording, [found])
     for load in LOADS:
-        table = engine_table(bench, fit, gpu, load.slots, (load.prompts[1], load.answers[1]))
+        table = engine_table(bench, fit, gpu, load.slots, (load.prompts[1], load.answers[1]), recording.memory_bytes)
         requests = drawn(load, table)
-        said, found = simulated(requests, table, load.slots), served(bench, requests, load.slots)
+        run = served(bench, requests, load.slots)
+        found.served.append(ServedLoad(requests, load.slots, load.share, run.found, run.steps, run.waited_share))
+
+
+def report_loads(recording: Recording, fit: Fit, served_loads: Sequence[ServedLoad]) -> None:
+    """Every served load, its percentiles beside the simulation's."""
+    errors: list[float] = []
+    gpu = gpu_of(recording)
+    for load in served_loads:
+        longest = (int(load.requests.prompt_tokens.max()), int(load.requests.output_tokens.max()))
+        table = engine_table(served_bench(), fit, gpu, load.slots, longest, recording.memory_bytes)
+        said = simulated(load.requests, table, load.slots)
         parts = []
-        for name, simulated_seconds, seconds in comparison(said, found):
+        for name, simulated_seconds, seconds in comparison(said, load.found):
             errors.append(abs(math.log(simulated_seconds / seconds)))
             parts.append(f"{name} {simulated_seconds * 1e3:.1f} / {seconds * 1e3:.1f}")
         coming = "all at the start" if load.share is None else f"at {load.share:.0%} of the most"
-        print(f"served {load.requests} requests, {load.slots} at a time, {coming}: {', '.join(parts)} (ms, said / was)")
+        size = load.requests.size
+        print(f"served {size} requests, {load.slots} at a time, {coming}: {', '.join(parts)} (ms, said / was)")
+        if load.steps:
+            ratios = step_ratios(load.steps, table)
+            waited = "not told" if load.waited_share is None else f"{load.waited_share:.1%}"
+            print(
+                f"    steps, measured ÷ table: prompts {ratios['prompts']:.2f}, decoding {ratios['decoding']:.2f}; "
+                f"{ratios['between_seconds'] * 1e6:.0f} µs between two; threads waited {waited} of the time"
+            )
     print(
         f"served percentiles:\n    median error {median(errors):.1%}, worst {max(errors):.1%}, "
-        f"{sum(error <= 0.15 for error in errors)} of {len(errors)} within 15 %",
-        flush=True,
+        f"{sum(error <= 0.15 for error in errors)} of {len(errors)} within 15 %"
     )
 
 
@@ -225,48 +240,90 @@ def title(bench: Bench) -> str:
     return f"{bench.operation.value} " + " ".join(f"{name}={inside[name]}" for name in names if name in inside)
 
 
-def report(rows: Sequence[tuple[str, Comparison, Mapping[str, float]]]) -> None:
-    """Median error and how many lie inside, of all rows of a kind."""
-    errors = sorted(abs(row.error) for _, row, _ in rows)
-    inside = sum(row.is_inside for _, row, _ in rows)
-    print(f"    median error {median(errors):.1%}, worst {errors[-1]:.1%}, {inside} of {len(rows)} inside their range")
+def kind_of(bench: Bench) -> str:
+    """What its error is counted under."""
+    return "training" if is_training(bench) else bench.operation.value
+
+
+def compared(recording: Recording, fit: Fit, rounds: Sequence[Round]) -> list[tuple[Bench, Comparison, float]]:
+    """Each held-out job: what the fit says beside the mean over these rounds, and how far one round lies from another
+    (the standard deviation of ln; 0 of a single round)."""
+    gpu = gpu_of(recording)
+    found = []
+    for bench in held_out_benches():
+        seconds = [run.times.mean for one in rounds for run in one.runs if run.bench.key == bench.key]
+        apart = stdev(map(math.log, seconds)) if len(seconds) > 1 else 0.0
+        said = predicted(bench, fit, gpu, recording.memory_bytes)
+        row = Comparison(said.metric, fmean(seconds), said.low, said.mid, said.high, said.basis)
+        found.append((bench, row, apart))
+    return found
+
+
+def report_pooled(recording: Recording, fit: Fit) -> None:
+    """Each job beside its estimate from all calibrations, and per kind the median error and how many lie inside."""
+    kinds: dict[str, list[tuple[Comparison, float]]] = {}
+    for bench, row, apart in compared(recording, fit, recording.rounds):
+        kinds.setdefault(kind_of(bench), []).append((row, apart))
+        print(
+            f"{title(bench):<66} said {row.mid * 1e3:9.2f} ms (−{1 - row.low / row.mid:.0%} "
+            f"+{row.high / row.mid - 1:.0%})  was {row.measured * 1e3:9.2f}, rounds {apart:.1%} apart  "
+            f"{row.error:+.1%}  {'inside' if row.is_inside else 'OUTSIDE'}"
+        )
+    for kind, rows in kinds.items():
+        errors = sorted(abs(row.error) for row, _ in rows)
+        inside = sum(row.is_inside for row, _ in rows)
+        print(
+            f"{kind}, {len(recording.rounds)} calibrations pooled:\n    median error {median(errors):.1%}, worst "
+            f"{errors[-1]:.1%}, {inside} of {len(rows)} inside; a round lies {median(apart for _, apart in rows):.1%} "
+            "from another"
+        )
+
+
+def report_single(recording: Recording) -> None:
+    """Per kind the median error of one calibration, against the jobs of its own round and of the others."""
+    own: dict[str, list[float]] = {}
+    other: dict[str, list[float]] = {}
+    for one in recording.rounds:
+        fit = fit_of(recording, [one])
+        for against in recording.rounds:
+            errors = own if against is one else other
+            for bench, row, _ in compared(recording, fit, [against]):
+                errors.setdefault(kind_of(bench), []).append(abs(row.error))
+    for words, errors in (("its own round", own), ("another round", other)):
+        parts = [f"{kind} {median(found):.1%} (worst {max(found):.1%})" for kind, found in errors.items()]
+        if parts:
+            print(f"one calibration against {words}: {', '.join(parts)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, help="take the calibration stored there instead of running the suite")
-    parser.add_argument("--seconds", type=float, default=TRAINING_SECONDS, help="of each training run")
+    parser.add_argument("--rounds", type=int, default=1, help="calibrations, each with the jobs beside it")
+    parser.add_argument("--seconds", type=float, default=TRAINING_SECONDS, help="of each training job in a round")
+    parser.add_argument("--record", type=Path, help="add what is measured to this file")
+    parser.add_argument("--replay", type=Path, help="measure nothing, take this recording")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(run_one(json.loads(given.one), given.seconds)))
+        print(json.dumps(asdict(run_one(json.loads(given.one), given.seconds))))
         return
-    begun = time.perf_counter()
-    fit, gpu, known, source = calibrated(given.home)
-    print(f"{gpu.key}, {cpu.usable_cpus()} processors, load {os.getloadavg()[0]:.2f}; {source}.")
-    rows: dict[str, list[tuple[str, Comparison, Mapping[str, float]]]] = {}
-    for bench, seconds, metric in held_out_benches():
-        if bench.key in known:
-            raise ValueError(f"{bench.key} is no held-out run: the suite measures it")
-        said = predicted(bench, fit, gpu, metric)
-        is_training = metric is Metric.STEP_SECONDS and bench.operation is not Operation.DECODE
-        found = measured(bench, given.seconds if is_training else seconds)
-        row = Comparison(metric, found["mean"], said.low, said.mid, said.high, said.basis)
-        kind = "training" if is_training else bench.operation.value
-        rows.setdefault(kind, []).append((title(bench), row, found))
-        verdict = "inside" if row.is_inside else "OUTSIDE"
-        print(
-            f"{title(bench):<66} predicted {said.mid * 1e3:9.2f} ms (−{1 - said.low / said.mid:.0%} "
-            f"+{said.high / said.mid - 1:.0%})  measured {found['mean'] * 1e3:9.2f} "
-            f"(median {found['median'] * 1e3:.2f}, fastest tenth {found['fastest'] * 1e3:.2f}, "
-            f"{found['busy']:.2f} processors busy, {found['executions']:.0f}×)  {row.error:+.1%}  {verdict}",
-            flush=True,
-        )
-    serve_loads(fit, gpu)
-    for kind, found_rows in rows.items():
-        print(f"{kind}:")
-        report(found_rows)
-    print(f"In all {time.perf_counter() - begun:.0f} s; load now {os.getloadavg()[0]:.2f}.")
+    recording = Recording(cpu.cpu_name(), cpu.memory_limit_bytes())
+    kept = given.replay or given.record
+    if kept is not None and (given.replay or kept.exists()):
+        recording = Recording.read(kept)
+    if not given.replay:
+        if recording.device != cpu.cpu_name():
+            raise ValueError(f"the recording is of {recording.device}, this is {cpu.cpu_name()}")
+        for _ in range(given.rounds):
+            begun, load = time.perf_counter(), os.getloadavg()[0]
+            recording.rounds.append(measured_round(recording, given.seconds))
+            spent = time.perf_counter() - begun
+            print(f"{recording.device}, {cpu.usable_cpus()} processors, load {load:.2f}: {spent:.0f} s.", flush=True)
+            if given.record:
+                recording.write(given.record)
+    fit = fit_of(recording, recording.rounds)
+    report_pooled(recording, fit)
+    report_single(recording)
+    report_loads(recording, fit, [load for one in recording.rounds for load in one.served])
 
 
 if __name__ == "__main__":

@@ -42,8 +42,9 @@ def _offer(number: int, slots: int, random: np.random.Generator) -> Supply:
         return Supply(f"rent {number}", gpu, Kind.ON_DEMAND, price * 1.2, gpus_per_instance=8 if number % 2 else 1)
     if form == 1:
         term = float(random.choice([slots / 4, slots / 2, 8760.0]))
+        every = 24.0 if term < slots else 0.0
         return Supply(
-            f"reserve {number}", gpu, Kind.RESERVED, price * 0.6, term_hours=term, num_gpus=64, starts_every_hours=24.0
+            f"reserve {number}", gpu, Kind.RESERVED, price * 0.6, term_hours=term, num_gpus=64, starts_every_hours=every
         )
     if form == 2:
         times = SpotTimes(float(random.uniform(2, 10)), float(random.uniform(0.8, 3)), 0.2)

@@ -112,6 +112,10 @@ PARAMETERS = (
         for name in ("NVIDIA Blackwell (data centre)", "Intel Gaudi", "Intel Gaudi 3")
     ),
     *(
+        _family(name, "training_attention", 0.25, 1.5, 0.60)
+        for name in ("NVIDIA Ampere", "NVIDIA Hopper", "NVIDIA Blackwell (data centre)")
+    ),
+    *(
         Parameter(f"[operation.{name}]", "factor", spread, math.inf, prior)
         for name, spread, prior in (
             ("expert", 0.4, 1.5),
@@ -149,6 +153,7 @@ PARAMETERS = (
     Parameter("[figure.training_link_share]", "value", 0.1, 0.95, 0.75),
     Parameter("[figure.training_pcie_share]", "value", 0.3, 0.95, 0.45),
     Parameter("[figure.host_transfer_share]", "value", 0.5, 0.95, 0.3),
+    Parameter("[figure.host_transfer_overlap]", "value", 0.7, 1.0, 0.5),
 )
 
 

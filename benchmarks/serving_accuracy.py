@@ -38,7 +38,8 @@ CLASSES = {
     "first_token_loaded": "time to the first token among others' requests",
     "encoder": "encoders and vision transformers, one pass",
     "picture": "convolutional networks, detectors, steps of diffusion",
-    "power": "energy and power",
+    "energy": "energy of requests and tokens",
+    "power": "power, energy of single passes",
 }
 
 

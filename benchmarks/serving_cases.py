@@ -22,9 +22,9 @@ from planner.estimates.estimate import Bottleneck
 from planner.estimates.layout import inference_layouts
 from planner.estimates.outcome import Outcome
 from planner.estimates.priors import load_priors
-from planner.estimates.profile import Lack
+from planner.estimates.profile import Lack, power_ratio
 from planner.estimates.serving_outcome import power_share
-from planner.estimates.serving_profile import serving_profile, sums_at_half_rate
+from planner.estimates.serving_profile import multiplies_by_warps, serving_profile, sums_at_half_rate
 from planner.estimates.serving_steps import Deployment
 from planner.estimates.serving_times import ServingTimes, serving_times
 from planner.estimates.validation.inference import InferenceTrial, inference_range, inference_trial
@@ -33,7 +33,7 @@ from planner.estimates.validation.table import Row, read_table
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Dtype
 from planner.jobs.convnet import ConvNet
-from planner.jobs.engine import Batching
+from planner.jobs.engine import Batching, Engine
 from planner.jobs.job import InferenceJob
 from planner.jobs.operations import side_dtype
 from planner.quantity import Quantity
@@ -132,11 +132,11 @@ class Case:
         if found is None:
             return None
         latency = figures["collective_us"] * 1e-6
-        return VaryingLinks(found.by_size, latency, found.network, found.network_latency, figures["link_factor"])
+        return VaryingLinks(found.by_size, latency, found.network, found.network_latency, factor=figures["link_factor"])
 
     def _behind(self, times: ServingTimes) -> np.ndarray:
         metric = self.row.metric
-        if self.trial.kind.value == "power":
+        if self.trial.kind.value in ("power", "energy"):
             return power_share(times) / (times.requests_per_second if metric.startswith("energy") else 1.0)
         if metric == "ttft_ms":
             is_loaded = self.job.batching is Batching.CONTINUOUS and self.sequences > 1
@@ -168,10 +168,16 @@ class Case:
 
     def _depends_on_figure(self, name: str) -> bool:
         kind = self.trial.kind.value
-        if name.endswith("_power") and not name.startswith("waiting"):
-            return kind == "power"
-        if name.startswith(("waiting", "frontend")):
+        if name.endswith("_power"):
+            return kind in ("power", "energy")
+        if name in ("burst", "frontend_request_ms"):
             return kind == "first_token_loaded"
+        if name == "convolution_calls":
+            return isinstance(self.job.architecture, ConvNet) and self.job.engine is Engine.PYTORCH
+        if name == "warp_products":
+            return multiplies_by_warps(self.trial.placement.gpu, self.job.engine)
+        if name == "clock_exponent":
+            return power_ratio(self.trial.placement.gpu, load_priors().of(self.trial.placement.gpu)) != 1.0
         if name == "unit_fill":
             return True
         if name == "half_rate":

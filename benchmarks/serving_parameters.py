@@ -59,6 +59,7 @@ ENGINES: Mapping[tuple[Engine, ...], Mapping[str, tuple[float, Freedom]]] = {
         "request_us": (8.0, Freedom(0.5, 0.4)),
         "front_ms": (20.0, Freedom(0.7, 0.7)),
     },
+    (Engine.VLLM_EARLY,): {"launch_us": (25.0, Freedom(0.0, 0.35))},  # its steps ran eagerly, as PyTorch's do
     LOCAL: {
         "prefill": (1.3, Freedom(0.3, 0.2)),
         "decode": (1.05, Freedom(0.15, 0.1)),
@@ -87,7 +88,7 @@ ENGINES: Mapping[tuple[Engine, ...], Mapping[str, tuple[float, Freedom]]] = {
 }
 # What single engines are known for beyond their kind.
 KNOWN: Mapping[tuple[Engine, str], float] = {
-    (Engine.VLLM_EARLY, "step_ms"): 12.0,  # its scheduler ran in Python between the steps
+    (Engine.VLLM_EARLY, "step_ms"): 5.0,  # its scheduler ran in Python between the steps
     (Engine.VLLM_EARLY, "request_us"): 300.0,
     (Engine.VLLM_EARLY, "prefill_ms"): 12.0,
     (Engine.VLLM, "step_ms"): 1.5,
@@ -115,8 +116,10 @@ OTHERS: Mapping[tuple[str, str], tuple[float, float]] = {
     ("figure", "link_factor"): (0.7, 0.2),
     ("figure", "half_rate"): (1.2, 0.1),
     ("figure", "unit_fill"): (0.4, 0.5),
-    ("figure", "waiting"): (0.4, 0.5),
-    ("figure", "waiting_power"): (0.7, 0.2),
+    ("figure", "burst"): (0.1, 0.4),
+    ("figure", "convolution_calls"): (2.0, 0.4),
+    ("figure", "clock_exponent"): (0.4, 0.3),
+    ("figure", "warp_products"): (0.63, 0.15),
     ("figure", "frontend_request_ms"): (0.3, 0.7),
     ("figure", "idle_power"): (0.3, 0.3),
     ("figure", "memory_power"): (0.4, 0.4),

@@ -8,11 +8,13 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 import planner.estimates.priors as priors_room
+import planner.estimates.step as step_room
 from benchmarks.prior_parameters import PARAMETERS
 from planner.estimates import memory
 from planner.estimates.layout import Layouts, training_layouts
@@ -30,6 +32,8 @@ from planner.jobs.job import TrainingJob
 ROWS_PER_SOURCE = 16
 SOURCE_POWER = 0.35  # the weight of a source grows with this power of its rows
 NEAR = 1.5  # layouts slower than the fastest by more than this do not become it
+# The operations of a case follow from its job alone; a fit times each case thousands of times.
+step_room._passes = lru_cache(maxsize=None)(step_room._passes.__wrapped__)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -14,6 +15,7 @@ from planner.errors import InvalidInput
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 DEFAULT_PORT = 8750
+_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -27,6 +29,7 @@ class Settings:
     port: int = DEFAULT_PORT
     secret_key: str = ""
     log_level: str = "INFO"
+    server_name: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -40,6 +43,7 @@ class Settings:
             port=_port(env.get("PLANNER_PORT")),
             secret_key=env.get("PLANNER_SECRET_KEY") or "",
             log_level=_log_level(env.get("PLANNER_LOG_LEVEL") or "INFO"),
+            server_name=_server_name(env.get("PLANNER_SERVER_NAME") or ""),
         )
 
     def with_secret(self) -> Settings:
@@ -56,7 +60,7 @@ class Settings:
             key = secrets.token_hex(32)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(key + "\n")
-        return Settings(self.home, self.database_url, self.host, self.port, key, self.log_level)
+        return replace(self, secret_key=key)
 
 
 def default_home() -> Path:
@@ -74,6 +78,17 @@ def _host(text: str) -> str:
             f"(one of {', '.join(sorted(LOOPBACK_HOSTS))}); reach it from elsewhere through an SSH tunnel",
         )
     return text
+
+
+def _server_name(text: str) -> str:
+    name = text.lower()
+    if name and (name in LOOPBACK_HOSTS or not _NAME.fullmatch(name)):
+        raise InvalidInput.of(
+            "PLANNER_SERVER_NAME",
+            f"{text!r} is refused: give the name under which a proxy on this machine answers for others, such as "
+            "planner.example.com, without a port",
+        )
+    return name
 
 
 def _port(text: str | None) -> int:

@@ -52,6 +52,8 @@ def parse_seconds(text: str) -> float:
 
 
 def _parse(text: str, suffixes: dict[str, float], fold: Callable[[str], str], wanted: str) -> float:
+    if text.lstrip()[:1] in ("-", "−"):
+        raise ValueError(f"{text!r} is below 0; give {wanted}")
     match = _NUMBER_AND_SUFFIX.fullmatch(text)
     suffix = match[2] if match else ""
     factor = suffixes.get(fold(suffix))
@@ -128,12 +130,26 @@ def format_seconds(value: float) -> str:
     return f"{_three_digits(value / (365.25 * DAY))} years"
 
 
+def typed_seconds(value: float) -> str:
+    """How somebody would type a duration, read back by `parse_seconds` as the same: "2 h", "1.5 days", "50 ms"."""
+    for unit, factor in (("days", DAY), ("h", HOUR), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        number = f"{value / factor:.4g}"
+        if 1 <= value / factor < 1e4 and parse_seconds(text := f"{number} {unit}") == value:
+            return "1 day" if text == "1 days" else text
+    return f"{value!r} s"
+
+
 def format_flops_per_second(value: float) -> str:
     """ "989 TFLOP/s", "85.4 GFLOP/s"."""
     for factor, suffix in ((1e18, "EFLOP/s"), (1e15, "PFLOP/s"), (1e12, "TFLOP/s"), (1e9, "GFLOP/s")):
         if abs(value) >= factor:
             return f"{_three_digits(value / factor)} {suffix}"
     return f"{_three_digits(value / 1e6)} MFLOP/s"
+
+
+def format_watts(value: float) -> str:
+    """ "0.35 W", "350 W", "12 kW"."""
+    return f"{value / 1000:,.3g} kW" if value >= 10_000 else f"{value:,.0f} W" if value >= 100 else f"{value:.3g} W"
 
 
 def format_energy(joules: float) -> str:
@@ -146,6 +162,13 @@ def format_energy(joules: float) -> str:
     if kwh >= 1e-3:
         return f"{_three_digits(kwh * 1000)} Wh"
     return f"{_three_digits(joules)} J"
+
+
+def format_kilograms(value: float) -> str:
+    """ "350 g", "12.4 kg", "89.9 t"."""
+    if value >= 1000:
+        return f"{_three_digits(value / 1000)} t"
+    return f"{_three_digits(value)} kg" if value >= 1 else f"{_three_digits(value * 1000)} g"
 
 
 def _three_digits(value: float) -> str:

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 from sqlalchemy import event
 
+from planner.calibration.draw import fit_samples
+from planner.calibration.fit import Fit
+from planner.calibration.sample import BenchFailure, Sample
+from planner.hardware.gpu import Gpu
+from planner.services import fits
 from planner.settings import Settings
 from planner.store.engine import Engine, Session, make_engine, session_factory
 from planner.store.migrate import upgrade
 from tests.postgres import database_url, postgres_server, run_sql
 
 TEMPLATE = "planner_template"
+# Few tests that take long each. They begin first, so that no worker is left alone with one of them at the end.
+LONG = ("browser", "worker", "gpu", "test_first_run.py")
 _numbers = count()
+
+# The same examples each time, so that a change is judged by what it does; `make explore` looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.register_profile("exploring", max_examples=300)
+hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, each in its own order."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in LONG)
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +48,28 @@ def log_as_it_was() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     logging.getLogger().handlers[:] = handlers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def each_fit_drawn_once() -> Iterator[None]:
+    """Many tests store runs of the same samples; the fit of a *quick* one takes a third of a second to draw."""
+    known: dict[str, Fit] = {}
+
+    def drawn(
+        samples: Iterable[Sample],
+        gpu: Gpu,
+        telemetry_power: Mapping[str, float] | None = None,
+        failures: Iterable[BenchFailure] = (),
+    ) -> Fit:
+        given = list(samples), gpu, telemetry_power, list(failures)
+        key = repr(given)
+        if key not in known:
+            known[key] = fit_samples(*given)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fits, "fit_samples", drawn)
+        yield
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ ROOMS_OF: Mapping[str, frozenset[str]] = {
     "jinja2": frozenset({"web"}),
     "markupsafe": frozenset({"web"}),
     "wtforms": frozenset({"web"}),
+    "xlsxwriter": frozenset({"web"}),
     "click": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
     "pydantic": frozenset({"services", "web"}),
@@ -132,10 +134,16 @@ class Import:
     line: int
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file's syntax; each is read once."""
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
 def imports_of(path: Path, root: Path) -> Iterator[Import]:
     """Every import of a file at any depth: relative, inside functions, and by name through importlib."""
     package = [root.name, *path.relative_to(root).parent.parts]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(alias.name, path, node.lineno)
@@ -233,7 +241,7 @@ def looks_at_clocks(root: Path) -> list[str]:
         f"{path.relative_to(root.parent)}:{node.lineno} calls {ast.unparse(node.func)}()"
         for path in sources(root)
         if room_of(path, root) in WITHOUT_CLOCK
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in CLOCKS

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -26,12 +27,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("first run")
 
 
+def free_port() -> int:
+    """A port that stays free: below those that the kernel gives to whoever asks for any, as other tests do."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port below the ephemeral ones is free")
+
+
 @pytest.fixture(scope="module")
 def environment(home: Path) -> dict[str, str]:
     """A stranger's environment: a HOME that does not exist, a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PLANNER_")}
     return {**kept, "HOME": str(home / "nobody"), "PLANNER_HOME": str(home / "data"), "PLANNER_PORT": str(port)}
 

@@ -58,6 +58,12 @@ def test_every_api_route_is_in_the_guide_and_in_the_documents(app: Flask) -> Non
         assert f"`{operation.method} {path}`" in written
 
 
+def test_the_guide_names_parameters_as_addresses_do(app: Flask) -> None:
+    guide = app.test_client().get("/api").text
+    assert "parameters: $select, $filter, $orderby" in guide
+    assert "parameters: limit, after, since, before, kind, bom" in guide
+
+
 def test_every_setting_is_in_the_documents() -> None:
     written = (DOCS / "settings.md").read_text(encoding="utf-8")
     for field in dataclasses.fields(Settings):

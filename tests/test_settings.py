@@ -34,6 +34,19 @@ def test_an_unknown_log_level_is_refused(tmp_path: Path) -> None:
         Settings.from_env({"PLANNER_HOME": str(tmp_path), "PLANNER_LOG_LEVEL": "loud"})
 
 
+@pytest.mark.parametrize(
+    "name", ["localhost", "127.0.0.1", "planner.example.com:443", "https://x", "-x", "a..b", "x" * 300]
+)
+def test_a_server_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="PLANNER_SERVER_NAME"):
+        Settings.from_env({"PLANNER_HOME": str(tmp_path), "PLANNER_SERVER_NAME": name})
+
+
+def test_a_server_name_is_kept_in_small_letters_when_the_key_is_made(tmp_path: Path) -> None:
+    settings = Settings.from_env({"PLANNER_HOME": str(tmp_path), "PLANNER_SERVER_NAME": "Planner.Example.com"})
+    assert settings.with_secret().server_name == "planner.example.com"
+
+
 def test_the_signing_key_is_made_once_and_readable_by_its_owner_only(tmp_path: Path) -> None:
     settings = Settings.from_env({"PLANNER_HOME": str(tmp_path / "new")})
     first, second = settings.with_secret(), settings.with_secret()

@@ -74,6 +74,11 @@ def test_money_is_printed_to_the_cent_and_finer_below_it(value: float, text: str
     assert units.format_money(value) == text
 
 
+@pytest.mark.parametrize(("kilograms", "text"), [(0.35, "350 g"), (12.4, "12.4 kg"), (89_900, "89.9 t")])
+def test_mass_is_printed_in_its_own_size(kilograms: float, text: str) -> None:
+    assert units.format_kilograms(kilograms) == text
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -90,6 +95,29 @@ def test_money_is_printed_to_the_cent_and_finer_below_it(value: float, text: str
 )
 def test_times_are_printed_in_the_unit_that_reads_best(seconds: float, text: str) -> None:
     assert units.format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (7200, "2 h"),
+        (5400, "1.5 h"),
+        (86_400, "1 day"),
+        (259_200, "3 days"),
+        (45, "45 s"),
+        (0.05, "50 ms"),
+        (259_201, "259201 s"),
+        (0.0, "0.0 s"),
+    ],
+)
+def test_a_duration_is_typed_as_people_do_and_reads_back_the_same(seconds: float, text: str) -> None:
+    assert units.typed_seconds(seconds) == text
+    assert units.parse_seconds(text) == seconds
+
+
+@given(st.floats(1e-6, 1e10))
+def test_any_duration_reads_back_as_it_was(seconds: float) -> None:
+    assert units.parse_seconds(units.typed_seconds(seconds)) == seconds
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""Which runs a device's fit rests on: per kind of work the fullest of its runs, so that a short one takes nothing away.
+"""Which runs a device's fit rests on: per kind of work the fullest of its runs and those that measured the same again.
 
-Samples of two runs are not mixed within a kind (an operation in a number format), but for benches that a person chose
-one by one: they add to the run that they came after.
+What is known of a kind (an operation in a number format) are the benches of one run, so that a short one takes nothing
+away; each of them is told by up to MOST_RUNS runs together. Benches that a person chose one by one add to the run that
+they came after.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from planner.calibration.kept import is_wide
+from planner.calibration.pooled import MOST_RUNS
 from planner.calibration.sample import Operation, Sample
 from planner.hardware.gpu import Dtype
 
@@ -58,9 +60,10 @@ def has_moved(before: RunSamples, after: RunSamples) -> bool:
 def best_basis(runs: Sequence[RunSamples]) -> dict[str, list[Sample]]:
     """The samples that count, by the id of the run they are from; `runs` stand oldest first.
 
-    Of each kind those of the whole run with the most usable benches of its newest version, the newest of several, and
-    of chosen benches measured after it, each bench by its newest sample. A kind without a usable sample keeps those of
-    the newest run that has any, whose spread then widens the range.
+    Of each kind the benches of the whole run with the most usable ones of its newest version, the newest of several:
+    each by its samples of the newest runs that measured at least half of them. Chosen benches measured after that run
+    add to it or take the place of what it says. A kind without a usable sample keeps those of the newest run that has
+    any, whose spread then widens the range.
     """
     chosen: dict[str, list[Sample]] = {}
     kinds = dict.fromkeys(_kind(sample) for run in runs for sample in run.samples)
@@ -78,11 +81,16 @@ def _of_kind(kind: Kind, runs: Sequence[RunSamples]) -> list[tuple[str, Sample]]
         return [(last.run_id, sample) for sample in last.samples if _kind(sample) == kind]
     whole = [place for place, run in enumerate(runs) if run.is_whole and found[place]]
     base = max(whole, key=lambda place: (len(found[place]), place)) if whole else -1
-    by_key: dict[str, tuple[str, Sample]] = {}
-    for place, run in enumerate(runs):
-        if place == base or (place > base and not run.is_whole):
-            by_key |= {key: (run.run_id, sample) for key, sample in found[place].items()}
-    return list(by_key.values())
+    by_key: dict[str, list[tuple[str, Sample]]] = {}
+    if whole:
+        again = [place for place in whole if 2 * len(found[place].keys() & found[base].keys()) >= len(found[base])]
+        for key in found[base]:
+            told = [(runs[place].run_id, found[place][key]) for place in again if key in found[place]]
+            by_key[key] = told[-MOST_RUNS:]
+    for place in range(base + 1, len(runs)):
+        if not runs[place].is_whole:
+            by_key |= {key: [(runs[place].run_id, sample)] for key, sample in found[place].items()}
+    return [one for told in by_key.values() for one in told]
 
 
 def _current(samples: Mapping[str, Sample], version: int) -> dict[str, Sample]:

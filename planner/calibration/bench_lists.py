@@ -8,7 +8,14 @@ from types import MappingProxyType
 from planner.calibration.bench_plans import TOY_SHAPE, Plan, plan_for
 from planner.calibration.bench_time import bench_of
 from planner.calibration.sample import Bench, Operation
-from planner.calibration.whole_passes import Base, forward_passes, plain_passes, products_within, training_passes
+from planner.calibration.whole_passes import (
+    Base,
+    forward_passes,
+    more_training_passes,
+    plain_passes,
+    products_within,
+    training_passes,
+)
 from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
 
@@ -128,6 +135,9 @@ def _other_passes(backend: Backend, plan: Plan, work: Dtype, training: Dtype) ->
     for operation, parameters in products_within(base):
         yield bench_of(backend, operation, work, parameters)
     for operation, parameters in training_passes(base):
+        yield bench_of(backend, operation, training, parameters)
+    # Where there is time: the other kinds of devices are slower for their memory.
+    for operation, parameters in more_training_passes(base) if backend in (Backend.CPU, Backend.CUDA) else ():
         yield bench_of(backend, operation, training, parameters)
     for operation, parameters in plain_passes(base) if backend is Backend.CPU else ():
         yield bench_of(backend, operation, Dtype.FP32, parameters)

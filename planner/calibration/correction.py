@@ -38,6 +38,7 @@ LEAST_NOISE = 0.01  # two honest measurements of a pass differ by as much at lea
 # each doubling beyond the first one from the nearest measured pass of the family, and at most so much (assumed).
 PER_DOUBLING = 0.03
 FARTHEST = 0.30
+FAR_OFF = 3.0  # a pass that lies so many deviations off, or more, says little of how the others differ
 LEAST_SCALE = 0.7  # held-out errors that happen to be small promise no more than that
 # The held-out errors of so many more points would be just as expected: a few points alone say little of the whole.
 USUAL_WEIGHT = 4.0
@@ -189,7 +190,7 @@ def judged(correction: Correction, errors: Sequence[float], expected: Sequence[f
     standard deviations that were expected of them."""
     if len(errors) < 2:
         return correction
-    ratios = sum((error / deviation) ** 2 for error, deviation in zip(errors, expected, strict=True))
+    ratios = sum(min(abs(error / deviation), FAR_OFF) ** 2 for error, deviation in zip(errors, expected, strict=True))
     scale = max(LEAST_SCALE, math.sqrt((USUAL_WEIGHT + ratios) / (USUAL_WEIGHT + len(errors))))
     held_out = NINETY * math.sqrt(sum(error**2 for error in errors) / len(errors))
     return replace(correction, scale=scale, quality=replace(correction.quality, held_out=held_out))
@@ -240,7 +241,8 @@ def _likelihood(covariance: Array, factors: Array, kernel: Kernel) -> float:
     whitened = np.linalg.solve(lower, factors)
     tried = (kernel.common, kernel.family, kernel.local, kernel.reach)
     unusual = sum((math.log(value / usual) / USUAL_ROOM) ** 2 for value, usual in zip(tried, USUAL, strict=True))
-    return float(-0.5 * whitened @ whitened - np.log(np.diag(lower)).sum() - 0.5 * unusual)
+    surprise = FAR_OFF**2 * np.log1p((whitened / FAR_OFF) ** 2)  # each beyond what those before it say
+    return float(-0.5 * surprise.sum() - np.log(np.diag(lower)).sum() - 0.5 * unusual)
 
 
 @lru_cache(maxsize=256)

@@ -245,17 +245,21 @@ def work_seconds(works: Iterable[Work], rates: Rates) -> Seconds:
     compute: Amount = 0.0
     memory: Amount = 0.0
     launches: Amount = 0.0
+    waited: Amount = 0.0
     for work in works:
         rate = rates.matmul_rate(work.dtype) if work.kind is not WorkKind.MEMORY else None
         factor = rates.class_factors.get(work.work_class, 1.0) * rates.in_pass.factors.get(part_of(work), 1.0)
         seconds = work.count * factor * one_execution(work, rates)
         device = device + seconds
-        launches = launches + work.count * work.launches
+        if work.is_waited:
+            waited = waited + work.count * work.launches
+        else:
+            launches = launches + work.count * work.launches
         memory = memory + work.count * _moved(work, rates) / rates.bandwidth
         if rate is not None:
             compute = compute + work.count * work.flops / rate.peak
-    host = rates.kernel_share * launches * rates.in_pass.launch_seconds
-    total = with_host(device, host, is_synchronous=rates.is_synchronous)
+    each = rates.kernel_share * rates.in_pass.launch_seconds
+    total = with_host(device, launches * each, is_synchronous=rates.is_synchronous) + waited * each
     return Seconds(total, compute, memory, np.maximum(total - np.maximum(compute, memory), 0.0))
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
+from planner.calibration.pooled import pooled
 from planner.calibration.sample import BenchFailure, Operation, Sample
 
 # A sample whose repeats differ by more says little of its device and pulls what is drawn from it (assumed: on an idle
@@ -20,8 +19,8 @@ def kept_samples(
 ) -> tuple[list[Sample], dict[str, int]]:
     """One sample per bench, and reason → how many were left out.
 
-    Unsteady samples, those of wide spread, failures and older bench versions are left out. Of a bench measured several
-    times the median counts, and how much its runs differ widens its spread.
+    Unsteady samples, those of wide spread, failures and older bench versions are left out. Of a bench measured in
+    several runs the median counts (pooled.py).
     """
     left_out: Counter[str] = Counter()
     for failure in failures:
@@ -65,17 +64,10 @@ def _newest_versions(samples: Sequence[Sample], left_out: Counter[str]) -> list[
 
 
 def _merged(samples: Sequence[Sample]) -> list[Sample]:
-    """One sample per bench: the median of its runs, with the larger of their own and their mutual spread."""
     by_key: dict[str, list[Sample]] = {}
     for sample in samples:
         by_key.setdefault(sample.bench.key, []).append(sample)
-    merged = []
-    for same in by_key.values():
-        seconds = [sample.seconds for sample in same]
-        middle = statistics.median(seconds)
-        spread = max(max(sample.spread for sample in same), (max(seconds) - min(seconds)) / middle)
-        merged.append(replace(same[-1], seconds=middle, spread=spread))
-    return merged
+    return [pooled(same) for same in by_key.values()]
 
 
 def _of_one_grouping(samples: Sequence[Sample], left_out: Counter[str]) -> list[Sample]:

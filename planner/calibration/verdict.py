@@ -29,7 +29,6 @@ SLOWDOWNS = {
 }
 HEAT = 0x20 | 0x40
 POWER_CAP = 0x4
-LOCKED_CLOCKS = 0x2
 
 
 class RefusalKind(StrEnum):

@@ -19,7 +19,7 @@ NUM_VISITS = 2
 # its time limit. Of three visits or more one that was disturbed no longer moves the median.
 MOST_VISITS = 5
 LONG_LIMIT_SECONDS = 600.0
-PATIENT_SHARE = 0.4
+PATIENT_SHARE = 0.47
 # Two visits tell little of how far visits lie apart: what is usual in the run counts as so many more pairs of them.
 USUAL_WEIGHT = 4.0
 QUARTILES = 1.349  # interquartile ranges per standard deviation of a normal distribution

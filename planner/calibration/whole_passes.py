@@ -51,6 +51,20 @@ def training_passes(base: Base) -> Iterator[Order]:
         yield Operation.CNN_STEP, {**cnn, "batch": number}
 
 
+def more_training_passes(base: Base) -> Iterator[Order]:
+    """More of them: the further shapes and sizes are measured, the less hangs on each, which neighbours may disturb."""
+    narrow, wide = _narrow(base.shape), _wide(base.shape)
+    sequence, batch = base.sequence, base.micro_batch
+    yield Operation.TRAIN_STEP, {**narrow, "sequence": 4 * sequence, "micro_batch": batch}
+    yield Operation.TRAIN_STEP, {**wide, "sequence": 3 * sequence, "micro_batch": batch}
+    inside = {"kv_heads": wide["heads"], "gated": 0, "sequence": 2 * sequence, "micro_batch": batch}
+    yield Operation.ENCODER_STEP, {**wide, **inside}
+    yield Operation.RECOMPUTE_STEP, {**narrow, "sequence": 2 * sequence, "micro_batch": 2 * batch}
+    yield Operation.VIT_STEP, {**base.vit, "batch": 3 * base.pictures}
+    for cnn, number in _more_convolutional(base):
+        yield Operation.CNN_STEP, {**cnn, "batch": number}
+
+
 def products_within(base: Base) -> Iterator[Order]:
     """The products that such steps consist of: forward, and the gradients of inputs and of weights, whose inner size is
     the number of rows and often short."""
@@ -118,3 +132,14 @@ def _convolutional(base: Base) -> tuple[tuple[dict[str, int], int], ...]:
     """Twice as wide on pictures half as large, shallower; and the suite's own on more pictures."""
     wide = {**base.cnn, "width": 2 * base.cnn["width"], "image": base.cnn["image"] // 2, "blocks": 1}
     return (wide, 2 * base.pictures), (dict(base.cnn), 3 * base.pictures)
+
+
+def _more_convolutional(base: Base) -> tuple[tuple[dict[str, int], int], ...]:
+    """Deep on small pictures, shallow on large ones, and widths that are no powers of two, which libraries fill up."""
+    width, image = base.cnn["width"], base.cnn["image"]
+    return (
+        ({**base.cnn, "width": width * 5 // 4, "image": image * 5 // 4, "blocks": 1}, base.pictures),
+        ({**base.cnn, "width": width * 5 // 2, "image": image * 3 // 4, "blocks": 1}, 2 * base.pictures),
+        ({**base.cnn, "width": 2 * width, "blocks": 1}, base.pictures * 3 // 2),
+        ({**base.cnn, "image": image // 2, "blocks": 3}, 4 * base.pictures),
+    )

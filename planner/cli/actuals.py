@@ -12,13 +12,13 @@ from rich.table import Table
 from planner.cli.edge import Edge, json_option, now, pass_edge
 from planner.errors import InvalidInput
 from planner.estimates.ledger import Metric
+from planner.services.actual_tables import upload_actuals
 from planner.services.actuals import (
     ActualView,
     ledger_summary,
     list_actuals,
     record_actual,
     record_step_log,
-    upload_actuals,
 )
 from planner.services.requests import parse, without_blanks
 from planner.services.requests.actuals import ActualRequest, StepLogRequest

@@ -102,6 +102,9 @@ def measure_device(edge: Edge, console: Console, device: DeviceView, plan: Calib
     with edge.session() as session:
         run = get_run(session, run_id)
     style = "green" if run.state == "succeeded" else "red"
-    failed = f", {len(run.failures)} benches failed" if run.failures else ""
-    console.print(f"  [{style}]{run.state}[/{style}]: {len(run.samples)} samples{failed} {run.error or ''}".rstrip())
+    failed = f", {len(run.failures)} failed" if run.failures else ""
+    why = "; ".join(words for words in (run.error, run.why_unused) if words)
+    console.print(f"  [{style}]{run.state}[/{style}]: {len(run.samples)} samples{failed}{f': {why}' if why else ''}")
+    if run.why_unused or run.state == "suspect":
+        console.print(f"  no estimate rests on it; again, on an idle machine: planner calibrate --suite {plan.suite}")
     return run

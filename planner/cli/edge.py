@@ -76,6 +76,17 @@ def json_option(command: Any) -> Any:
     )(command)
 
 
+def json_object(data: bytes) -> dict[str, Any]:
+    """What a file of a question holds. Raises InvalidInput for what is no JSON object."""
+    try:
+        value = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput.of("FILE.json", f"is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidInput.of("FILE.json", "must be a JSON object")
+    return value
+
+
 def fail(error: PlannerError, as_json: bool) -> NoReturn:
     """Say what is wrong on standard error and leave with the error's own exit code."""
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,8 @@ from rich.console import Console
 
 from planner import units
 from planner.cli.edge import Edge, json_option, now, pass_edge
+from planner.errors import InvalidInput
+from planner.estimates.choices import common_lacks
 from planner.estimates.estimate import Option
 from planner.quantity import Quantity
 from planner.services.estimates import EstimateView, get_estimate, make_estimate
@@ -25,12 +28,13 @@ HELP = {
     "kind": "training or inference.",
     "architecture": 'A known architecture, or "custom" with its shape.',
     "encoder_layers": "Layers of an encoder beside it, as in T5 or BART (default: none).",
+    "output_tokens": "Inference: tokens in an answer; 0 embeds texts in one pass (encoders: leave it out).",
     "image_size": "Networks for pictures: pixels a side (default: as published).",
     "pictures": "Training on pictures: how many are seen, rounds times data set, as 115M.",
     "target_length": "Training an encoder-decoder: tokens written per sequence (default: as many as are read).",
     "lora_rank": "Adapters: their rank (default 16).",
     "lora_targets": "Adapters: on all linear layers (default) or on attention's queries, keys and values.",
-    "config": "The text of a Hugging Face config.json, instead of an architecture.",
+    "config": "A Hugging Face config.json, by its path or its text, instead of an architecture.",
     "nodes": "Training: how many of each offer work together (default 1).",
     "stack": "Training: what fuses kernels: eager (default), fused or compiled.",
     "tensor_parallel": "Training: GPUs that divide each layer (default, as for the other splits: searched).",
@@ -48,7 +52,10 @@ HELP = {
     "global_batch": "Training: sequences per optimizer step.",
     "micro_batch": "Training: sequences per GPU and pass (default: the most that fits).",
     "requests": "Inference: how many requests (default: a service, costed per hour).",
-    "concurrency": "Inference: requests at a time (default: as many as memory holds).",
+    "concurrency": "Inference: requests at a time (default: as many as memory holds, of pictures the best batch).",
+    "answer_within": "Inference in single passes: the longest that one item may take, as 50 ms (default: any time).",
+    "frame_rate": "Inference on frames: so many a second of each camera (default: no cameras).",
+    "steps": "Inference that draws: steps of denoising of a drawing.",
     "measured_step": "Training: one step of this very job took so long, as 812 ms, on the GPUs that follow.",
     "measured_gpu": "… on this GPU (catalogue key).",
     "measured_num_gpus": "… on so many of them (default 1).",
@@ -59,6 +66,8 @@ HELP = {
     "deadline": "Options slower than this are named but ranked out, as 12 h.",
     "budget": "Options dearer than this are named but ranked out, as 250.",
     "price_age_days": "Options whose price was stated longer ago are named but ranked out, as 180 (default: no limit).",
+    "power_limit": "Options whose GPUs draw more watts together on average are named but ranked out, as 10K.",
+    "vendors": "Only NVIDIA, AMD, Intel … (repeatable).",
     "gpus": "Only these catalogue keys (repeatable).",
     "providers": "Only these providers (repeatable).",
     "regions": "Only these regions (repeatable).",
@@ -85,6 +94,8 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def estimate(edge: Edge, /, estimate_id: str | None, top: int, **fields: Any) -> int:
     """Estimate time, memory, energy and cost of a job, with ranges, and say why the other options lost."""
     given = without_blanks({name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()})
+    if "config" in given:
+        given["config"] = _config_text(given["config"])
     with edge.session() as session:
         if estimate_id is not None:
             view = get_estimate(session, estimate_id)
@@ -95,6 +106,18 @@ def estimate(edge: Edge, /, estimate_id: str | None, top: int, **fields: Any) ->
     else:
         print_estimate(edge.console, view, top)
     return 0 if view.answer.options else NOTHING_FITS
+
+
+def _config_text(given: str) -> str:
+    """The configuration itself, or what the file of that name holds. Raises InvalidInput for an unreadable one."""
+    if given.lstrip().startswith("{"):
+        return given
+    try:
+        return Path(given).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InvalidInput.of("config", f"{given!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput.of("config", f"{given!r} is not UTF-8 text") from None
 
 
 def print_estimate(console: Console, view: EstimateView, top: int) -> None:
@@ -115,6 +138,12 @@ def print_estimate(console: Console, view: EstimateView, top: int) -> None:
         if parts := _first_shown(here, elsewhere).time_parts:
             listed = " · ".join(f"{name} {units.format_seconds(part.mid)}" for name, part in parts)
             console.print(f"  Its time is made of: {listed}", style="dim")
+    if not options:
+        for lack in common_lacks(view.answer):
+            console.print(f"  {lack.num_rejected} lack {lack.bottleneck}, as {lack.first.placement.title}", style="dim")
+            console.print(f"      {lack.first.reason}", style="dim")
+    if not options and not view.answer.rejections:
+        console.print("  No device is attached and no offer passes the filters: allow more of them.")
     left = len(options) - len(here) - len(elsewhere)
     refused = len(view.answer.rejections) - len(refused_here)
     console.print(
@@ -139,9 +168,11 @@ def _print_option(console: Console, option: Option) -> None:
     """Two lines: where, and low – middle – high of what it takes."""
     is_service = option.seconds is None
     money = partial(units.format_money, currency=option.placement.currency)
+    items = option.extras.get("requests_per_second") if "alone_seconds" in option.extras else None
+    rate = items or option.tokens_per_second
     figures = [
-        span(option.tokens_per_second, lambda value: f"{units.format_count(value)} tokens/s")
-        if is_service
+        span(rate, lambda value: f"{units.format_count(value)} {rate.unit}")
+        if is_service or items is not None
         else span(option.seconds, units.format_seconds),
         f"{units.format_bytes(option.memory_bytes.mid)} of {units.format_bytes(option.usable_memory_bytes)} per GPU",
         f"power {span(option.average_power_watts, _watts)}"
@@ -149,8 +180,21 @@ def _print_option(console: Console, option: Option) -> None:
         else f"energy {span(option.energy_joules, units.format_energy)}",
         f"{span(option.cost_per_hour, money)} per hour" if is_service else f"cost {span(option.cost, money)}",
     ]
+    if items is not None:
+        figures += _of_items(option, money)
     console.print(f"  {option.placement.title}  [cyan]{option.basis}[/cyan]")
     console.print(f"      {' · '.join(figures)}", soft_wrap=True)
+
+
+def _of_items(option: Option, money: Callable[[float], str]) -> list[str]:
+    """Of items that take a pass each: how long one takes alone and in its batch, and what a thousand cost."""
+    told = [
+        f"alone {span(option.extras['alone_seconds'], units.format_seconds)}",
+        f"{option.extras['concurrency'].mid:,.0f} {option.extras['concurrency'].unit} at a time "
+        f"{span(option.extras['request_seconds'], units.format_seconds)}",
+        f"{span(option.cost_per_thousand_requests, money)} per thousand",
+    ]
+    return told if option.seconds is None else [span(option.seconds, units.format_seconds), *told]
 
 
 def _watts(value: float) -> str:

@@ -49,7 +49,7 @@ def fits(edge: Edge, device_id: str) -> None:
         edge.print_json(found)
         return
     if not found.fits:
-        edge.console.print("No fit yet: estimates for this device rest on published figures.")
+        edge.console.print("No fit yet: estimates for it rest on published figures, if the catalogue lists it.")
         return
     table = _table("part", "samples", "spread", "error of samples left out")
     for part in found.fits[0].parts:

@@ -14,6 +14,7 @@ from planner.cli.devices import devices
 from planner.cli.edge import Edge, fail
 from planner.cli.estimate import estimate
 from planner.cli.money import books, rates
+from planner.cli.nodes import nodes
 from planner.cli.plan import plan_command, replay_command
 from planner.cli.pressure import press
 from planner.cli.prices import prices
@@ -23,6 +24,7 @@ from planner.cli.schedules import schedules
 from planner.cli.serve import db, serve, worker
 from planner.cli.size import size
 from planner.cli.suites import suites
+from planner.cli.tokens import tokens
 from planner.cli.track import track_command
 from planner.cli.validate import validate_command
 from planner.errors import FieldProblem, InvalidInput, PlannerError
@@ -47,11 +49,11 @@ def planner(context: click.Context) -> None:
 
 for command in (run, serve, worker, calibrate, estimate, validate_command, prices, devices, db):
     planner.add_command(command)
-for command in (actuals, assets, books, press, rates, size):
+for command in (actuals, assets, books, nodes, press, rates, size):
     planner.add_command(command)
 for command in (plan_command, replay_command, track_command):
     planner.add_command(command)
-for command in (quarantine, schedules, suites):
+for command in (quarantine, schedules, suites, tokens):
     planner.add_command(command)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from planner.cli.edge import Edge, json_option, pass_edge
+from planner.cli.edge import Edge, json_object, json_option, pass_edge
 from planner.cli.estimate import NOTHING_FITS
 from planner.errors import InvalidInput
 from planner.plans import codec
@@ -53,7 +53,7 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, value: bo
 @pass_edge
 def plan_command(edge: Edge, /, file: Any, gap: float, seconds: float) -> int:
     """Plan what to own, buy, reserve and rent for the jobs and services of FILE.json, and what runs where and when."""
-    request = PlanRequest.from_document(expand(_object(file.read())))
+    request = PlanRequest.from_document(expand(json_object(file.read())))
     with _asked_to_stop() as stopped:
         found = make_plan(
             request,
@@ -117,16 +117,6 @@ def replay_command(
     return 0
 
 
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput.of("FILE.json", f"is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InvalidInput.of("FILE.json", "must be a JSON object")
-    return value
-
-
 def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
@@ -181,6 +171,8 @@ def _show_plan(edge: Edge, found: Plan) -> None:
         edge.console.print(f"commit {item.num_gpus} of {item.supply} from hour {item.from_hours:g}", markup=False)
     for name in found.dropped:
         edge.console.print(f"left undone: {name}", markup=False)
+    for short in found.shortfalls[:SHOWN]:
+        edge.console.print(short.sentence, markup=False)
     for price in found.shadow_prices[:SHOWN]:
         edge.console.print(price.sentence, markup=False)
     for refusal in found.refusals[:SHOWN]:

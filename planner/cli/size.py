@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 from rich.table import Table
 
 from planner import units
-from planner.cli.edge import Edge, json_option, now, pass_edge
+from planner.cli.edge import Edge, json_object, json_option, now, pass_edge
 from planner.cli.estimate import NOTHING_FITS
 from planner.errors import InvalidInput
 from planner.services.pass_sizing import PassSizingView, cut_passes, size_pass_service
@@ -37,7 +36,7 @@ SHOWN = 10
 @pass_edge
 def size(edge: Edge, /, file: Any, trace: Path | None, options: int) -> int:
     """Size a service: replicas × GPUs that keep a level, with percentiles and costs. FILE.json is the question."""
-    given = _question(file.read())
+    given = json_object(file.read())
     if "network" in given:
         if trace is not None:
             raise InvalidInput.of("trace", "belongs to a question about tokens; items of single passes come at a rate")
@@ -51,16 +50,6 @@ def size(edge: Edge, /, file: Any, trace: Path | None, options: int) -> int:
     else:
         _show(edge, view)
     return 0 if view.options else NOTHING_FITS
-
-
-def _question(data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput.of("FILE.json", f"is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InvalidInput.of("FILE.json", "must be a JSON object")
-    return value
 
 
 def _show(edge: Edge, view: SizingView) -> None:

@@ -20,6 +20,7 @@ from planner.estimates.profile import Lack, Profile, profile_from_fit, profile_f
 from planner.estimates.reasons import measure, why_not
 from planner.estimates.serving import serve
 from planner.estimates.serving_profile import serving_profile
+from planner.estimates.single_passes import answer_passes
 from planner.estimates.surroundings import Surroundings, fed_and_evaluated, lead_seconds, with_waits
 from planner.estimates.survival import risk, with_interruptions
 from planner.estimates.training import Nodes, evaluated_share, layout_faults, train
@@ -144,13 +145,14 @@ def work_out(
 
     `usable` is the memory of a GPU that may be filled, where it is not to follow from the placement.
     """
-    num_gpus = whole_gpus(placement.num_gpus)
-    if num_gpus is None:
-        part = units.plain_decimal(placement.num_gpus)
+    of_node = placement.num_gpus / placement.num_nodes
+    if whole_gpus(of_node) is None:
+        part = units.plain_decimal(of_node)
         return Lack(
             Bottleneck.FRACTION,
             f"the offer is {part} of one {placement.gpu.key}; what a part of a GPU reaches is not known",
         )
+    num_gpus = int(placement.num_gpus)
     if placement.gpu.kind is GpuKind.CPU and num_gpus > 1:
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"{num_gpus} CPUs working on one job are not estimated")
     profile = _profile(job, placement, chosen)
@@ -162,6 +164,8 @@ def work_out(
     if isinstance(job, TrainingJob):
         nodes = Nodes(num_gpus, placement.gpus_per_node, placement.network_bytes_per_s)
         return train(job, profile, nodes, usable)
+    if job.is_pass:
+        return answer_passes(job, profile, num_gpus, usable, placement.gpus_per_node)
     return serve(job, profile, num_gpus, usable, placement.gpus_per_node)
 
 
@@ -232,6 +236,15 @@ def _inference_faults(job: InferenceJob) -> list[tuple[str, str]]:
         )
     if not 0.0 <= job.head_share <= 1.0:
         found.append(("head_share", f"must lie between 0 and 1, not {job.head_share:g}"))
+    found += [
+        (name, f"must be at least 1, not {getattr(job, name)}") for name in ("passes", "rows") if getattr(job, name) < 1
+    ]
+    limits = {"answer_seconds": job.answer_seconds, "frame_rate": job.frame_rate}
+    for name, value in limits.items():
+        if value is not None and not value > 0:
+            found.append((name, f"must be above 0, not {value:g}"))
+        if value is not None and not job.is_pass:
+            found.append((name, "belongs to items of a single pass; size a service for a level of tokens"))
     return found
 
 
@@ -278,6 +291,8 @@ def _option(outcome: Outcome, placement: Placement, site: Site) -> Option:
         unknown["carbon_kg"] = emitted.reason
     if cost.reason:
         unknown |= dict.fromkeys(("cost", "cost_per_hour", "cost_per_million_tokens"), cost.reason)
+        if "requests_per_second" in outcome.extras:
+            unknown["cost_per_thousand_requests"] = cost.reason
     return Option(
         placement=placement,
         layout=outcome.layout,
@@ -292,6 +307,7 @@ def _option(outcome: Outcome, placement: Placement, site: Site) -> Option:
         cost=cost.total,
         cost_per_hour=cost.per_hour,
         cost_per_million_tokens=cost.per_million_tokens,
+        cost_per_thousand_requests=cost.per_thousand_requests,
         bottleneck=outcome.bottleneck,
         basis=outcome.basis,
         fit_id=outcome.fit_id,

@@ -28,12 +28,14 @@ RACK_SCALE = 16  # links that join more GPUs than this leave the chassis: the wh
 @dataclass(frozen=True, slots=True)
 class Links:
     """Bytes/s one way that a GPU reaches in a group of one fast domain, by the group's size (0: not known), bytes/s
-    per GPU to other domains (0: none or not known), and seconds per message inside and across."""
+    per GPU to other domains (0: none or not known), and seconds per message inside and across; `hides` is the part of
+    what usually hides behind passes that still does."""
 
     by_size: Array
     latency: float
     network: float = 0.0
     network_latency: float = 0.0
+    hides: float = 1.0
 
     @property
     def domain(self) -> int:
@@ -61,8 +63,8 @@ def node_links(
     if gpu.link_topology is LinkTopology.SWITCH and joined > RACK_SCALE:
         per_node = min(num_gpus, max(per_node, joined))
     by_size = np.zeros(per_node + 1)
+    without_peers = NO_PEER_ACCESS.match(gpu.key) is not None
     for size in range(2, per_node + 1):
-        without_peers = NO_PEER_ACCESS.match(gpu.key) is not None
         link = slot_link(gpu) if without_peers else link_among(gpu, size)
         if link is not None:
             share = figures[shares[link.name == "PCIe"]]
@@ -75,7 +77,8 @@ def node_links(
     latency = figures["collective_latency_us"] * 1e-6
     if not by_size.any() and per_node > 1:
         return None
-    return Links(by_size, latency, network, figures["network_latency_us"] * 1e-6)
+    hides = figures["host_transfer_overlap"] if without_peers else 1.0
+    return Links(by_size, latency, network, figures["network_latency_us"] * 1e-6, hides)
 
 
 def with_measured(

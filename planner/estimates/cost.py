@@ -13,6 +13,7 @@ from planner.quantity import Basis, Quantity, weakest
 
 SECONDS_PER_HOUR = Decimal(3600)
 MILLION = 1e6
+THOUSAND = 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Cost:
     per_million_tokens: Quantity | None
     reason: str = ""
     notes: tuple[str, ...] = ()
+    per_thousand_requests: Quantity | None = None  # of inference alone
 
 
 def cost_of(outcome: Outcome, placement: Placement) -> Cost:
@@ -36,17 +38,20 @@ def cost_of(outcome: Outcome, placement: Placement) -> Cost:
     per_hour = Quantity.exact(float(amount), f"{placement.currency}/h", basis)
     paid = outcome.paid_seconds or outcome.seconds
     total = per_hour if paid is None else _rented(amount, paid, placement.currency, basis)
-    tokens = outcome.tokens_per_second
     per_second = float(amount) / units.HOUR
-    per_million = Quantity(
-        per_second * MILLION / tokens.high,
-        per_second * MILLION / tokens.mid,
-        per_second * MILLION / tokens.low,
-        f"{placement.currency}/Mtoken",
-        weakest((tokens.basis, basis)),
-        tokens.causes,
+    per_million = _each(per_second * MILLION, outcome.tokens_per_second, f"{placement.currency}/Mtoken", basis)
+    requests = outcome.extras.get("requests_per_second")
+    per_thousand = None
+    if requests is not None:
+        per_thousand = _each(per_second * THOUSAND, requests, f"{placement.currency}/thousand", basis)
+    return Cost(total, per_hour, per_million, notes=_notes(placement), per_thousand_requests=per_thousand)
+
+
+def _each(amount: float, rate: Quantity, unit: str, basis: Basis) -> Quantity:
+    """An amount per second over a rate: the ends change places."""
+    return Quantity(
+        amount / rate.high, amount / rate.mid, amount / rate.low, unit, weakest((rate.basis, basis)), rate.causes
     )
-    return Cost(total, per_hour, per_million, notes=_notes(placement))
 
 
 def hours_cost(amount_per_hour: Decimal, seconds: float) -> Decimal:

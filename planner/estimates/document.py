@@ -28,7 +28,7 @@ QUANTITIES = (
     "energy_joules",
     "average_power_watts",
 )
-COSTS = ("cost", "cost_per_hour", "cost_per_million_tokens", "carbon_kg")
+COSTS = ("cost", "cost_per_hour", "cost_per_million_tokens", "cost_per_thousand_requests", "carbon_kg")
 FIGURES = tuple(field.name for field in fields(Gpu) if "Figure | None" in str(field.type))
 _OFFER_DECIMALS = ("vcpus", "quota_gpus", "interruptions_per_hour")
 GPU_ENUMS = {"vendor": Vendor, "kind": GpuKind, "link_topology": LinkTopology}

@@ -101,6 +101,7 @@ class Bottleneck(StrEnum):
     PRICE = "price"
     DEADLINE = "deadline"
     BUDGET = "budget"
+    POWER = "power"
     INTERRUPTIONS = "interruptions"
 
 
@@ -140,6 +141,7 @@ class Option:
     unknown: Mapping[str, str] = field(default_factory=dict)
     carbon_kg: Quantity | None = None  # of the energy of its GPUs with what the site draws on top
     why_not: str = ""  # what it lost on against the best option; empty for the best
+    cost_per_thousand_requests: Quantity | None = None  # of inference: at the rate at which it answers them
 
     @property
     def time_parts(self) -> tuple[tuple[str, Quantity], ...]:

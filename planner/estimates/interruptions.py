@@ -31,7 +31,6 @@ RESTART_SECONDS = 600.0  # to notice, place anew and load: 5 to 20 minutes are u
 WRITE_BYTES_PER_SECOND = 2e9
 ASSUMED_STALL = (0.25, 1.0, 2.0)
 HOPELESS = 20.0  # a job that takes so many times its steady time on average does not end in practice
-DRAWS = 1000
 
 Array = NDArray[np.float64]
 
@@ -145,37 +144,6 @@ def _lucky(
     between = 1 / (1 / (hours_between * units.HOUR) + spot_rate)
     paid = expected_seconds(work, checkpoint_interval(stall, between), stall, restart, between)
     return paid + paid * spot_rate * wait, paid
-
-
-def finish_probability(
-    work: float, deadline: float, interval: float, stall: float, restart: float, between: float, seed: int = 0
-) -> float:
-    """The share of DRAWS failure histories in which `work` seconds of steps end within `deadline` seconds.
-
-    Each history loses the work since its last checkpoint at every interruption and then pays a restart.
-    """
-    if deadline < work:
-        return 0.0
-    generator = np.random.default_rng(seed)
-    interval = min(interval, work)
-    segments = math.ceil(work / interval - 1e-9)
-    cycle = interval + stall
-    # A segment of length c under exponential interruptions of mean M fails Geometric(e^(-c/M)) times; each failure
-    # costs an exponential cut off at c, and a restart.
-    success = math.exp(-cycle / between)
-    if success < 1e-6:
-        return 0.0
-    failures = generator.negative_binomial(segments, success, DRAWS)
-    lost = np.zeros(DRAWS)
-    most = int(failures.max(initial=0))
-    if most:
-        # The sum of n cut-off exponentials, by the inverse of their distribution, in one draw of the largest count.
-        cut = -between * np.log1p(-generator.random((DRAWS, min(most, 5000))) * -math.expm1(-cycle / between))
-        sums = np.concatenate([np.zeros((DRAWS, 1)), np.cumsum(cut, axis=1)], axis=1)
-        taken = np.minimum(failures, sums.shape[1] - 1)
-        lost = sums[np.arange(DRAWS), taken] * np.where(taken > 0, failures / np.maximum(taken, 1), 0.0)
-    total: Array = work + segments * stall + lost + failures * restart
-    return float((total <= deadline).mean())
 
 
 def _failures(num_gpus: float, known: Resilience) -> Quantity:

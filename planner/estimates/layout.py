@@ -144,6 +144,28 @@ def inference_layouts(job: InferenceJob, num_gpus: int) -> Layouts:
     return _layouts(rows, "none")
 
 
+def served_layout_faults(job: InferenceJob) -> list[tuple[str, str]]:
+    """What is asked of an inference job's layout that no number of GPUs could do, as (field, message)."""
+    network = job.architecture
+    asked = {name: getattr(job, name) for name in ("tensor_parallel", "pipeline_parallel", "expert_parallel")}
+    if isinstance(network, ConvNet):
+        whole = "a convolutional network is not split over GPUs; leave it out or give 1"
+        return [(name, whole) for name, value in asked.items() if value not in (None, 1)]
+    found = []
+    for name, number, what in (
+        ("tensor_parallel", network.num_heads, "heads"),
+        ("tensor_parallel", network.ffn, "feed-forward width"),
+        ("expert_parallel", network.num_experts, "experts"),
+    ):
+        value = asked[name]
+        if value is not None and value > 0 and number % value:
+            found.append((name, f"{value} does not divide the {what} of {network.name}, {number:,}"))
+    stages = asked["pipeline_parallel"] or 1
+    if stages > network.num_layers:
+        found.append(("pipeline_parallel", f"{stages} stages are more than the {network.num_layers} layers"))
+    return found
+
+
 def served_experts(job: InferenceJob, ranks: int) -> tuple[int, ...]:
     """How many of `ranks` tensor-parallel groups may divide the experts among them: as asked, else every divisor of
     both; none where what is asked for does not divide."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from planner.errors import FieldProblem, InvalidInput
 from planner.estimates.estimate import Option
+from planner.jobs.job import Job, TrainingJob
 from planner.quantity import Basis, Quantity
 
 NEWEST = 50  # as many comparable actuals as a track record looks back on
@@ -28,6 +29,7 @@ class Metric(StrEnum):
     ENERGY_JOULES = "energy_joules"
     AVERAGE_POWER_WATTS = "average_power_watts"
     COST = "cost"
+    ITEMS_PER_SECOND = "items_per_second"  # samples of training; pictures, frames, texts, drawings or requests answered
 
 
 UNITS: Mapping[Metric, str] = {
@@ -39,9 +41,14 @@ UNITS: Mapping[Metric, str] = {
     Metric.ENERGY_JOULES: "J",
     Metric.AVERAGE_POWER_WATTS: "W",
     Metric.COST: "",  # the currency of the option, where it is known
+    Metric.ITEMS_PER_SECOND: "items/s",
 }
 # A ledger speaks of a job by its pace where it has it, by its whole time otherwise, and so on down this list.
-HEADLINES = (Metric.STEP_SECONDS, Metric.TOKENS_PER_SECOND, Metric.SECONDS, Metric.FIRST_TOKEN_SECONDS)
+HEADLINES = (
+    *(Metric.STEP_SECONDS, Metric.TOKENS_PER_SECOND, Metric.ITEMS_PER_SECOND, Metric.SECONDS),
+    Metric.FIRST_TOKEN_SECONDS,
+)
+RATES = frozenset({Metric.TOKENS_PER_SECOND, Metric.ITEMS_PER_SECOND})  # figures of which more is faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +118,8 @@ class TrackRecord:
         )
 
 
-def predictions(option: Option) -> dict[Metric, Quantity]:
-    """What an option says of each metric; metrics that it does not know are left out."""
+def predictions(option: Option, job: Job) -> dict[Metric, Quantity]:
+    """What an option of that job says of each metric; metrics that it does not know are left out."""
     first = option.extras.get("first_token_seconds")
     known = {
         Metric.SECONDS: option.seconds,
@@ -123,8 +130,17 @@ def predictions(option: Option) -> dict[Metric, Quantity]:
         Metric.ENERGY_JOULES: option.energy_joules,
         Metric.AVERAGE_POWER_WATTS: option.average_power_watts,
         Metric.COST: option.cost if option.seconds is not None else None,
+        Metric.ITEMS_PER_SECOND: _items_per_second(option, job),
     }
     return {metric: quantity for metric, quantity in known.items() if quantity is not None and quantity.mid > 0}
+
+
+def _items_per_second(option: Option, job: Job) -> Quantity | None:
+    """Samples of a training job; what an inference job answers, cameras at the fullest rather than at their pace."""
+    if isinstance(job, TrainingJob):
+        return option.tokens_per_second.times(1.0 / job.sequence_length, "samples/s")
+    fullest = option.extras.get("most_requests_per_second")
+    return option.extras.get("requests_per_second") if fullest is None else fullest
 
 
 def compare(measured: Mapping[Metric, float], predicted: Mapping[Metric, Quantity]) -> tuple[Comparison, ...]:

@@ -12,13 +12,14 @@ from planner.estimates.estimate import Answer, Bottleneck, Option, Rejection
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The latest the job may end (seconds from its start), the most it may cost, and how many days before `today` its
-    price may have been stated; None is no limit."""
+    """The latest the job may end (seconds from its start), the most it may cost, how many days before `today` its price
+    may have been stated, and what its GPUs may draw together on average; None is no limit."""
 
     deadline_seconds: float | None = None
     budget: Decimal | None = None
     price_age_days: int | None = None
     today: date | None = None
+    power_watts: float | None = None
 
 
 def apply_limits(answer: Answer, limits: Limits) -> Answer:
@@ -47,6 +48,12 @@ def _beyond(option: Option, limits: Limits) -> tuple[Bottleneck, str] | None:
         asked = units.format_seconds(limits.deadline_seconds)
         if option.seconds.mid > limits.deadline_seconds:
             return Bottleneck.DEADLINE, f"takes {units.format_seconds(option.seconds.mid)}, the deadline is {asked}"
+    if limits.power_watts is not None:
+        drawn, asked = option.average_power_watts, units.format_watts(limits.power_watts)
+        if drawn is None:
+            return Bottleneck.POWER, "what its GPUs draw is unknown, so it cannot be held against the power limit"
+        if drawn.mid > limits.power_watts:
+            return Bottleneck.POWER, f"its GPUs draw {units.format_watts(drawn.mid)} on average, the limit is {asked}"
     if limits.budget is not None:
         cost = option.cost
         if cost is None:

@@ -33,6 +33,12 @@ TWIN = 0.06  # another card of the same model: two honest measurements differ by
 OTHER_FORMAT = 0.30  # a format that was not measured, scaled by the ratio of the published peaks
 UNMEASURED_PHASE = 0.70  # a phase that was not measured, from the sum of its operations alone
 PHASES = (Operation.TRAIN_STEP, Operation.PREFILL, Operation.DECODE)
+KEEPS_FREED_MEMORY = 3  # the version of the benches since which a CPU's measuring process keeps freed memory
+KEPT_MEMORY_NOTE = (
+    "The job is taken to keep the memory that tensors give back, as the calibration does (jemalloc, tcmalloc or "
+    "glibc's MALLOC_MMAP_MAX_=0 and a high MALLOC_TRIM_THRESHOLD_); without that a step of 2 × 1,024 tokens took a "
+    "third longer."
+)
 HIGHEST_CLOCK = 1.1  # assumed: boost clocks lie so far above those of a card at its power limit
 MIXED_8BIT = (Dtype.FP8, Dtype.INT8, Dtype.FP4)
 
@@ -107,15 +113,18 @@ class Profile:
         return (*causes, Cause("blocks of another shape than measured", OTHER_SHAPE[operation]))
 
     def phase_notes(self, operations: tuple[Operation, ...]) -> tuple[str, ...]:
-        """What was not measured, in words."""
+        """What was not measured, and what a measured CPU is taken to do, in words."""
         if self.fit is None:
             return self.notes
+        keeps = self.fit.is_cpu and self.fit.bench_versions.get(Operation.TRAIN_STEP, 0) >= KEEPS_FREED_MEMORY
         missing = [name for name in operations if (name, self.dtype) not in self.fit.corrections]
-        return self.notes + tuple(
+        kept = (KEPT_MEMORY_NOTE,) if keeps and Operation.TRAIN_STEP in operations else ()
+        unmeasured = (
             f"No {name.value.replace('_', ' ')} in {self.dtype.value} was measured here: "
             "it follows from its operations alone, with a wider range."
             for name in missing
         )
+        return (*self.notes, *kept, *unmeasured)
 
     def factor(
         self,
@@ -222,7 +231,11 @@ def profile_from_priors(gpu: Gpu, dtype: Dtype, stack: Stack = Stack.EAGER) -> P
                 for needed in sorted({dtype, side_dtype(dtype)})
             },
             bandwidth=bandwidth,
-            in_pass=PassRate(prior.attention, bandwidth, prior.launch_seconds[operation]),
+            in_pass=PassRate(
+                prior.training_attention if is_training else prior.attention,
+                bandwidth,
+                prior.launch_seconds[operation],
+            ),
             is_synchronous=gpu.kind is GpuKind.CPU,
             kernel_share=training.kernels if is_training else figures["serving_kernel_share"],
             elementwise_share=training.elementwise if is_training else 1.0,
@@ -250,11 +263,16 @@ def _vector_rate(gpu: Gpu) -> float:
 def _clock(gpu: Gpu, prior: Prior) -> float:
     """How fast a card runs under its power limit against the one that its family was measured on: dynamic power grows
     with the 2.5th power of the clock (our design notes), at most HIGHEST_CLOCK."""
+    return float(min(HIGHEST_CLOCK, power_ratio(gpu, prior) ** load_priors().figures["clock_exponent"]))
+
+
+def power_ratio(gpu: Gpu, prior: Prior) -> float:
+    """Watts per FLOP/s of the 16-bit peak ÷ those of the card that its family was measured on; 1 where one is not
+    known."""
     peak = gpu.peak(Dtype.BF16) or gpu.peak(Dtype.FP16)
     if prior.full_clock_joules is None or gpu.power_watts is None or not peak:
         return 1.0
-    share = gpu.power_watts.value / peak / prior.full_clock_joules
-    return float(min(HIGHEST_CLOCK, share ** load_priors().figures["clock_exponent"]))
+    return float(gpu.power_watts.value / peak / prior.full_clock_joules)
 
 
 def _matmul_share(prior: Prior, dtype: Dtype, is_training: bool) -> float:
@@ -273,7 +291,9 @@ def missing_figures(gpu: Gpu, dtype: Dtype) -> Lack | None:
     if not gpu.peak_flops and gpu.memory_bandwidth is None:
         what = "device" if gpu.kind is GpuKind.CPU else "GPU"
         return Lack(
-            Bottleneck.UNKNOWN_GPU, f"the catalogue has no figures for the {what} {gpu.key!r}; calibrate it or name it"
+            Bottleneck.UNKNOWN_GPU,
+            f"the catalogue does not list the {what} {gpu.key.removesuffix(' (unlisted)')!r}, and no calibration of it "
+            "counts yet: calibrate it, or map its name to an entry",
         )
     if gpu.memory_bandwidth is None:
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"the memory bandwidth of {gpu.key} is not known")

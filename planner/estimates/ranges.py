@@ -1,21 +1,22 @@
 """How wide a training estimate without any calibration is: causes that add up, each with what published runs showed.
 
 The half-widths are fitted so that nine in ten published runs, each predicted from priors fitted without its source, lie
-within the sum of the causes that hold for them. Every cause follows from the query alone.
+within the sum of the causes that hold for them. Every cause follows from the query alone, and from how many sources
+told about such hardware: a family that few sources measured is known worse.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
 from planner.calibration.sample import Operation
 from planner.estimates.priors import load_priors
-from planner.estimates.profile import MIXED_8BIT, Profile
-from planner.hardware.gpu import Dtype, Vendor
+from planner.estimates.profile import Profile
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
-from planner.jobs.job import Stack, TrainingJob, TrainingMethod
+from planner.jobs.job import TrainingJob, TrainingMethod
 from planner.quantity import Cause
 
 
@@ -23,38 +24,22 @@ class RangeCause(StrEnum):
     """What makes published runs miss the estimate; the values are the sections of the facts file."""
 
     PUBLISHED = "published"
-    EIGHT_BIT = "eight_bit"
-    PLAIN = "plain"
     ADAPTERS = "adapters"
     EXPERTS = "experts"
-    ENCODER = "encoder"
     CONVOLUTIONAL = "convolutional"
-    OLD_ATTENTION = "old_attention"
-    EAGER = "eager"
-    COMPILED = "compiled"
-    IDLE = "idle"
     SEVERAL_NODES = "several_nodes"
-    OTHER_VENDOR = "other_vendor"
-    CONSUMER = "consumer"
+    FAMILY = "family"
     HOST = "host"
     ASSUMED = "assumed"
 
 
 TITLES = {
     RangeCause.PUBLISHED: "published efficiency",
-    RangeCause.EIGHT_BIT: "products of 8 or 4 bits",
-    RangeCause.PLAIN: "products of fp32 or tf32",
     RangeCause.ADAPTERS: "adapters on a frozen base",
     RangeCause.EXPERTS: "experts",
-    RangeCause.ENCODER: "attention both ways",
     RangeCause.CONVOLUTIONAL: "convolutions",
-    RangeCause.OLD_ATTENTION: "attention that is not fused",
-    RangeCause.EAGER: "plain software",
-    RangeCause.COMPILED: "what a compiler makes of it",
-    RangeCause.IDLE: "idle stages and exchanges that lie bare",
     RangeCause.SEVERAL_NODES: "several nodes",
-    RangeCause.OTHER_VENDOR: "few published runs of the vendor",
-    RangeCause.CONSUMER: "few published runs of cards with GDDR memory",
+    RangeCause.FAMILY: "few published runs of its family of GPUs",
     RangeCause.HOST: "time between kernels",
     RangeCause.ASSUMED: "assumed where nothing is stated",
 }
@@ -63,33 +48,30 @@ TITLES = {
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """How a job runs, as far as it tells how well such runs are known. `overhead_share` is the part of the step that
-    neither products nor memory bound, `idle_share` that of idle stages of a pipeline and of bare exchanges."""
+    neither products nor memory bound."""
 
     num_nodes: int
     overhead_share: float
-    idle_share: float
+
+
+def unfamiliar(num_sources: float) -> float:
+    """How much is left to learn of what so many sources told about: 1 of none, 1 ÷ √(1 + n) of n that agree as sources
+    do (the spread of a mean over n whose members lie as far apart as it lay from what was expected)."""
+    return 1.0 / math.sqrt(1.0 + num_sources)
 
 
 def applying(job: TrainingJob, profile: Profile, how: Circumstances) -> dict[RangeCause, float]:
-    """The causes that hold, and how much of each: 1, or the share of the step that it is about."""
+    """The causes that hold, and how much of each: 1, a share of the step, or how unfamiliar the family of GPUs is."""
     network = job.architecture
-    is_transformer = isinstance(network, Transformer)
     found = {
         RangeCause.PUBLISHED: True,
-        RangeCause.EIGHT_BIT: job.dtype in MIXED_8BIT,
-        RangeCause.PLAIN: job.dtype in (Dtype.FP32, Dtype.TF32),
         RangeCause.ADAPTERS: job.method is not TrainingMethod.FULL,
         RangeCause.EXPERTS: isinstance(network, Transformer) and network.num_experts > 1,
-        RangeCause.ENCODER: isinstance(network, Transformer) and not network.causal,
         RangeCause.CONVOLUTIONAL: isinstance(network, ConvNet),
-        RangeCause.OLD_ATTENTION: is_transformer and not job.fused_attention,
-        RangeCause.EAGER: job.stack is Stack.EAGER,
-        RangeCause.COMPILED: job.stack is Stack.COMPILED,
         RangeCause.SEVERAL_NODES: how.num_nodes > 1,
-        RangeCause.OTHER_VENDOR: profile.gpu.vendor is not Vendor.NVIDIA,
-        RangeCause.CONSUMER: profile.gpu.vendor is Vendor.NVIDIA and profile.gpu.memory_type.startswith("GDDR"),
     }
-    shares = {RangeCause.HOST: how.overhead_share, RangeCause.IDLE: how.idle_share}
+    told = load_priors().told.get(profile.prior.name, 0.0)
+    shares = {RangeCause.FAMILY: unfamiliar(told), RangeCause.HOST: how.overhead_share}
     return {cause: 1.0 for cause, holds in found.items() if holds} | shares
 
 

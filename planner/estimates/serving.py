@@ -25,7 +25,7 @@ from planner.jobs.job import InferenceJob
 from planner.jobs.operations import Amount
 
 Array = NDArray[np.float64]
-__all__ = ["kv_dtype", "serve", "serving_links"]
+__all__ = ["kv_dtype", "reachable", "serve", "serving_links"]
 
 
 def serve(
@@ -38,7 +38,7 @@ def serve(
         asked += "" if job.expert_parallel is None else f" with experts over {job.expert_parallel} groups"
         return Lack(Bottleneck.FRACTION, f"{asked} cannot be had from {num_gpus} GPUs")
     links = serving_links(profile.gpu, num_gpus, gpus_per_node, profile.links) if num_gpus > 1 else None
-    layouts = _reachable(layouts, links)
+    layouts = reachable(layouts, links)
     if not layouts.size:
         return Lack(Bottleneck.UNKNOWN_FIGURE, f"how fast {num_gpus} {profile.gpu.key}s exchange data is not known")
     deployment = Deployment(job, profile, layouts, links)
@@ -111,7 +111,7 @@ def _cached_tokens(deployment: Deployment) -> float | None:
     return job.prompt_tokens + (0.5 + 0.5 * deployment.engine.reserve) * job.output_tokens
 
 
-def _reachable(layouts: Layouts, links: Links | None) -> Layouts:
+def reachable(layouts: Layouts, links: Links | None) -> Layouts:
     """Without the splits whose links are not known."""
     joined = layouts.tensor_parallel * layouts.expert_parallel
     keep = joined == 1

@@ -44,6 +44,12 @@ class Chosen:
     def at(self, amount: Amount) -> float:
         return pick(amount, self.place)
 
+    @property
+    def front_seconds(self) -> float:
+        """What a request alone takes in a server in front of the engine."""
+        per_request_ms = load_serving_priors().figures["frontend_request_ms"]
+        return 1e-3 * (self.deployment.engine.front_ms + per_request_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class Widths:
@@ -147,24 +153,28 @@ def _with_energy(outcome: Outcome, chosen: Chosen, share: float) -> Outcome:
     profile = chosen.deployment.profile
     operation = Operation.DECODE if share >= 0.5 else Operation.PREFILL
     outcome = with_energy(outcome, profile, operation, chosen.num_gpus)
+    rate = outcome.extras["requests_per_second"]
+    per_request = Quantity.around(1.0 / rate.mid, "s", outcome.basis, rate.causes)
     if profile.fit is None and profile.gpu.power_watts is not None:
-        watts = profile.gpu.power_watts.value * chosen.at(power_share(chosen.times)) * chosen.num_gpus
-        causes = published_causes(chosen.deployment.job, profile, ServingClass.POWER)
-        power = Quantity.around(watts, "W", Basis.DERIVED, causes)
-        energy = None if outcome.seconds is None else _energy(power, outcome.seconds)
-        outcome = replace(outcome, average_power_watts=power, energy_joules=energy)
+        return _with_published_energy(outcome, chosen, profile.gpu.power_watts.value, per_request)
     power_now = outcome.average_power_watts or average_power(profile, operation, chosen.num_gpus)
-    if power_now is None:
-        return outcome
-    per_request = _energy(
-        power_now,
-        Quantity.around(
-            1.0 / outcome.extras["requests_per_second"].mid,
-            "s",
-            outcome.basis,
-            outcome.extras["requests_per_second"].causes,
-        ),
-    )
+    return outcome if power_now is None else _with_joules(outcome, chosen, _energy(power_now, per_request))
+
+
+def _with_published_energy(outcome: Outcome, chosen: Chosen, limit_watts: float, per_request: Quantity) -> Outcome:
+    """What published runs missed in energy is the range of tokens; of single passes it is that of power and seconds."""
+    job, profile = chosen.deployment.job, chosen.deployment.profile
+    watts = limit_watts * chosen.at(power_share(chosen.times)) * chosen.num_gpus
+    power = Quantity.around(watts, "W", Basis.DERIVED, published_causes(job, profile, ServingClass.POWER))
+    joules = _energy(power, per_request)
+    if job.output_tokens:
+        joules = Quantity.around(joules.mid, "J", joules.basis, published_causes(job, profile, ServingClass.ENERGY))
+    whole = None if outcome.seconds is None else joules.times(outcome.seconds.mid / per_request.mid)
+    outcome = replace(outcome, average_power_watts=power, energy_joules=whole)
+    return _with_joules(outcome, chosen, joules)
+
+
+def _with_joules(outcome: Outcome, chosen: Chosen, per_request: Quantity) -> Outcome:
     extras = {**outcome.extras, "joules_per_request": per_request}
     if chosen.deployment.job.output_tokens:
         extras["joules_per_token"] = per_request.times(1.0 / chosen.deployment.job.output_tokens)
@@ -200,7 +210,8 @@ def _notes(chosen: Chosen) -> tuple[str, ...]:
     if job.output_tokens and job.batching is Batching.CONTINUOUS:
         notes.append(
             "The time to the first token is that of a request which does not wait; under load it waits for others' "
-            "prompts."
+            f"prompts. A server in front of the engine adds about {units.format_seconds(chosen.front_seconds)}, which "
+            "the time among others and sizings count."
         )
     if job.concurrency is None:
         most = units.format_count(chosen.deployment.engine.max_requests)

@@ -9,8 +9,9 @@ from planner.calibration.sample import Operation
 from planner.estimates.estimate import Bottleneck
 from planner.estimates.priors import load_priors
 from planner.estimates.priors.serving import EnginePrior, ServingPriors, ServingShares, load_serving_priors
-from planner.estimates.profile import Lack, Profile, missing_figures
+from planner.estimates.profile import HIGHEST_CLOCK, Lack, Profile, missing_figures, power_ratio
 from planner.hardware.gpu import Dtype, Gpu, GpuKind, Vendor
+from planner.jobs.engine import Engine
 from planner.jobs.job import InferenceJob
 from planner.jobs.operations import Amount, side_dtype
 from planner.quantity import Basis
@@ -20,6 +21,9 @@ SERVING = (Operation.PREFILL, Operation.DECODE)
 # (NVIDIA GA102 white paper, appendix A); integer products of 8 bits, which have no such limit, are then four times as
 # fast, not twice.
 HALF_RATE = 3.5
+# Engines with kernels of their own for consumer GPUs, written with the instructions that all generations have.
+BY_WARPS = (Engine.LLAMA_CPP, Engine.MLC, Engine.EXLLAMA)
+WIDE_INSTRUCTIONS = ("9.0", "10.0", "10.3")
 DEALT = (Vendor.NVIDIA, Vendor.AMD)  # tiles of a product are dealt to many units of their GPUs
 MOST = 0.97  # of a published peak
 
@@ -34,11 +38,14 @@ def serving_profile(gpu: Gpu, job: InferenceJob) -> Profile | Lack:
     shares = priors.families.get(prior.name) or priors.families["other GPUs"]
     engine = priors.engines[job.engine]
     bandwidth = gpu.memory_bandwidth.value * shares.bandwidth
-    is_packed = job.weight_bits is not None
+    is_packed = job.weight_bits is not None and not multiplies_packed(gpu, job)
+    clock = np.minimum(HIGHEST_CLOCK, power_ratio(gpu, prior) ** priors.figures["clock_exponent"])
     matmul = {
         dtype: MatmulRate(
             (peak or 0.0)
+            * clock
             * _reached(gpu, dtype, priors, shares, engine)
+            * (priors.figures["warp_products"] if multiplies_by_warps(gpu, job.engine) else 1.0)
             / (engine.packed_product if is_packed else 1.0),
             bandwidth,
             prior.floor_seconds,
@@ -77,6 +84,18 @@ def _reached(gpu: Gpu, dtype: Dtype, priors: ServingPriors, shares: ServingShare
     if dtype not in (Dtype.FP16, Dtype.BF16) or not sums_at_half_rate(gpu):
         return share
     return 2.0 * share if engine.half_sums else np.minimum(share * priors.figures["half_rate"], MOST)
+
+
+def multiplies_by_warps(gpu: Gpu, engine: Engine) -> bool:
+    """Whether an engine's own kernels keep to the matrix instructions of single warps where a GPU's full rate takes
+    those of four together (Hopper) or of a whole unit (Blackwell of data centres)."""
+    return engine in BY_WARPS and gpu.compute_capability in WIDE_INSTRUCTIONS
+
+
+def multiplies_packed(gpu: Gpu, job: InferenceJob) -> bool:
+    """Whether weights of 4 bits go into products as they lie, beside numbers of 8 bits: Blackwell's units take block
+    formats of 4, 6 and 8 bits together (PTX ISA, tcgen05.mma of kind mxf8f6f4)."""
+    return job.weight_bits is not None and job.dtype is Dtype.FP8 and gpu.peak(Dtype.FP4) is not None
 
 
 def sums_at_half_rate(gpu: Gpu) -> bool:

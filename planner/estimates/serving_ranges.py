@@ -25,7 +25,8 @@ class ServingClass(StrEnum):
     FIRST_TOKEN_LOADED = "first_token_loaded"  # noqa: S105
     ENCODER = "encoder"  # one pass of a transformer
     PICTURE = "picture"  # one pass of a convolutional network
-    POWER = "power"
+    POWER = "power"  # and the energy of single passes, beside the range of their seconds
+    ENERGY = "energy"  # of tokens: seconds and watts miss against each other, so that it has one range of its own
 
 
 def token_class(job: InferenceJob) -> ServingClass:
@@ -58,6 +59,8 @@ def published_causes(job: InferenceJob, profile: Profile, kind: ServingClass) ->
         found.append(Cause("serving engine not named", ranges["engine"]))
     elif not engine.told:
         found.append(Cause("no published run of this engine", ranges["engine_none"]))
+    if job.weight_bits is not None and job.engine is Engine.TRANSFORMERS and kind is ServingClass.PACKED:
+        found.append(Cause("which library unpacks the weights is not named", ranges["unpacking"]))
     if not shares.told:
         found.append(Cause("no published run on this family", ranges["family_none"]))
     return tuple(found)

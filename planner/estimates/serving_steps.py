@@ -18,6 +18,7 @@ from planner.estimates.communication import Links, all_reduce_seconds, all_to_al
 from planner.estimates.layout import Layouts
 from planner.estimates.priors.serving import EnginePrior, load_serving_priors
 from planner.estimates.profile import Profile
+from planner.estimates.serving_profile import multiplies_packed
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
@@ -152,12 +153,17 @@ class Deployment:
                 for work in works
             )
         is_eager = self.job.engine is Engine.PYTORCH or self.profile.fit is not None  # as calibrations run it
-        works = picture_work(network, through, channels_last=self.job.channels_last or not is_eager)
-        return works if is_eager else tuple(_folded(work) for work in works)
+        channels_last = self.job.channels_last or not is_eager
+        works = picture_work(network, through, channels_last=channels_last, keeps_narrow=not is_eager)
+        if is_eager:
+            return works if self.profile.fit is not None else tuple(_called(work) for work in works)
+        return tuple(_folded(work, self.engine.kernels) for work in works)
 
     def _moved_weight(self) -> float | None:
         stored = stored_bytes(self.job)
-        return None if stored is None else stored * self.engine.packed
+        if stored is None or multiplies_packed(self.profile.gpu, self.job):
+            return stored
+        return stored * self.engine.packed
 
     def _with_engine(self, operations: Amount, exchange: Array, operation: Operation, active: Amount) -> Array:
         """A measured device has its own engine in its measurements."""
@@ -170,7 +176,17 @@ class Deployment:
         return np.asarray(operations * engine.decode + exchange + host)
 
 
-def _folded(work: Work) -> Work:
+def _called(work: Work) -> Work:
+    """The host takes longer over a convolution than over another kernel: it looks its algorithm up."""
+    if work.work_class not in (WorkClass.CONVOLUTION, WorkClass.DEPTHWISE):
+        return work
+    return replace(work, launches=work.launches * load_serving_priors().figures["convolution_calls"])
+
+
+def _folded(work: Work, kernels: float) -> Work:
+    """A convolution with what is folded into it is one kernel, whatever share is left of other kernels."""
+    if work.work_class in (WorkClass.CONVOLUTION, WorkClass.DEPTHWISE):
+        return replace(work, launches=work.launches / kernels)
     if work.work_class is not WorkClass.NORMALISATION:
         return work
     return replace(work, num_bytes=work.num_bytes * FOLDED_NORM, launches=0.0)

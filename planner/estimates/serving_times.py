@@ -111,10 +111,11 @@ def _continuous(deployment: Deployment, sequences: Array, in_flight: Array) -> S
 
 
 def _waiting(sequences: Array, prompt_seconds: Array, front_ms: float) -> Array:
-    """Seconds that a request among others waits beyond its own prompt: for theirs, which come in waves because requests
-    that started together end together, and for the server in front of the engine."""
+    """Seconds that a request among others waits on average beyond its own prompt: for the server in front of the
+    engine, and for others' prompts. Those that come at once, the first of each place where a run starts, wait for half
+    of the rest; the later ones come one by one, as others end, and hardly wait."""
     figures = load_serving_priors().figures
-    prompts = figures["waiting"] * np.maximum(sequences - 1.0, 0.0) ** figures["waiting_power"]
+    prompts = figures["burst"] * np.maximum(sequences - 1.0, 0.0) / 2.0
     front = front_ms + figures["frontend_request_ms"] * sequences
     found: Array = prompts * prompt_seconds + front * 1e-3
     return found

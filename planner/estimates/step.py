@@ -78,7 +78,7 @@ def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Link
     if links is not None:
         stack = profile.training or load_priors().stacks[job.stack]
         inside = _inside_micro_batch(job, layouts, links, stage, stack)
-        once = _once_per_step(job, layouts, links, stage, stack.overlap)
+        once = _once_per_step(job, layouts, links, stage, stack.overlap * links.hides)
     idle = (layouts.pipeline_parallel - 1.0) / layouts.virtual_stages
     return StepTimes(
         compute=Seconds(
@@ -193,7 +193,7 @@ def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro:
     architecture = job.architecture
     e = side_dtype(job.dtype).num_bytes
     exposed = np.zeros(layouts.size)
-    overlap = stack.overlap
+    overlap = stack.overlap * links.hides
     if isinstance(architecture, Transformer):
         t, c, p = layouts.tensor_parallel, layouts.context_parallel, layouts.pipeline_parallel
         layers = exchanging_layers(architecture, job.sequence_length, job.target_length) / p
@@ -209,7 +209,9 @@ def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro:
         if architecture.num_experts > 1:
             routed = hidden * architecture.experts_per_token
             open_share = 1.0 - load_priors().figures["expert_overlap"]
-            exposed += exchanges * open_share * all_to_all_seconds(routed, layouts.expert_parallel, links, t)
+            # A group that takes all GPUs of a stage takes those of a tensor-parallel group too.
+            stride = np.clip(layouts.replicas * t / layouts.expert_parallel, 1.0, t)
+            exposed += exchanges * open_share * all_to_all_seconds(routed, layouts.expert_parallel, links, stride)
         kv = 2.0 * rows * architecture.num_kv_heads * architecture.head_dim * e / t * c
         ring = (4.0 if again else 3.0) * layers * all_gather_seconds(kv, c, links, t)
         exposed += np.maximum(ring - overlap * micro * _attention_share(job), 0.0)

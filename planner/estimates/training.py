@@ -234,8 +234,7 @@ def _causes(
     )
     if profile.fit is None:
         between = pick(times.compute.overhead, place) + pick(times.optimizer.overhead, place) + times.constant
-        idle = communication + pick(times.bubble, place) / step
-        how = Circumstances(num_nodes, min(between / step, 1.0), idle)
+        how = Circumstances(num_nodes, min(between / step, 1.0))
         causes = (*published_causes(job, profile, how), *profile.causes)
     found = shared(causes, 1.0 if profile.fit is None else 1.0 - communication)
     found += shared((communication_cause(profile.links),), communication)

@@ -19,12 +19,13 @@ from typing import Any, TextIO
 
 import torch
 
+from planner.calibration.passes import PHASES
 from planner.calibration.sample import COLLECTIVES, Bench, Operation, Sample, sample_to_document
 from planner.calibration.theory import bench_theory
 from planner.calibration.visits import NUM_VISITS, Visit, merged, patience_seconds, settled, wants_another
 from planner.gpu import cpu
 from planner.gpu.benches import attention, collective, copy, feed, launch, matmul, memory, serve, served, train, vision
-from planner.gpu.benches.accelerator import Accelerator, InvalidResult, Unsupported
+from planner.gpu.benches.accelerator import Accelerator, InvalidResult, Unsupported, keep_freed_memory
 from planner.gpu.benches.prepared import Prepared, require_finite
 from planner.gpu.benches.timing import time_calls
 from planner.gpu.events import ChildJob, event_line, job_from_json
@@ -85,6 +86,7 @@ def reach(job: ChildJob) -> Accelerator:
     if job.backend is Backend.CPU:
         threads = job.num_threads or min(torch.get_num_threads(), cpu.usable_cpus())
         torch.set_num_threads(threads)
+        keep_freed_memory()
         return Accelerator(job.backend, job.seed)
     module = torch.backends.mps if job.backend is Backend.MPS else getattr(torch, job.backend.value)
     if not module.is_available():
@@ -148,10 +150,12 @@ def visit(bench: Bench, accelerator: Accelerator) -> Visit:
     with prepared.around:
         require_finite(prepared.calls[0]())
         accelerator.start_counting_memory()
-        timing = time_calls(prepared.calls, accelerator.seconds)
+        timing = time_calls(prepared.calls, accelerator.seconds, accelerator.waited_seconds)
         peak = accelerator.peak_memory_bytes()
         require_finite(prepared.calls[0]())
     details = {"executions": float(timing.executions), "warm_up_seconds": timing.warm_up_seconds}
+    if timing.waited_share is not None:
+        details["waited_share"] = timing.waited_share
     if not all(math.isfinite(number) for number in (*timing.windows, *prepared.details.values())):
         raise InvalidResult("a time that was taken is no number")
     return Visit(timing.windows, timing.steady, peak, {**prepared.details, **details})
@@ -185,7 +189,7 @@ class _Rounds:
                     self._tell("bench", position=position)
                     self._visit(position, number)
         while restless := [place for place, visits in self._visits.items() if visits and wants_another(visits)]:
-            for position in restless:
+            for position in sorted(restless, key=self._is_part):
                 if time.perf_counter() - begun + self._seconds.get(position, 0.0) > patience:
                     break
                 self._tell("bench", position=position)
@@ -196,6 +200,10 @@ class _Rounds:
         samples = [_sample(self._benches[position], visits) for position, visits in self._visits.items()]
         for position, sample in zip(self._visits, settled(samples), strict=True):
             self._tell("sample", position=position, sample=sample_to_document(sample))
+
+    def _is_part(self, position: int) -> bool:
+        """Whole passes are visited again before their parts: most of an estimate hangs on them."""
+        return self._benches[position].operation not in PHASES
 
     def _visit(self, position: int, number: int) -> None:
         bench = self._benches[position]

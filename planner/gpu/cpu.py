@@ -76,6 +76,17 @@ def usable_cpus(root: Path = ROOT) -> int:
     return count if quota is None else max(1, min(count, int(quota)))
 
 
+def waited_seconds(root: Path = ROOT) -> float | None:
+    """Seconds that this process's threads stood ready while other programs had the processors, summed over the threads
+    that live; None where the kernel does not tell (proc/<pid>/schedstat: its second figure, in nanoseconds)."""
+    waited, is_told = 0, False
+    for path in root.glob("proc/self/task/*/schedstat"):
+        fields = _text(path).split()  # empty where the thread has ended meanwhile
+        if len(fields) > 1 and fields[1].isdigit():
+            waited, is_told = waited + int(fields[1]), True
+    return waited / 1e9 if is_told else None
+
+
 def whole_cores(root: Path = ROOT) -> int | None:
     """Physical cores of this machine, None where this process may use only some of its processors."""
     if usable_cpus(root) != os.cpu_count():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from planner.calibration.sample import Bench, BenchFailure, Sample, bench_from_document, bench_to_document
@@ -158,8 +158,3 @@ def job_from_json(text: str) -> ChildJob:
 def event_line(event: str, **rest: Any) -> str:
     """One JSON line. NaN and infinity are refused here already: they are no JSON."""
     return json.dumps({"event": event, **rest}, allow_nan=False)
-
-
-def reading_document(reading: Reading) -> dict[str, Any]:
-    """The reading as JSON."""
-    return asdict(reading)

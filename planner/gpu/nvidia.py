@@ -17,7 +17,7 @@ from planner.gpu.events import Reading
 from planner.gpu.look import Look, look_in_process, print_look
 from planner.gpu.nvidia_watch import NvidiaWatch
 from planner.gpu.nvidia_words import LASTING as _LASTING
-from planner.gpu.nvidia_words import LOST, REMEDIES, asked, in_words
+from planner.gpu.nvidia_words import LOST, REMEDIES, as_text, asked, in_words
 from planner.hardware.gpu import Vendor
 from planner.inventory.device import Backend, SeenDevice
 
@@ -77,7 +77,7 @@ def _driver() -> Iterator[None]:
 
 def _look() -> Look:
     devices, problems = [], []
-    driver_version, version_reason = _told(lambda: _text(pynvml.nvmlSystemGetDriverVersion()))
+    driver_version, version_reason = _told(lambda: as_text(pynvml.nvmlSystemGetDriverVersion()))
     for index in range(pynvml.nvmlDeviceGetCount()):
         try:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
@@ -122,7 +122,7 @@ def _seen(handle: Any, index: int, driver_version: str | None, version_reason: s
     limit = told("power_limit_watts", lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000)
     capability = told("compute_capability", lambda: "{}.{}".format(*pynvml.nvmlDeviceGetCudaComputeCapability(handle)))
     return SeenDevice(
-        uuid=_text(pynvml.nvmlDeviceGetUUID(handle)),
+        uuid=as_text(pynvml.nvmlDeviceGetUUID(handle)),
         backend=Backend.CUDA,
         index=index,
         name=_name(handle, is_slice),
@@ -138,7 +138,7 @@ def _seen(handle: Any, index: int, driver_version: str | None, version_reason: s
 
 def _name(handle: Any, is_slice: bool) -> str:
     """The name as told; a slice's always says so, since a slice is not the card it was cut from."""
-    name = _text(pynvml.nvmlDeviceGetName(handle))
+    name = as_text(pynvml.nvmlDeviceGetName(handle))
     return f"{name} MIG slice" if is_slice and "MIG" not in name else name
 
 
@@ -150,10 +150,6 @@ def _told(call: Callable[[], Any]) -> tuple[Any, str]:
         if error.value == pynvml.NVML_ERROR_GPU_IS_LOST:
             raise
         return None, in_words(error)
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 class NoReadings(Exception):

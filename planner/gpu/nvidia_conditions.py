@@ -9,7 +9,7 @@ from typing import Any
 import pynvml
 
 from planner.calibration.conditions import DeviceConditions, DeviceProcess
-from planner.gpu.nvidia_words import LOST, REMEDIES, asked, in_words
+from planner.gpu.nvidia_words import LOST, REMEDIES, as_text, asked, in_words
 
 _COMPUTE_MODES = {0: "default", 1: "exclusive_thread", 2: "prohibited", 3: "exclusive_process"}
 _RECOVERY_ACTIONS = {  # nvmlDeviceGpuRecoveryAction_t, nvml.h
@@ -70,9 +70,9 @@ class _Look:
         remap = self._told("has_remap_pending", lambda: pynvml.nvmlDeviceGetRemappedRows(card))
         told = self._told
         return DeviceConditions(
-            driver_version=told("driver_version", lambda: _text(pynvml.nvmlSystemGetDriverVersion())),
+            driver_version=told("driver_version", lambda: as_text(pynvml.nvmlSystemGetDriverVersion())),
             cuda_driver=told("cuda_driver", lambda: _cuda_version(pynvml.nvmlSystemGetCudaDriverVersion())),
-            vbios=told("vbios", lambda: _text(pynvml.nvmlDeviceGetVbiosVersion(card))),
+            vbios=told("vbios", lambda: as_text(pynvml.nvmlDeviceGetVbiosVersion(card))),
             num_devices=told("num_devices", pynvml.nvmlDeviceGetCount),
             compute_mode=told("compute_mode", lambda: _COMPUTE_MODES.get(pynvml.nvmlDeviceGetComputeMode(card))),
             has_persistence=told("has_persistence", lambda: bool(pynvml.nvmlDeviceGetPersistenceMode(card))),
@@ -178,7 +178,3 @@ def _recovery_action(card: Any) -> str:
 
 def _cuda_version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -62,3 +62,8 @@ def asked(call: Callable[[], Any]) -> Any:
         except pynvml.NVMLError_Unknown:
             continue
     return call()
+
+
+def as_text(value: str | bytes) -> str:
+    """What the driver says as text: older bindings answer in bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

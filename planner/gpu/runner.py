@@ -8,20 +8,18 @@ before its leader is reaped, so that no process of it survives and no other proc
 
 from __future__ import annotations
 
-import json
 import selectors
 import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard
+from typing import Any
 
 from planner.calibration.conditions import DeviceConditions
 from planner.calibration.drift import drift_within
-from planner.calibration.sample import ERROR_CLASSES, BenchFailure, Sample, sample_from_document
+from planner.calibration.sample import Sample
 from planner.calibration.verdict import (
     BUSY_RETRY_SECONDS,
     Incident,
@@ -38,30 +36,24 @@ from planner.gpu.events import (
     BUSY,
     CANCELLED,
     CRASHED,
-    FINISHED,
     REFUSED,
     TIMED_OUT,
-    BenchStarted,
     ChildJob,
     ChildResult,
     Event,
-    Failed,
     Measured,
     Reading,
-    Started,
-    Visited,
     job_to_json,
 )
 from planner.gpu.host_memory import num_oom_kills
 from planner.gpu.inspection import NO_DRIVER, inspect, inspect_until_clean
 from planner.gpu.process import Group, LineReader, TailReader, helper_environment
 from planner.gpu.telemetry import Sampler
+from planner.gpu.transcript import Cause, Transcript
 from planner.inventory.device import Backend
 
 CHILD_COMMAND = (sys.executable, "-m", "planner.gpu.child")
 POLL_SECONDS = 0.2
-MAX_MESSAGE = 1_000
-MAX_VISITS = 16  # of one bench: a process that says it begins again and again is not listened to
 DRAIN_SECONDS = 0.5  # for what still lies in the pipes once the process has ended
 
 
@@ -114,10 +106,10 @@ def measure(
         verdict = replace(verdict, trust=Trust.INVALID, reasons=(*verdict.reasons, stuck), quarantine=stuck)
     looks, peer_verdicts = _judged_peers(job.backend, peers)
     verdict = _with_peers(verdict, peer_verdicts)
-    run.ledger.close(run.cut, run.process, _cause(run, seen.ends_the_run, num_kills))
+    run.transcript.close(run.cut, run.process, _cause(run, seen.ends_the_run, num_kills))
     return ChildResult(
-        outcome=run.ledger.outcome,
-        reason=run.ledger.reason,
+        outcome=run.transcript.outcome,
+        reason=run.transcript.reason,
         exit_code=run.process.exit_code,
         signal=run.process.signal_number,
         stderr_tail=run.errors,
@@ -186,7 +178,7 @@ class _Seen:
 class _Run:
     """A measuring process that has ended."""
 
-    ledger: _Ledger
+    transcript: Transcript
     process: Group
     cut: str
     errors: str
@@ -194,7 +186,7 @@ class _Run:
     noise_bytes: int
 
     def conditions(self) -> dict[str, Any]:
-        found = dict(self.ledger.conditions)
+        found = dict(self.transcript.conditions)
         if self.absent:
             found["telemetry_absent"] = dict(self.absent)
         if self.noise_bytes:
@@ -210,7 +202,7 @@ def _run(
     started_at: float,
     seen: _Seen,
 ) -> _Run:
-    ledger = _Ledger(job, tell)
+    transcript = Transcript(job, tell)
     with tempfile.TemporaryFile() as stdin:
         stdin.write(job_to_json(job).encode())
         stdin.seek(0)
@@ -234,12 +226,12 @@ def _run(
                 cut = TIMED_OUT
             if cut:
                 break
-            _read_for(selector, POLL_SECONDS, output, ledger)
+            _read_for(selector, POLL_SECONDS, output, transcript)
             _tell_telemetry(sampler, tell)
         process.end(job.grace_seconds if cut else 0.0)
-        _drain(selector, output, ledger)
+        _drain(selector, output, transcript)
         _tell_telemetry(sampler, tell)
-        return _Run(ledger, process, cut, errors.text(), sampler.absent, output.noise_bytes)
+        return _Run(transcript, process, cut, errors.text(), sampler.absent, output.noise_bytes)
 
 
 def _tell_telemetry(sampler: Sampler, tell: Callable[[Event], None]) -> None:
@@ -274,14 +266,14 @@ def _around(before: DeviceConditions, after: DeviceConditions | None, verdict: V
     return {**told, "trust": verdict.trust.value, **{name: value for name, value in said.items() if value}}
 
 
-def _cause(run: _Run, end: str, num_kills: int | None) -> _Cause | None:
+def _cause(run: _Run, end: str, num_kills: int | None) -> Cause | None:
     """Why the process ended, where that is known better than from its exit; None where it is not."""
     if run.cut == CRASHED:
-        return _Cause("crashed", end)
+        return Cause("crashed", end)
     now = num_oom_kills()
     was_killed = run.process.signal_number == signal.SIGKILL and not run.cut
     if was_killed and num_kills is not None and now is not None and now > num_kills:
-        return _Cause("oom-host", "the kernel ended the measuring process: the host's memory limit was reached")
+        return Cause("oom-host", "the kernel ended the measuring process: the host's memory limit was reached")
     return None
 
 
@@ -297,7 +289,7 @@ def child_environment(job: ChildJob) -> dict[str, str]:
     return environment
 
 
-def _read_for(selector: selectors.BaseSelector, seconds: float, output: LineReader, ledger: _Ledger) -> bool:
+def _read_for(selector: selectors.BaseSelector, seconds: float, output: LineReader, transcript: Transcript) -> bool:
     """Read what comes within `seconds` and enter it; False once every stream has ended."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
@@ -309,153 +301,12 @@ def _read_for(selector: selectors.BaseSelector, seconds: float, output: LineRead
             if ended:
                 selector.unregister(key.fileobj)
             for line in lines if key.data is output else ():
-                ledger.enter(line)
+                transcript.enter(line)
     return True
 
 
-def _drain(selector: selectors.BaseSelector, output: LineReader, ledger: _Ledger) -> None:
+def _drain(selector: selectors.BaseSelector, output: LineReader, transcript: Transcript) -> None:
     """Read what the ended group left in the pipes, for a bounded time: a stranger may still hold their other end."""
     until = time.monotonic() + DRAIN_SECONDS
     while selector.get_map() and time.monotonic() < until:
-        _read_for(selector, 0.05, output, ledger)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cause:
-    """Why the process ended, known from elsewhere than its exit."""
-
-    error_class: str
-    reason: str
-
-
-class _Ledger:
-    """What the child said, checked: each position is told at most once, and in the end none is left in doubt."""
-
-    def __init__(self, job: ChildJob, on_event: Callable[[Event], None]) -> None:
-        self._job = job
-        self._tell = on_event
-        self._told: set[int] = set()
-        self._begun: Counter[int] = Counter()
-        self._so_far: dict[int, Sample] = {}  # of benches with visits to come
-        self._current: int | None = None
-        self._said_finished = False
-        self.conditions: Mapping[str, Any] = {}
-        self.outcome = CRASHED
-        self.reason = ""
-
-    def enter(self, line: bytes) -> None:
-        """Check one line and tell what it says. A line that cannot be believed fails the bench that is running."""
-        try:
-            document = json.loads(line, parse_constant=_refuse_constant)
-        except ValueError as error:
-            self._fail_current(f"the measuring process wrote a line that cannot be read: {error}")
-            return
-        match document.get("event"):
-            case "started" if isinstance(document.get("conditions"), dict):
-                self.conditions = document["conditions"]
-                self._tell(Started(self.conditions))
-            case "bench":
-                self._begin(document.get("position"))
-            case "visit":
-                self._visited(document)
-            case "sample":
-                self._measured(document)
-            case "failure":
-                self._failed(document)
-            case "finished":
-                self._said_finished = True
-            case other:
-                self._fail_current(f"the measuring process wrote an event that is not known: {str(other)[:50]!r}")
-
-    def close(self, cut: str, process: Group, cause: _Cause | None = None) -> None:
-        """Settle the outcome, and every position that a finished or broken run owes an answer."""
-        if cause is not None:
-            self.outcome, self.reason = CRASHED, cause.reason
-            self._fail_current(cause.reason, cause.error_class)
-        elif cut == CANCELLED:
-            self.outcome, self.reason = CANCELLED, "stopped on request"
-        elif cut == TIMED_OUT:
-            self.outcome = TIMED_OUT
-            self.reason = f"stopped at its time limit of {self._job.time_limit_seconds:g} s"
-            self._fail_current(self.reason, "timed-out")
-        elif process.exit_code == 0 and self._said_finished:
-            self.outcome = FINISHED
-            for position in range(len(self._job.benches)):
-                self._fail(position, "error", "the measuring process finished without reporting this bench")
-        else:
-            self.outcome, self.reason = CRASHED, _end_in_words(process)
-            self._fail_current(self.reason, "crashed")
-        for position in sorted(set(self._so_far) - self._told):
-            self._told.add(position)
-            self._tell(Measured(position, self._so_far[position]))
-
-    def _begin(self, position: object) -> None:
-        if self._is_open(position) and self._begun[position] < MAX_VISITS:
-            self._begun[position] += 1
-            self._current = position
-            self._tell(BenchStarted(position))
-
-    def _visited(self, document: dict[str, Any]) -> None:
-        position, number, of = (document.get(name) for name in ("position", "number", "of"))
-        if not self._is_open(position) or not _is_count(number) or not _is_count(of) or number > of:
-            return
-        sample = self._believed(position, document)
-        if sample is not None:
-            self._so_far[position] = sample
-            self._current = None
-            self._tell(Visited(position, number, of))
-
-    def _measured(self, document: dict[str, Any]) -> None:
-        position = document.get("position")
-        if not self._is_open(position):
-            return
-        sample = self._believed(position, document)
-        if sample is not None:
-            self._told.add(position)
-            self._tell(Measured(position, sample))
-
-    def _believed(self, position: int, document: dict[str, Any]) -> Sample | None:
-        try:
-            return sample_from_document(self._job.benches[position], document.get("sample") or {})
-        except ValueError as error:
-            self._fail(position, "invalid-result", str(error))
-            return None
-
-    def _failed(self, document: dict[str, Any]) -> None:
-        position, error_class = document.get("position"), document.get("error_class")
-        if self._is_open(position):
-            known = error_class if error_class in ERROR_CLASSES else "error"
-            self._fail(position, known, str(document.get("message")))
-
-    def _fail_current(self, message: str, error_class: str = "invalid-result") -> None:
-        if self._current is not None:
-            self._fail(self._current, error_class, message)
-
-    def _fail(self, position: int, error_class: str, message: str) -> None:
-        if position not in self._told:
-            self._told.add(position)
-            failure = BenchFailure(self._job.benches[position], error_class, message[:MAX_MESSAGE])
-            self._tell(Failed(position, failure))
-
-    def _is_open(self, position: object) -> TypeGuard[int]:
-        if isinstance(position, bool) or not isinstance(position, int):
-            return False
-        return 0 <= position < len(self._job.benches) and position not in self._told
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_VISITS
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
-
-
-def _end_in_words(process: Group) -> str:
-    number = process.signal_number
-    if number is not None:
-        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-        return f"the measuring process was ended by {name}"
-    if process.exit_code == 0:
-        return "the measuring process ended before it had finished"
-    return f"the measuring process ended with exit code {process.exit_code}"
+        _read_for(selector, 0.05, output, transcript)

@@ -21,6 +21,10 @@ class Transformer:
     also sees that many hidden states of the segment before, and positions are relative, with weights of their own
     (Transformer-XL, Dai et al. 2019). `cutoffs` are the ranks at which a vocabulary is cut into rarer and rarer parts,
     each narrower by `cutoff_divisor` (adaptive softmax, Grave et al. 2017; Baevski and Auli 2019).
+
+    With `layer_groups` the layers of a group share their weights, and with `embedding_width` words have vectors of that
+    width, which one product brings to the hidden width (ALBERT, Lan et al. 2020). `pooler` is a dense layer over the
+    first position of a text, whose work is nothing beside its weights.
     """
 
     name: str
@@ -49,6 +53,9 @@ class Transformer:
     segment_memory: int = 0
     cutoffs: tuple[int, ...] = ()
     cutoff_divisor: int = 1
+    layer_groups: int = 0  # 0: every layer has weights of its own
+    embedding_width: int = 0  # 0: as hidden
+    pooler: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_layers", "hidden", "num_heads", "num_kv_heads", "ffn", "vocab", "num_experts"):
@@ -60,6 +67,10 @@ class Transformer:
             raise ValueError(f"num_kv_heads ({self.num_kv_heads}) must divide num_heads ({self.num_heads})")
         if not self.head_width and self.hidden % self.num_heads:
             raise ValueError(f"num_heads ({self.num_heads}) must divide hidden ({self.hidden})")
+        if not 0 <= self.layer_groups <= self.num_layers:
+            raise ValueError(f"layer_groups must lie between 0 and num_layers ({self.num_layers})")
+        if self.embedding_width and self.cutoffs:
+            raise ValueError("embedding_width does not go with cutoffs, which have widths of their own")
 
     @property
     def head_dim(self) -> int:
@@ -90,6 +101,8 @@ class Transformer:
     @property
     def _parts(self) -> tuple[tuple[int, int], ...]:
         """(words, width of their vectors) of each part of the vocabulary."""
+        if self.embedding_width:
+            return ((self.vocab, self.embedding_width),)
         ends = (*self.cutoffs, self.vocab)
         starts = (0, *self.cutoffs)
         return tuple(
@@ -100,13 +113,16 @@ class Transformer:
     @property
     def _widening(self) -> int:
         """Weights that bring narrower vectors to the hidden width, shared by both ends."""
-        return sum(self.hidden * width for _, width in self._parts) if self.cutoff_divisor > 1 else 0
+        is_narrow = self.cutoff_divisor > 1 or self.embedding_width
+        return sum(self.hidden * width for _, width in self._parts) if is_narrow else 0
 
     @property
     def head_columns(self) -> float:
         """Columns of the output head at full width: the vocabulary, or of an adaptive softmax the frequent part and of
         each rarer one what its words need, as often as they come up if the word of rank r comes up 1/r as often as the
-        first (Zipf's law)."""
+        first (Zipf's law). Narrower vectors count by their share of the width, and the product that makes them."""
+        if self.embedding_width:
+            return self.vocab * self.embedding_width / self.hidden + self.embedding_width
         if not self.cutoffs:
             return float(self.vocab)
         columns = float(self.cutoffs[0] + len(self.cutoffs))
@@ -117,9 +133,15 @@ class Transformer:
         return columns
 
     @property
+    def score_columns(self) -> float:
+        """Scores of words that are written per position."""
+        return float(self.vocab) if self.embedding_width else self.head_columns
+
+    @property
     def num_parameters(self) -> int:
         """All weights, norms and biases left out (under 0.1 % of any published count above 1 B)."""
-        return self._decoder_parameters + self._encoder_parameters
+        pooler = self.hidden * self.hidden if self.pooler else 0
+        return self._decoder_parameters + self._encoder_parameters + pooler
 
     @property
     def _encoder_parameters(self) -> int:
@@ -132,7 +154,8 @@ class Transformer:
         router = self.hidden * self.num_experts if self.num_experts > 1 else 0
         experts = (self.num_experts + self.shared_experts) * self.ffn_parameters + router
         dense = self.dense_layers * (self.dense_parameters - experts)
-        return self.num_layers * (self.attention_parameters + experts) + dense + self.embedding_parameters
+        layers = self.layer_groups or self.num_layers
+        return layers * (self.attention_parameters + experts) + dense + self.embedding_parameters
 
     @property
     def dense_parameters(self) -> int:

@@ -116,9 +116,22 @@ def cross_work(architecture: Transformer, through: Pass, read: Amount, *, has_ca
 
 
 def attended_pairs(architecture: Transformer, tokens: Amount, context: Amount = 0.0) -> Amount:
-    """Query-key pairs per sequence and head: T·C + T(T+1)/2 when causal, T·(C+T) otherwise."""
-    within = tokens * (tokens + 1) / 2 if architecture.causal else tokens * tokens
-    return tokens * context + within
+    """Query-key pairs per sequence and head, on average over the layers: T·C + T(T+1)/2 when causal, T·(C+T) otherwise;
+    a windowed layer's queries look at no more keys than its window holds."""
+    every = _pairs(tokens, context, causal=architecture.causal)
+    if not architecture.windowed_layers:
+        return every
+    share = architecture.windowed_layers / architecture.num_layers
+    window = float(architecture.window)
+    if not architecture.causal:
+        return (1.0 - share) * every + share * tokens * np.minimum(context + tokens, window)
+    growing = np.clip(window - context, 0.0, tokens)  # queries with fewer keys before them than the window holds
+    narrow = _pairs(growing, context, causal=True) + (tokens - growing) * window
+    return (1.0 - share) * every + share * narrow
+
+
+def _pairs(tokens: Amount, context: Amount, *, causal: bool) -> Amount:
+    return tokens * context + (tokens * (tokens + 1) / 2 if causal else tokens * tokens)
 
 
 def attention_work(architecture: Transformer, through: Pass) -> Work:
@@ -127,7 +140,7 @@ def attention_work(architecture: Transformer, through: Pass) -> Work:
     width = architecture.head_dim
     side = side_dtype(through.dtype)
     seen = _seen(architecture, through.context)
-    pairs = attended_pairs(architecture, through.tokens, seen)
+    pairs = attended_pairs(architecture, through.tokens, through.context + architecture.segment_memory)
     shared = pairs / through.context_parallel
     query_bytes = side.num_bytes * through.rows * 2 * heads * width
     elements = cached_elements(architecture, through.tensor_parallel)

@@ -85,7 +85,8 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class ConvNet:
     """A network for pictures of `image_size` pixels a side; `classes` is the width of its last product, a dense layer
-    over `features` (0: it has none)."""
+    over `features` (0: it has none). `host_steps` are small operations per picture that its training waits for, one
+    after the other."""
 
     name: str
     convs: tuple[Conv, ...]
@@ -93,6 +94,7 @@ class ConvNet:
     features: int  # inputs of the classifier
     classes: int = 1000
     stages: tuple[Stage, ...] = ()
+    host_steps: int = 0
 
     def __post_init__(self) -> None:
         if not self.convs:

@@ -4,6 +4,7 @@ by their bytes, blocks of attention as a transformer's, the classifier."""
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from planner.hardware.gpu import Dtype
 from planner.jobs.blocks import block_work, score_work
@@ -30,13 +31,13 @@ def picture_work(
     channels_last: bool = True,
     fused_attention: bool = True,
     is_trained: bool = False,
+    keeps_narrow: bool = False,
 ) -> tuple[Work, ...]:
-    """One forward pass of so many pictures; equal convolutions are one operation with a count."""
-    alike: dict[Conv, int] = {}
-    for conv in network.convs:
-        alike[replace(conv, count=1)] = alike.get(replace(conv, count=1), 0) + conv.count
-    merged = [replace(conv, count=count) for conv, count in alike.items()]
-    works = tuple(work for conv in merged for work in _conv_work(conv, through, channels_last))
+    """One forward pass of so many pictures; equal convolutions are one operation with a count. `keeps_narrow`: what a
+    layer hands to the next has the format of the products, as compiled 8-bit networks do; else 16 bits."""
+    merged = _counted(network.convs)
+    kept = through.dtype if keeps_narrow else side_dtype(through.dtype)
+    works = tuple(work for conv in merged for work in _conv_work(conv, through, channels_last, kept))
     blocks = tuple(work for stage in network.stages for work in _stage_work(stage, through, fused_attention))
     if through.dtype in (Dtype.FP32, Dtype.TF32):
         # Mixed training keeps convolutions and their normalisation in 16 bits, so plain ones move twice as much.
@@ -46,6 +47,16 @@ def picture_work(
         return works
     side = side_dtype(through.dtype)
     return (*works, product("classifier", side, through.batch, network.classes, float(network.features), 1.0))
+
+
+@lru_cache(maxsize=256)
+def _counted(convs: tuple[Conv, ...]) -> tuple[Conv, ...]:
+    """Equal convolutions once, with their count."""
+    alike: dict[Conv, int] = {}
+    for conv in convs:
+        one = replace(conv, count=1)
+        alike[one] = alike.get(one, 0) + conv.count
+    return tuple(replace(conv, count=count) for conv, count in alike.items())
 
 
 def _stage_work(stage: Stage, through: Pass, fused_attention: bool) -> tuple[Work, ...]:
@@ -75,14 +86,14 @@ def _window_work(stage: Stage, inside: Pass) -> Work:
     )
 
 
-def _conv_work(conv: Conv, through: Pass, channels_last: bool) -> tuple[Work, ...]:
-    """A convolution as a product of pixels × (channels · taps), and the normalisation behind it."""
-    side = side_dtype(through.dtype)
+def _conv_work(conv: Conv, through: Pass, channels_last: bool, side: Dtype) -> tuple[Work, ...]:
+    """A convolution as a product of pixels × (channels · taps), and the normalisation behind it; `side` is the format
+    of pictures between layers."""
     pixels = through.batch * float(conv.pixels)
     count = float(conv.count)
     written = side.num_bytes * pixels * conv.outputs
     read = side.num_bytes * pixels * conv.inputs
-    made = _depthwise(conv, through) if conv.is_depthwise else _dense(conv, through)
+    made = _depthwise(conv, through, side) if conv.is_depthwise else _dense(conv, through, side)
     if conv.is_linear and conv.pixels == 1:
         return (made,)
     turned: tuple[Work, ...] = ()
@@ -114,8 +125,7 @@ def _conv_work(conv: Conv, through: Pass, channels_last: bool) -> tuple[Work, ..
     return (made, *turned, norm)
 
 
-def _depthwise(conv: Conv, through: Pass) -> Work:
-    side = side_dtype(through.dtype)
+def _depthwise(conv: Conv, through: Pass, side: Dtype) -> Work:
     moved = side.num_bytes * through.batch * float(conv.pixels) * (conv.inputs + conv.outputs)
     return Work(
         "depthwise convolution",
@@ -128,8 +138,7 @@ def _depthwise(conv: Conv, through: Pass) -> Work:
     )
 
 
-def _dense(conv: Conv, through: Pass) -> Work:
-    side = side_dtype(through.dtype).num_bytes
+def _dense(conv: Conv, through: Pass, side: Dtype) -> Work:
     pixels = through.batch * float(conv.pixels)
     inner = conv.taps * conv.inputs / conv.groups
     is_plain = conv.kernel == 3 and conv.taps == 9 and conv.groups == 1
@@ -140,7 +149,7 @@ def _dense(conv: Conv, through: Pass) -> Work:
         WorkKind.GEMM,
         through.dtype,
         flops=conv.flops * through.batch / saved,
-        num_bytes=side * pixels * (conv.inputs + conv.outputs)
+        num_bytes=side.num_bytes * pixels * (conv.inputs + conv.outputs)
         + operand * (through.batch if conv.is_weightless else 1.0),
         count=float(conv.count),
         rows=pixels,

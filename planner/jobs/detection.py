@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from planner.jobs.convnet import Conv, ConvNet
-from planner.jobs.pictures.dense import NNUNET_WIDTHS, deeplab, fcn, pspnet, unet
+from planner.jobs.pictures.bifpn import efficientdet
+from planner.jobs.pictures.dense import NNUNET_WIDTHS, deeplab, deeplab_plus, fcn, pspnet, unet
 from planner.jobs.pictures.mobile import mobilenet_v1
 from planner.jobs.pictures.pyramid import fcos, region_network, retinanet, ssd_resnet50, ssd_vgg16
 from planner.jobs.pictures.residual import resnet
@@ -41,6 +42,7 @@ OPEN_IMAGES = 264
 YOLO_PIXELS, CLASSIFIED_PIXELS = 640, 224
 SSD_PIXELS = 300
 SEGMENTED_PIXELS = 520  # as torchvision measures its own
+DEEPLAB_PIXELS = 513  # Chen et al. 2018, section 4
 UNET_PIXELS, VOLUME = 572, 128  # Ronneberger et al. 2015; MLPerf's training patches of 128 voxels a side
 BRATS = (224, 160)  # Reddi et al. 2020 and its reference implementation
 _ENDS = r"(?:resnet|r)?(18|34|50|101)?(?:fpn)?(?:1x|3x)?(?:coco)?"
@@ -112,6 +114,11 @@ _BUILDERS: tuple[tuple[str, _Builder], ...] = (
     (r"ssd(?:300)?(?:v11)?resnet50(?:v1|v15)?", lambda _found, size: ssd_resnet50(size or SSD_PIXELS)),
     (r"fcn" + _ENDS, lambda found, size: fcn(size or SEGMENTED_PIXELS, _depth(found))),
     (r"deeplabv?3" + _ENDS, lambda found, size: deeplab(size or SEGMENTED_PIXELS, _depth(found))),
+    (
+        r"deeplabv?3plus(?:resnet|r)(50|101)",
+        lambda found, size: deeplab_plus(size or DEEPLAB_PIXELS, int(found[1])),
+    ),
+    (r"efficientdetd([0-7])", lambda found, size: efficientdet(int(found[1]), size)),
     (r"pspnet" + _ENDS, lambda found, size: pspnet(size or SEGMENTED_PIXELS, _depth(found))),
     (r"unet(?:2d)?", lambda _found, size: unet(size or UNET_PIXELS)),
     (

@@ -21,7 +21,7 @@ TIME = 1280  # width of what tells the network the step (four times its first ch
 # Stable Diffusion 3 medium is a transformer of 24 blocks over 4 × 4 … latent patches and up to 333 text tokens
 # (Esser et al. 2024, section 4 and its transformer/config.json).
 SD3_TEXT = 333
-SD3_PATCH = 16
+PATCH = 16  # pixels of a picture per position of a transformer, each way
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,45 @@ UNETS = {
     "sdxlturbo": UNet((320, 640, 1280), (0, 2, 10), 512, 2048, guided=False),
     "sdxlbase10": UNet((320, 640, 1280), (0, 2, 10), 1024, 2048),
     "sdxl": UNet((320, 640, 1280), (0, 2, 10), 1024, 2048),
+    "sdturbo": UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 512, 1024, guided=False),
     "ssd1b": UNet((320, 640, 1280), (0, 2, 4), 1024, 2048),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """A transformer over patches of the latent and the tokens of a text together, with weights of as many per position
+    as plain blocks have: `layers` blocks of `width`, and whether a picture passes twice."""
+
+    name: str
+    layers: int
+    width: int
+    heads: int
+    text: int
+    guided: bool = True
+
+
+# Blocks, width and heads of their transformer/config.json, written down from memory. Of FLUX.1 19 blocks hold weights
+# for text and pictures apart, 38 for both; a step of either multiplies each position with 12 · width² weights.
+JOINT = {
+    "stablediffusion3": Joint("Stable Diffusion 3 medium", 24, 1536, 24, SD3_TEXT),
+    "stablediffusion3medium": Joint("Stable Diffusion 3 medium", 24, 1536, 24, SD3_TEXT),
+    "stablediffusion35large": Joint("Stable Diffusion 3.5 large", 38, 2432, 38, SD3_TEXT),
+    "stablediffusion35largeturbo": Joint("Stable Diffusion 3.5 large turbo", 38, 2432, 38, SD3_TEXT, guided=False),
+    "flux1dev": Joint("FLUX.1 dev", 57, 3072, 24, 512, guided=False),
+    "flux1schnell": Joint("FLUX.1 schnell", 57, 3072, 24, 256, guided=False),
+}
+# Other spellings and tunings of one network (their cards).
+SAME_NETWORK = (
+    (r"(?:stablediffusion|sd)v?(1|14|15|2)(?:base)?", r"stablediffusionv\1"),
+    (r"(?:stablediffusion|sd)v?21(?:base)?", "stablediffusion21"),
+    (r"(?:stablediffusion|sd)(?:v?3|v?30)(medium)?", "stablediffusion3medium"),
+    (r"(?:stablediffusion|sd)v?35(large(?:turbo)?)", r"stablediffusion35\1"),
+    (r"(?:stablediffusionxl|sdxl)(?:base)?(?:v?10?)?(?:base)?", "sdxl"),
+    (r"playgroundv2(?:5)?(?:1024px)?(?:aesthetic)?", "sdxl"),
+    (r"(?:stablediffusion|sd)xl(?:turbo)", "sdxlturbo"),
+    (r"flux1?(dev|schnell)", r"flux1\1"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +101,12 @@ def denoiser(name: str, pixels: int | None = None) -> Denoiser | None:
     wanted = re.sub(r"[^a-z0-9]+", "", name.casefold())
     is_controlled = wanted.endswith("controlnet")
     wanted = wanted.removesuffix("controlnet").removesuffix("diffusers")
-    known = re.fullmatch(r"(?:stablediffusion|sd)v?(1|14|15|2)(?:base)?", wanted)
-    wanted = f"stablediffusionv{known[1]}" if known else wanted
-    if wanted == "stablediffusion3medium":
-        return _sd3(pixels or 1024)
+    for pattern, same in SAME_NETWORK:
+        known = re.fullmatch(pattern, wanted)
+        wanted = known.expand(same) if known else wanted
+    joint = JOINT.get(wanted)
+    if joint is not None:
+        return _joint(joint, pixels or 1024)
     found = re.fullmatch(r"dit(s|b|l|xl)([248])(?:256|512)?", wanted)
     if found:
         return Denoiser(_dit(found[1], int(found[2]), pixels or 256), 1, 2, pixels or 256)
@@ -82,19 +121,19 @@ def denoiser(name: str, pixels: int | None = None) -> Denoiser | None:
     return Denoiser(network, 1, 2 if unet.guided else 1, side)
 
 
-def _sd3(pixels: int) -> Denoiser:
+def _joint(found: Joint, pixels: int) -> Denoiser:
     network = Transformer(
-        name="Stable Diffusion 3 medium",
-        num_layers=24,
-        hidden=1536,
-        num_heads=24,
-        num_kv_heads=24,
-        ffn=6144,
+        name=found.name,
+        num_layers=found.layers,
+        hidden=found.width,
+        num_heads=found.heads,
+        num_kv_heads=found.heads,
+        ffn=4 * found.width,
         vocab=64,
         gated=False,
         causal=False,
     )
-    return Denoiser(network, (pixels // SD3_PATCH) ** 2 + SD3_TEXT, 2, pixels)
+    return Denoiser(network, (pixels // PATCH) ** 2 + found.text, 2 if found.guided else 1, pixels)
 
 
 # Peebles and Xie 2023, table 1: blocks, width, heads.

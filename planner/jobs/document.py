@@ -11,7 +11,17 @@ from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import Conv, ConvNet, Stage
 from planner.jobs.engine import Batching, Engine
-from planner.jobs.job import InferenceJob, Job, LoraTargets, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
+from planner.jobs.job import (
+    InferenceJob,
+    Item,
+    Job,
+    LoraTargets,
+    Recompute,
+    Sharding,
+    Stack,
+    TrainingJob,
+    TrainingMethod,
+)
 
 
 def job_to_document(job: Job) -> dict[str, Any]:
@@ -41,6 +51,7 @@ def job_from_document(document: dict[str, Any]) -> Job:
     values["kv_dtype"] = None if values["kv_dtype"] is None else Dtype(values["kv_dtype"])
     values["engine"] = Engine(values.get("engine", Engine.UNSTATED))
     values["batching"] = Batching(values.get("batching", Batching.CONTINUOUS))
+    values["item"] = Item(values.get("item", Item.REQUEST))
     return InferenceJob(**values)
 
 
@@ -73,14 +84,39 @@ def job_sentence(job: Job) -> str:
             f"{shape}{how}, {units.format_count(job.num_tokens)} {what} in steps of "
             f"{job.global_batch:,}{size}, {job.dtype.value}"
         )
-    amount = "a service" if job.num_requests is None else f"{units.format_count(job.num_requests)} requests"
-    at_once = "as many at once as fit" if job.concurrency is None else f"{job.concurrency:,} at once"
     stored = f" with weights of {job.weight_bits:g} bits" if job.weight_bits is not None else ""
     engine = f", {job.engine.value}" if job.engine is not Engine.UNSTATED else ""
+    format_ = f"{job.dtype.value}{stored}{engine}"
+    if job.is_pass and job.item is not Item.REQUEST:
+        return f"{shape}, {items_words(job)}, {format_}"
+    amount = "a service" if job.num_requests is None else f"{units.format_count(job.num_requests)} requests"
+    at_once = "as many at once as fit" if job.concurrency is None else f"{job.concurrency:,} at once"
     size = f"{job.prompt_tokens:,} + {job.output_tokens:,} tokens"
-    if not job.output_tokens:
+    if job.is_pass:
         size = "a picture" if isinstance(job.architecture, ConvNet) else f"{job.prompt_tokens:,} tokens in one pass"
-    return f"{shape}, {amount} of {size}, {at_once}, {job.dtype.value}{stored}{engine}"
+    return f"{shape}, {amount} of {size}, {at_once}, {format_}"
+
+
+def items_words(job: InferenceJob) -> str:
+    """What is answered in passes, and how: "1 M pictures, 32 at once, each within 50 ms", "frames at 30 a second of 16
+    cameras, each within 33 ms"."""
+    word = f"{job.item.value}s"
+    within = "" if job.answer_seconds is None else f", each within {units.format_seconds(job.answer_seconds)}"
+    if job.frame_rate is not None:
+        cameras = "as many cameras as keep up" if job.concurrency is None else counted(job.concurrency, "camera")
+        return f"frames at {job.frame_rate:g} a second of {cameras}{within}"
+    amount = f"a service of {word}" if job.num_requests is None else f"{units.format_count(job.num_requests)} {word}"
+    if job.item is Item.TEXT:
+        amount += f" of {job.prompt_tokens:,} tokens"
+    if job.item is Item.DRAWING:
+        amount += f" in {counted(job.passes, 'step')}"
+    at_once = "in the batch that answers most" if job.concurrency is None else f"{job.concurrency:,} at once"
+    return f"{amount}, {at_once}{within}"
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 camera", "1,200 cameras"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _length(job: TrainingJob) -> str:

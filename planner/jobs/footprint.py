@@ -60,11 +60,12 @@ def local_parameters(
     experts = 0.0
     if architecture.num_experts > 1:
         experts = float(architecture.expert_layers * architecture.num_experts * architecture.ffn_parameters)
-    end = float(architecture.vocab * architecture.hidden)  # of the heavier stage
+    end = float(architecture.vocab * (architecture.embedding_width or architecture.hidden))  # of the heavier stage
     ends = np.where(np.asarray(pipeline_parallel) > 1, end, float(architecture.embedding_parameters))
     blocks = architecture.num_parameters - architecture.embedding_parameters - experts
+    stages = np.minimum(pipeline_parallel, architecture.layer_groups or np.inf)  # shared layers lie on every stage
     found: Amount = (
-        (blocks / pipeline_parallel + ends) / tensor_parallel
+        (blocks / stages + ends) / tensor_parallel
         + experts / (expert_parallel * pipeline_parallel * tensor_parallel)
         + copied / pipeline_parallel
     )
@@ -128,7 +129,7 @@ def logits_bytes(
     architecture: Transformer, batch: Amount, sequence: Amount, dtype: Dtype, tensor_parallel: Amount = 1.0
 ) -> Amount:
     """Scores of all positions, their fp32 copy and its gradient: B·S·V/t·(e + 8)."""
-    return batch * sequence * architecture.head_columns / tensor_parallel * (side_dtype(dtype).num_bytes + 8.0)
+    return batch * sequence * architecture.score_columns / tensor_parallel * (side_dtype(dtype).num_bytes + 8.0)
 
 
 def training_bytes(
@@ -158,9 +159,9 @@ def training_bytes(
     ranks = split.data_parallel * split.context_parallel
     weights_over = 1.0 + split.shard_weights * (ranks - 1.0)
     states_over = 1.0 + split.shard_optimizer * (ranks - 1.0)
-    layers = architecture.num_layers + architecture.encoder_layers
+    layers = (architecture.layer_groups or architecture.num_layers) + architecture.encoder_layers
     block = (architecture.num_parameters - architecture.embedding_parameters) / layers
-    largest_end = architecture.vocab * architecture.hidden
+    largest_end = architecture.vocab * (architecture.embedding_width or architecture.hidden)
     gradients_over = 1.0 + np.maximum(split.shard_gradients, split.shard_weights) * (ranks - 1.0)
     gathered = split.shard_weights * e * (LIVE_BLOCKS * block + largest_end) / split.tensor_parallel
     t = split.tensor_parallel

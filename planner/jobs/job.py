@@ -50,6 +50,16 @@ class Stack(StrEnum):
     COMPILED = "compiled"  # a compiler fuses: torch.compile, XLA, graph compilers
 
 
+class Item(StrEnum):
+    """What a request of an inference job is."""
+
+    REQUEST = "request"  # answered token by token
+    PICTURE = "picture"
+    FRAME = "frame"  # of a camera, which shows the next one after a fixed time
+    TEXT = "text"
+    DRAWING = "drawing"
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
     """Train `architecture` on `num_tokens` tokens in batches of `global_batch` sequences.
@@ -95,7 +105,10 @@ class InferenceJob:
     `num_requests` None means a service that is on all the time: time and cost are then per hour of service.
     `concurrency` None lets the planner take as many as memory holds (at most what the engine takes).
     `output_tokens` 0 is one pass per request: embeddings, encoders, pictures (`prompt_tokens` is then their positions,
-    1 for a convolutional network), and `head_share` the part of the positions that reaches the output head.
+    1 for a convolutional network), and `head_share` the part of the positions that reaches the output head. Such an
+    item may take several `rows` of a pass and `passes` one after the other (a drawing's steps), and be answered within
+    `answer_seconds`; with `frame_rate` items are the frames of so many cameras as `concurrency` says (None: as many as
+    GPUs keep up with).
     """
 
     name: str
@@ -114,8 +127,16 @@ class InferenceJob:
     head_share: float = 0.0  # of a pass without output tokens
     expert_parallel: int | None = None  # tensor-parallel groups that divide the experts; None: what serves most
     channels_last: bool = False  # pictures in the order that matrix cores want, in an eager program; engines choose it
+    item: Item = Item.REQUEST
+    passes: int = 1  # one after the other for each item
+    rows: int = 1  # of a pass that an item takes: 2 for a drawing with and without its text
+    answer_seconds: float | None = None  # the longest that an item may take in its passes; None: any time
+    frame_rate: float | None = None  # frames per second of each camera
 
+    @property
+    def is_pass(self) -> bool:
+        """Whether items are answered in single passes instead of token by token."""
+        return self.output_tokens == 0
 
-MAX_AUTO_CONCURRENCY = 256
 
 Job = TrainingJob | InferenceJob

@@ -119,7 +119,7 @@ def head_work(architecture: Transformer, through: Pass) -> Work:
 
 def loss_work(architecture: Transformer, through: Pass) -> Work:
     """Cross-entropy on M·V logits: read, widened to fp32, read again for the sum."""
-    elements = through.head_rows * architecture.head_columns / through.tensor_parallel
+    elements = through.head_rows * architecture.score_columns / through.tensor_parallel
     per_element = side_dtype(through.dtype).num_bytes + 8.0
     return Work("loss", WorkKind.MEMORY, Dtype.FP32, 5.0 * elements, per_element * elements, launches=4.0)
 
@@ -186,11 +186,26 @@ def _picture_training(
     forward = picture_work(
         network, through, channels_last=channels_last, fused_attention=fused_attention, is_trained=True
     )
+    waited = (_waited_work(network, through),) if network.host_steps else ()
     return TrainingWork(
-        forward=forward,
+        forward=(*forward, *waited),
         backward=tuple(part for work in forward for part in _backward(work, TrainingMethod.FULL)),
         recompute=computed_again(forward) if recompute is Recompute.FULL else (),
         optimizer=(optimizer_work(local_parameters),),
+    )
+
+
+def _waited_work(network: ConvNet, through: Pass) -> Work:
+    """What the training of a network that chooses regions does picture by picture: hardly any bytes, many steps."""
+    return Work(
+        "choosing of regions",
+        WorkKind.MEMORY,
+        Dtype.FP32,
+        flops=0.0,
+        num_bytes=0.0,
+        launches=network.host_steps * through.batch,
+        is_waited=True,
+        work_class=WorkClass.ELEMENTWISE,
     )
 
 

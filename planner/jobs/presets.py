@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
-from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob, TrainingMethod
+from planner.jobs.engine import Engine
+from planner.jobs.job import InferenceJob, Item, Job, Recompute, TrainingJob, TrainingMethod
 from planner.jobs.known.decoders import DENSE
+from planner.jobs.known.encoders import ENCODERS
 from planner.jobs.known.experts import EXPERTS
 from planner.jobs.known.named import NamedArchitecture
 from planner.jobs.known.pairs import PAIRS
-from planner.jobs.known.pictures import PICTURES, NamedPicture
+from planner.jobs.known.pictures import PICTURES, NamedPicture, drawing_rows
+from planner.jobs.known.routed import ROUTED
+from planner.jobs.known.served import SERVED
 
 __all__ = ["ARCHITECTURES", "FIRST_RUN_JOBS", "JOBS", "PICTURES", "JobPreset", "NamedArchitecture", "NamedPicture"]
 
@@ -28,7 +33,7 @@ class JobPreset:
 
 
 ARCHITECTURES: Mapping[str, NamedArchitecture] = MappingProxyType(
-    {entry.key: entry for entry in (*DENSE, *EXPERTS, *PAIRS)}
+    {entry.key: entry for entry in (*DENSE, *SERVED, *ENCODERS, *EXPERTS, *ROUTED, *PAIRS)}
 )
 
 
@@ -51,6 +56,21 @@ def _picture_job(name: str, key: str, pictures: float, global_batch: int) -> Tra
         global_batch=global_batch,
         dtype=Dtype.FP16,
         head_share=1.0 / found.positions,
+    )
+
+
+def _pass_job(name: str, key: str, item: Item, **changes: Any) -> InferenceJob:
+    """A network for pictures that answers, in the batch that answers most unless told otherwise."""
+    found = PICTURES[key].at()
+    return InferenceJob(
+        name=name,
+        architecture=found.architecture,
+        prompt_tokens=found.positions,
+        output_tokens=0,
+        engine=Engine.TENSORRT,
+        item=item,
+        rows=drawing_rows(found.architecture) or 1,
+        **changes,
     )
 
 
@@ -225,6 +245,36 @@ JOBS: Mapping[str, JobPreset] = MappingProxyType(
                     num_requests=1e6,
                     dtype=Dtype.FP8,
                 ),
+            ),
+            JobPreset(
+                "classify-resnet-50",
+                "Recognise ten million pictures with ResNet-50",
+                _pass_job("Recognise pictures with ResNet-50", "resnet-50", Item.PICTURE, num_requests=1e7),
+            ),
+            JobPreset(
+                "detect-yolov5m",
+                "Find objects in the frames of cameras with YOLOv5m",
+                _pass_job(
+                    "Find objects in frames with YOLOv5m", "yolov5m", Item.FRAME, frame_rate=30.0, answer_seconds=0.025
+                ),
+            ),
+            JobPreset(
+                "embed-bert-base",
+                "Embed a hundred million texts with BERT base",
+                InferenceJob(
+                    name="Embed texts with BERT-base",
+                    architecture=_shape("bert-base"),
+                    prompt_tokens=256,
+                    output_tokens=0,
+                    num_requests=1e8,
+                    engine=Engine.TENSORRT,
+                    item=Item.TEXT,
+                ),
+            ),
+            JobPreset(
+                "draw-sdxl",
+                "Draw pictures with Stable Diffusion XL",
+                _pass_job("Draw with Stable Diffusion XL", "sdxl", Item.DRAWING, passes=30),
             ),
         )
     }

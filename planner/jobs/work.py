@@ -63,6 +63,7 @@ class Work:
     columns: Amount = 0.0
     inner: Amount = 0.0
     is_fusable: bool = False  # elementwise work that software may fold into its neighbours
+    is_waited: bool = False  # the host waits for the device before it, so that none of its time to launch hides
     work_class: WorkClass = WorkClass.PRODUCT
 
 

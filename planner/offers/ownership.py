@@ -193,13 +193,6 @@ def mean_rent(rent_per_hour: Decimal, decline: Decimal, years: int) -> Decimal:
     return rent_per_hour * sum((left_after(decline, year) for year in range(years)), ZERO) / years
 
 
-def reservation_break_even(upfront: Decimal, per_hour: Decimal, on_demand: Decimal, term_hours: Decimal) -> Decimal:
-    """The share of the term that must be used for a reservation to beat on demand: (upfront ÷ term + hourly) ÷ p."""
-    if on_demand <= 0 or term_hours <= 0:
-        raise ValueError("a term has hours, and its on-demand price is above 0")
-    return (upfront / term_hours + per_hour) / on_demand
-
-
 def own_or_rent(
     asset: Asset,
     utilisation: Decimal,

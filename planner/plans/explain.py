@@ -124,12 +124,18 @@ def _price_in(demand: Demand, pool: Pool) -> float:
 def _dearer(demand: Demand, gpu: str, price: float, least: float, mine: set[str]) -> str:
     unit = "" if isinstance(demand, Job) else " per unit of demand and hour"
     if not mine:
-        return f"would cost {price:,.4g}{unit} or more; {demand.name} is left undone"
+        return f"would cost {_money(price)}{unit} or more; {demand.name} is left undone"
     chosen = " and ".join(sorted(mine))
     if price > least * (1 + EPSILON):
-        return f"costs {price:,.4g}{unit} at the least, {chosen} {least:,.4g}"
+        return f"costs {_money(price)}{unit} at the least, {chosen} {_money(least)}"
     if price >= least * (1 - EPSILON):
         return f"costs the same as {chosen}"
     return (
-        f"alone it would cost {price:,.4g}{unit} against {least:,.4g}, but its cheapest {gpu} are used better by others"
+        f"alone it would cost {_money(price)}{unit} against {_money(least)}, "
+        f"but its cheapest {gpu} are used better by others"
     )
+
+
+def _money(amount: float) -> str:
+    """An amount to four figures, whole from a thousand on."""
+    return f"{amount:,.0f}" if amount >= 1000 else f"{amount:,.4g}"

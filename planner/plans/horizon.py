@@ -62,11 +62,6 @@ class Horizon:
         """How often each slot happens."""
         return np.array(self.repeats) if self.repeats else np.ones(self.num_slots)
 
-    @cached_property
-    def paid_hours(self) -> Array:
-        """Hours of each slot times how often it happens."""
-        return self.slot_hours * self.weights
-
     def overlap(self, start: float, end: float) -> Array:
         """Hours of each slot that lie between two moments."""
         edges = self._moments

@@ -13,6 +13,7 @@ import numpy as np
 
 from planner.plans.demand import Job, Work
 from planner.plans.linear import ShouldStop
+from planner.plans.lineups.shop import held
 from planner.plans.program.pools import gpus_by_slot
 from planner.plans.request import PlanRequest
 from planner.plans.supply import Supply
@@ -68,7 +69,11 @@ class _Kind:
         return work.hours / self.supply.work_share
 
     def cost(self, work: Work) -> float:
-        return self.hours(work) * work.num_gpus * self.supply.running_per_hour
+        return self.hours(work) * self.held(work) * self.supply.running_per_hour
+
+    def held(self, work: Work) -> int:
+        """GPUs that the gang holds: whole instances where they are not shared."""
+        return held(self.supply, work.num_gpus)
 
 
 def _kinds(request: PlanRequest) -> dict[str, _Kind] | None:
@@ -121,9 +126,10 @@ def _in_order(
         )
         if work.gpu in free:
             mine = free[work.gpu]
-            mine[: work.num_gpus] = [end] * work.num_gpus
+            gpus = kinds[work.gpu].held(work)
+            mine[:gpus] = [end] * gpus
             mine.sort()
-        found.append(Stretch(job.name, work.gpu, work.num_gpus, start, end))
+        found.append(Stretch(job.name, work.gpu, kinds[work.gpu].held(work), start, end))
     return tuple(found)
 
 
@@ -132,9 +138,9 @@ def _choice(
 ) -> tuple[float, float, Work] | None:
     """When a job would start and end on one kind of GPU; None: it has too few."""
     kind = kinds.get(work.gpu)
-    if kind is None or (kind.num_gpus is not None and work.num_gpus > kind.num_gpus):
+    if kind is None or (kind.num_gpus is not None and kind.held(work) > kind.num_gpus):
         return None
     start = job.release_hours
     if work.gpu in free:
-        start = max(start, free[work.gpu][work.num_gpus - 1])
+        start = max(start, free[work.gpu][kind.held(work) - 1])
     return start, start + kind.hours(work), work

@@ -27,7 +27,11 @@ class Goal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """A question that a plan answers. `fixed` sets commitments (GPUs by supply name) that are decided already."""
+    """A question that a plan answers. `fixed` sets commitments (GPUs by supply name) that are decided already.
+
+    Where not all demands can be met, the answer is those that clash; or, where it may `leave_least_urgent`, a plan for
+    as many as can be, by their priority.
+    """
 
     horizon: Horizon
     supplies: tuple[Supply, ...]
@@ -38,6 +42,7 @@ class PlanRequest:
     currency: str = "USD"
     starts_at: datetime | None = None
     fixed: Mapping[str, int] | None = None
+    leave_least_urgent: bool = False
 
     def __post_init__(self) -> None:
         problems = [*_size(self), *_names(self), *_demands(self)]
@@ -106,6 +111,8 @@ def _demands(request: PlanRequest) -> list[FieldProblem]:
         if len(service.demand) != request.horizon.num_slots:
             words = f"{len(service.demand)} levels for {request.horizon.num_slots} slots"
             problems.append(FieldProblem(f"services.{place}.demand", words))
+    if request.goal is Goal.TIME and request.leave_least_urgent:
+        problems.append(FieldProblem("leave_least_urgent", "goes with the least cost: the least time is of all jobs"))
     if request.goal is Goal.TIME and request.services:
         problems.append(FieldProblem("goal", "the least time is asked for jobs only: a service has no end"))
     return problems

@@ -1,7 +1,9 @@
-"""Divisible jobs on GPUs that are there, to the minute: the plan is made anew as its timetable unfolds.
+"""Divisible jobs on GPUs that are there, to the minute, and a bound that gangs of any size keep to.
 
-The program's hours are a bound; a timetable of gangs cannot always keep to them. So the timetable is written a stretch
-at a time, and what is left is planned again from there: what came out late moves to where there is room.
+The program's hours are a bound; a timetable of gangs cannot always keep to them. Where the rooms that gangs leave can
+be told apart (some hundred GPUs of three kinds, or thousands of one), line-ups of gangs give the timetable and its
+bound exactly. Else the timetable is written a stretch at a time, and what is left is planned again from there: what
+came out late moves to where there is room.
 """
 
 from __future__ import annotations
@@ -12,7 +14,11 @@ from itertools import pairwise
 
 from planner.plans.demand import Job, Work
 from planner.plans.horizon import Horizon
-from planner.plans.linear import ShouldStop
+from planner.plans.linear import ShouldStop, gap_of
+from planner.plans.lineups.best import MOST_STATES, num_states
+from planner.plans.lineups.search import Kept, least_cost, least_time
+from planner.plans.lineups.shop import Shop, shop_of
+from planner.plans.lineups.written import lineups_of, stretches_of
 from planner.plans.list_schedule import best_list_schedule
 from planner.plans.plan import plan
 from planner.plans.program.build import coarse, cut_at
@@ -25,9 +31,11 @@ from planner.plans.timetable import Stretch, Task, open_shop
 CHECKPOINTS = 48  # times that the rest is planned anew, at most
 MOST_STEPS = 20 * CHECKPOINTS
 SHORTEST_HOURS = 1e-3
+SHORTEST_SHARE = 1e-9  # of the least time, beyond the solver's own tolerance
 SLACK = 1.003  # of the least time: a little room, so that not each late stretch asks for a new least time
 MORE_TIME = 4  # horizons that a late timetable may take
 LATE = 1e-6  # of the work of a job: less than this is done
+NEAR = 1e-3  # of its bound: such a timetable is not sought in another way
 TIGHTER = (1.0, 0.998, 0.995, 0.99, 0.98, 0.97, 0.95)  # shares of the deadline aimed at until it is kept
 
 
@@ -55,8 +63,8 @@ class NoSchedule:
 def schedule(request: PlanRequest, should_stop: ShouldStop | None = None) -> Schedule | NoSchedule:
     """The timetable of divisible jobs on owned, on-demand or spot GPUs: of least cost within the deadlines, or soonest.
 
-    Where the timetable would end after a deadline, it is written again for one a little earlier; and jobs that run
-    whole, one after the other, are tried beside it.
+    First jobs that run whole, one after the other; then by line-ups, which prove what they find. Where these are too
+    many it unfolds, and where it would end after a deadline, it is written again for one a little earlier.
     """
     reason = _not_for(request)
     if reason:
@@ -64,6 +72,20 @@ def schedule(request: PlanRequest, should_stop: ShouldStop | None = None) -> Sch
     bound = plan(request, gap=0.0, should_stop=should_stop)
     if bound.cost is None:
         return NoSchedule("no plan meets all deadlines", bound)
+    best = _by_list(request, bound, should_stop)
+    exact = _by_lineups(request, bound, best, should_stop)
+    if exact is not None:
+        best = _better(best, exact)
+        if best is exact and _is_near(exact, request):
+            return exact
+    best = _better(best, _unfolded(request, bound, should_stop))
+    if best is None:
+        return NoSchedule("no timetable was found that ends", bound)
+    return best if exact is None else _bounded(best, exact, request)
+
+
+def _unfolded(request: PlanRequest, bound: Plan, should_stop: ShouldStop | None) -> Schedule | None:
+    """The best timetable that unfolds, aimed at the deadlines, a little before them, or as soon as can be."""
     best: Schedule | None = None
     for share in TIGHTER:
         aimed = _aimed(request, share)
@@ -75,8 +97,55 @@ def schedule(request: PlanRequest, should_stop: ShouldStop | None = None) -> Sch
     if request.goal is Goal.COST and (best is None or best.late):
         soonest = replace(request, goal=Goal.TIME)
         best = _better(best, _unfold(soonest, soonest, bound))
-    best = _better(best, _by_list(request, bound, should_stop))
-    return best if best is not None else NoSchedule("no timetable was found that ends", bound)
+    return best
+
+
+def _by_lineups(
+    request: PlanRequest, bound: Plan, listed: Schedule | None, should_stop: ShouldStop | None
+) -> Schedule | None:
+    """The timetable of line-ups with its own bounds; None where there are too many to tell apart, or none keeps all
+    deadlines."""
+    shop = shop_of(request)
+    if num_states(shop) > MOST_STATES:
+        return None
+    known = () if listed is None else lineups_of(shop, listed.stretches)
+    soonest: Kept | None = None
+    if request.goal is Goal.TIME:
+        soonest = least_time(shop, known, should_stop)
+        if soonest is None:
+            return None
+        shop = _ending(shop, soonest.value * (1 + SHORTEST_SHARE))
+        known = tuple(lineup for lineup, _ in soonest.hours)
+    kept = least_cost(shop, known, should_stop)
+    if kept is None:
+        return None
+    found = _written(request, list(stretches_of(shop, kept.hours)), bound)
+    found = replace(found, cost_bound=max(kept.bound, found.cost_bound if soonest is None else 0.0))
+    least = found.finish_bound_hours
+    return found if soonest is None else replace(found, finish_bound_hours=max(soonest.bound, least or 0.0))
+
+
+def _ending(shop: Shop, hour: float) -> Shop:
+    """The shop up to an hour."""
+    number = next((place for place, edge in enumerate(shop.edges[1:], start=1) if edge >= hour), shop.num_stretches)
+    return shop.until(number).ending(hour)
+
+
+def _is_near(found: Schedule, request: PlanRequest) -> bool:
+    """Whether a timetable that keeps all deadlines is as good as its bound."""
+    if found.late:
+        return False
+    if request.goal is Goal.TIME and gap_of(found.finish_hours, found.finish_bound_hours or 0.0) > NEAR:
+        return False
+    return gap_of(found.cost, found.cost_bound) <= NEAR
+
+
+def _bounded(best: Schedule, exact: Schedule, request: PlanRequest) -> Schedule:
+    """The best timetable with the bounds that line-ups proved."""
+    if request.goal is Goal.COST:
+        return replace(best, cost_bound=max(best.cost_bound, exact.cost_bound))
+    least = max(best.finish_bound_hours or 0.0, exact.finish_bound_hours or 0.0)
+    return replace(best, finish_bound_hours=least)
 
 
 def _better(one: Schedule | None, other: Schedule | None) -> Schedule | None:
@@ -94,7 +163,10 @@ def _by_list(request: PlanRequest, bound: Plan, should_stop: ShouldStop | None) 
 
 
 def _order(found: Schedule) -> tuple[int, float, float]:
-    return len(found.late), found.finish_hours if found.finish_bound_hours is not None else 0.0, found.cost
+    """The fewest late, then the soonest where that is the goal, then the cheapest; ends that are alike but for the
+    last digits do not decide."""
+    finish = float(f"{found.finish_hours:.8g}") if found.finish_bound_hours is not None else 0.0
+    return len(found.late), finish, found.cost
 
 
 def _not_for(request: PlanRequest) -> str:

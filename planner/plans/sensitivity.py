@@ -1,4 +1,4 @@
-"""What moves a plan's cost: one figure at a time made lower and higher, and where buying and renting change places."""
+"""What moves a plan's cost: one figure at a time made lower and higher."""
 
 from __future__ import annotations
 
@@ -32,15 +32,6 @@ class Swing:
         return abs(self.high_cost - self.low_cost)
 
 
-@dataclass(frozen=True, slots=True)
-class Flip:
-    """The factor on all rents from which on a commitment is taken; None: it is taken, or not, at all factors tried."""
-
-    supply: str
-    factor: float | None
-    is_taken_now: bool
-
-
 def tornado(
     request: PlanRequest,
     ranges: Mapping[str, tuple[float, float]] | None = None,
@@ -60,40 +51,6 @@ def tornado(
         ends = [make(FIGURES[name](request, factor), gap=gap, seconds=seconds).cost for factor in (low, high)]
         swings.append(Swing(name, low, high, ends[0], ends[1]))
     return tuple(sorted(swings, key=lambda each: -(float("inf") if each.width is None else each.width)))
-
-
-def own_or_rent_flip(
-    request: PlanRequest,
-    supply: str,
-    *,
-    least: float = 0.1,
-    most: float = 10.0,
-    steps: int = 12,
-    gap: float = 0.0,
-    seconds: float = 20.0,
-) -> Flip:
-    """By which factor all rents would have to change for a commitment to be taken (if it is not) or dropped (if it is).
-
-    Found by halving on the logarithm of the factor, to within (most / least)^(1 / 2^steps).
-    """
-
-    def taken(factor: float) -> bool:
-        found = plan(scaled_rents(request, factor), gap=gap, seconds=seconds)
-        return any(item.supply == supply for item in found.commitments)
-
-    if supply not in {item.name for item in request.supplies if item.kind in COMMITTED}:
-        raise ValueError(f"{supply!r} is no reservation or purchase of this request")
-    now = taken(1.0)
-    if taken(least) == taken(most):
-        return Flip(supply, None, now)
-    low, high = least, most
-    for _ in range(steps):
-        middle = (low * high) ** 0.5
-        if taken(middle):
-            high = middle
-        else:
-            low = middle
-    return Flip(supply, (low * high) ** 0.5, now)
 
 
 def scaled_rents(request: PlanRequest, factor: float) -> PlanRequest:

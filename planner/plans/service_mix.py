@@ -3,6 +3,9 @@
 A bucket's requests are taken at its upper edges. What one replica serves of them is the fullest steady batch whose mean
 time per token keeps the level, and nothing where a request of that size, alone, is already slower than the level. The
 queue is not in it, so a share of each replica's time is kept free.
+
+What is rented is a group of units: the nodes of a replica that lies on several, else one unit with as many replicas as
+it holds.
 """
 
 from __future__ import annotations
@@ -32,14 +35,26 @@ class ServiceMix:
     ways: tuple[Way, ...]  # of each kind, cheapest offer first
     names: tuple[str, ...]
     buckets: tuple[Bucket, ...]
-    throughputs: tuple[tuple[float, ...], ...]  # requests/s of one unit that is rented, per kind and bucket
+    throughputs: tuple[tuple[float, ...], ...]  # requests/s of one group that is rented, per kind and bucket
     busy_share: float
 
     @property
     def num_gpus(self) -> int:
         """GPUs that are paid."""
-        units = {name: way.unit_gpus for name, way in zip(self.names, self.ways, strict=True)}
-        return sum(units[name] * number for name, number in self.mix.counts.items())
+        ways = dict(zip(self.names, self.ways, strict=True))
+        return sum(group_gpus(ways[name]) * number for name, number in self.mix.counts.items())
+
+
+def group_gpus(way: Way) -> int:
+    """GPUs of a group."""
+    return way.units_per_group * way.unit_gpus
+
+
+def group_cost(way: Way) -> float:
+    """What a group costs per hour; 0 only where a unit costs nothing. Raises ValueError for an unknown price."""
+    if way.cost_per_unit_hour is None:
+        raise ValueError(f"{way.title} has no price")
+    return way.units_per_group * way.cost_per_unit_hour
 
 
 def service_mix(
@@ -50,14 +65,14 @@ def service_mix(
     policy: EnginePolicy,
     busy_share: float = BUSY_SHARE,
 ) -> ServiceMix | NoMix:
-    """The cheapest units of the ways for `rate` requests/s of these sizes. Of equal replicas in equal units only the
+    """The cheapest groups of the ways for `rate` requests/s of these sizes. Of equal replicas in equal units only the
     cheapest offer takes part, of all kinds the MAX_KINDS that serve a request the cheapest."""
     kinds = _cheapest_of_each(ways)
     alike = [RandomDemand(1.0, Sizes.fixed(each.prompt_tokens, each.output_tokens), number=2) for each in buckets]
     tables = {id(way.table): (way.table, policy.for_groups(way.groups)) for way in kinds}
     known = {key: [_throughput(table, one, level, own) for one in alike] for key, (table, own) in tables.items()}
     rated = [
-        (way, tuple(way.unit_gpus // way.gpus_per_replica * speed for speed in known[id(way.table)])) for way in kinds
+        (way, tuple(group_gpus(way) // way.gpus_per_replica * speed for speed in known[id(way.table)])) for way in kinds
     ]
     rated = [(way, speeds) for way, speeds in rated if any(speeds)]
     rated.sort(key=lambda pair: _cost_of_a_request(pair[0], pair[1], buckets))
@@ -68,7 +83,9 @@ def service_mix(
         )
     names = tuple(f"{way.title} ({way.layout})" for way, _ in rated)
     offers = [
-        GroupOffer(name, way.cost_per_unit_hour or 0.0, speeds, way.max_units)
+        GroupOffer(
+            name, group_cost(way), speeds, None if way.max_units is None else way.max_units // way.units_per_group
+        )
         for name, (way, speeds) in zip(names, rated, strict=True)
     ]
     found = solve_mix([rate * bucket.share for bucket in buckets], offers, busy_share)
@@ -85,10 +102,10 @@ def service_mix(
 
 
 def _cheapest_of_each(ways: Sequence[Way]) -> list[Way]:
-    """The cheapest priced offer of every table in every unit; units that hold no whole replica are left out."""
+    """The cheapest priced offer of every table in every unit."""
     best: dict[tuple[int, int], Way] = {}
     for way in ways:
-        if way.cost_per_unit_hour is None or way.unit_gpus < way.gpus_per_replica:
+        if way.cost_per_unit_hour is None:
             continue
         key = id(way.table), way.unit_gpus
         known = best.get(key)
@@ -114,5 +131,5 @@ def _throughput(table: StepTable, alike: RandomDemand, level: ServiceLevel, poli
 def _cost_of_a_request(way: Way, speeds: Sequence[float], buckets: Sequence[Bucket]) -> float:
     """The cost of its requests on average over the buckets that it serves."""
     served = [(speed, bucket.share) for speed, bucket in zip(speeds, buckets, strict=True) if speed > 0]
-    cost = way.cost_per_unit_hour or 0.0
+    cost = group_cost(way)
     return sum(cost / speed * share for speed, share in served) / sum(share for _, share in served)

@@ -94,10 +94,10 @@ def _parted(
     return use_cost, commitment_cost
 
 
-def idle_commitments(plan: Plan) -> float:
-    """What commitments cost of which not one GPU-hour is used."""
+def idle_commitments(plan: Plan) -> dict[str, float]:
+    """Commitments of which not one GPU-hour is used, with what they cost: it is in no demand's share."""
     used = {use.supply for use in plan.uses if use.gpu_hours > 0}
-    return math.fsum(cost for supply, cost in _committed(plan).items() if supply not in used)
+    return {supply: cost for supply, cost in _committed(plan).items() if supply not in used}
 
 
 def spent_by(plan: Plan, hours: float) -> float:

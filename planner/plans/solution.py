@@ -11,6 +11,8 @@ from typing import Any, Self
 from planner.plans import codec
 from planner.plans.linear import gap_of
 
+ANY_GPU = "any GPU"  # the option of a demand that is refused on all
+
 
 class Outcome(StrEnum):
     """What a plan is: proven best (within the gap asked for), the best so far, or none and why."""
@@ -86,6 +88,24 @@ class Clash:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What of a service goes unserved for want of GPUs: between which hours, and the largest share of its demand."""
+
+    service: str
+    from_hours: float
+    until_hours: float
+    most_share: float
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        return (
+            f"{self.service} is short by up to {self.most_share:.0%} of its demand "
+            f"from hour {self.from_hours:g} to {self.until_hours:g}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ShadowPrice:
     """What one more of a limit would save between two moments, in the plan's own currency."""
 
@@ -100,7 +120,9 @@ class ShadowPrice:
 class Plan:
     """A plan and how good it is: no plan for the request can cost less than `bound`. None: not known, or no plan.
 
-    `assumptions` are what the program itself took for unknown figures of the supplies that are used.
+    `assumptions` are what the program itself took for unknown figures of the supplies that are used. Where not all
+    demands could be met and the least urgent were to give way, `dropped` and `shortfalls` say which, and cost and bound
+    are of those that are kept.
     """
 
     outcome: Outcome
@@ -120,6 +142,7 @@ class Plan:
     clash: Clash | None = None
     currency: str = "USD"
     assumptions: tuple[str, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
 
     @property
     def gap(self) -> float | None:

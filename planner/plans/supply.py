@@ -100,7 +100,8 @@ class Supply:
     Rented GPUs come in whole instances of `gpus_per_instance`, each for one job or service at a time; where `is_shared`
     several small ones may share an instance, which is paid whole and by whole slots. Owned, bought and reserved ones
     are shared. It can be had from `from_hours` to `until_hours` only. Spot without `spot` counts with assumed times.
-    Reserved: `upfront` at the start and the price through `term_hours`, begun at any slot (0) or every so many hours.
+    Reserved: `upfront` at the start and the price through `term_hours`. It begins every `starts_every_hours`, as a
+    purchase is ordered; 0: a reservation shorter than the horizon at any slot, all else at `from_hours` only.
     Purchase: `capex`, `residual` after `life_hours`, `cost_of_capital` a year, `fixed_per_hour` from arrival on,
     `lead_time_hours` until it can be used.
     `availability` is the share of GPUs that work (failures); `kw` what one draws in the room that has a power cap.

@@ -11,8 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from planner.plans.solution import Assignment, Plan
-
 TINY = 1e-9
 MAX_STEPS = 20_000
 
@@ -62,35 +60,6 @@ def open_shop(tasks: Sequence[Task], num_gpus: Mapping[str, float], hours: float
     if live:
         raise ValueError("the timetable did not come to an end")
     return _joined(tasks, runs)
-
-
-def timetable(plan: Plan, num_gpus: Mapping[str, float] | None = None) -> tuple[Stretch, ...]:
-    """The stretches of all jobs of a plan, slot by slot; `num_gpus` by kind: what the plan's pools hold, where limited.
-
-    Jobs that run whole, and services, are as their assignments say.
-    """
-    limits = {} if num_gpus is None else num_gpus
-    by_slot: dict[tuple[float, float], list[Assignment]] = {}
-    found: list[Stretch] = []
-    for item in plan.assignments:
-        length = item.until_hours - item.from_hours
-        if item.hours >= length - TINY:
-            found.append(Stretch(item.demand, item.gpu, item.num_gpus, item.from_hours, item.until_hours))
-        by_slot.setdefault((item.from_hours, item.until_hours), []).append(item)
-    for (start, end), items in by_slot.items():
-        part = [item for item in items if item.hours < end - start - TINY]
-        if not part:
-            continue
-        full: dict[str, int] = {}
-        for item in items:
-            if item.hours >= end - start - TINY:
-                full[item.gpu] = full.get(item.gpu, 0) + item.num_gpus
-        room = {item.gpu: limits.get(item.gpu, math.inf) - full.get(item.gpu, 0) for item in part}
-        tasks = [Task(item.demand, item.gpu, item.num_gpus, item.hours) for item in part]
-        for each in open_shop(tasks, room, end - start):
-            at, until = start + each.from_hours, start + each.until_hours
-            found.append(Stretch(each.demand, each.gpu, each.num_gpus, at, until))
-    return tuple(sorted(found, key=lambda each: (each.from_hours, each.demand, each.gpu)))
 
 
 def _step(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from planner.plans.demand import Job
@@ -68,20 +68,14 @@ class Tracked:
     is_late: bool | None
     row: str
     reason: str
+    time_deviation: float | None = field(init=False, default=None)  # of the pace where only that was measured
+    cost_deviation: float | None = field(init=False, default=None)
 
-    @property
-    def time_deviation(self) -> float | None:
-        """Of the whole time, or of the pace where only that was measured."""
-        if self.actual_hours is not None and self.planned_hours:
-            return self.actual_hours / self.planned_hours - 1
-        return None if self.pace is None else self.pace - 1
-
-    @property
-    def cost_deviation(self) -> float | None:
-        """Of the cost."""
-        if self.actual_cost is None or not self.planned_cost:
-            return None
-        return self.actual_cost / self.planned_cost - 1
+    def __post_init__(self) -> None:
+        pace = None if self.pace is None else self.pace - 1
+        time = _deviation(self.actual_hours, self.planned_hours)
+        object.__setattr__(self, "time_deviation", pace if time is None else time)
+        object.__setattr__(self, "cost_deviation", _deviation(self.actual_cost, self.planned_cost))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +95,17 @@ class Totals:
     num_cost: int
     num_cost_unknown: int
     num_over: int
+    hours_deviation: float | None = field(init=False, default=None)  # of the sums; None where nothing is known
+    cost_deviation: float | None = field(init=False, default=None)
 
-    @property
-    def hours_deviation(self) -> float | None:
-        """Of the summed hours; None where none is known."""
-        return self.actual_hours / self.planned_hours - 1 if self.planned_hours > 0 else None
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hours_deviation", _deviation(self.actual_hours, self.planned_hours))
+        object.__setattr__(self, "cost_deviation", _deviation(self.actual_cost, self.planned_cost))
 
-    @property
-    def cost_deviation(self) -> float | None:
-        """Of the summed cost; None where none is known."""
-        return self.actual_cost / self.planned_cost - 1 if self.planned_cost > 0 else None
+
+def _deviation(actual: float | None, planned: float | None) -> float | None:
+    """actual ÷ planned − 1; None where one of them is unknown, or nothing was planned."""
+    return None if actual is None or not planned else actual / planned - 1
 
 
 def track(

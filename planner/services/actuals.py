@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from planner.errors import Conflict, FieldProblem, InvalidInput, NotFound
+from planner.errors import Conflict, InvalidInput, NotFound
 from planner.estimates.document import answer_from_document
 from planner.estimates.estimate import Option
 from planner.estimates.ledger import (
@@ -31,19 +28,14 @@ from planner.jobs.document import job_from_document
 from planner.jobs.job import Job
 from planner.quantity import Basis, Quantity
 from planner.services.documents import document
-from planner.services.requests import parse, without_blanks
 from planner.services.requests.actuals import ActualRequest, StepLogRequest, Subject
 from planner.store import actuals as store
 from planner.store import estimates as estimate_store
 from planner.store.actuals import NewActual, StoredActual
 from planner.store.engine import Session
+from planner.store.span import EVER, Span
 
 LOOKED_AT = 2000  # of the newest actuals of a sort of job, for its track record
-CSV_COLUMNS = (
-    *("estimate_id", "option", "measured_at", "reference", "note", "replaces"),
-    *(metric.value for metric in Metric),
-)
-MOST_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +93,6 @@ class KindRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line of an uploaded table that was not entered, and why."""
-
-    line: int
-    problems: tuple[FieldProblem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """What an uploaded table did: rows entered, rows that were in the ledger already, lines that cannot be used."""
-
-    entered: tuple[ActualView, ...]
-    num_known: int
-    bad: tuple[BadLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Logged:
     """A step log's row in the ledger, and what was read from the log."""
 
@@ -133,32 +108,23 @@ def record_actual(
     The same reference with the same figures gives the row that is there already. Raises NotFound for an estimate or
     option that is not there, Conflict for a known reference with other figures or a row that is replaced already.
     """
-    return _record(session, request, request.measured(), now, code_version, source)[0]
+    return enter(session, request, request.measured(), now, code_version, source)[0]
 
 
 def record_step_log(session: Session, request: StepLogRequest, now: datetime, code_version: str) -> Logged:
-    """Enter the median step of a training program's log. Raises InvalidInput for a log without step times."""
+    """Enter the median step of a program's log, or its median rate. Raises InvalidInput for a log of neither."""
     log = read_step_log(request.log)
     note = "; ".join(part for part in (request.note, log.sentence) if part)
     digest = hashlib.sha256(request.log.encode()).hexdigest()[:32]
     reference = request.reference or f"{request.estimate_id}:{request.option}:{digest}"
     subject = request.model_copy(update={"note": note, "reference": reference})
-    return Logged(_record(session, subject, {Metric.STEP_SECONDS: log.step_seconds}, now, code_version, "log")[0], log)
+    return Logged(enter(session, subject, _measured(log), now, code_version, "log")[0], log)
 
 
-def upload_actuals(session: Session, text: str, now: datetime, code_version: str) -> Upload:
-    """Enter every row of a CSV table with CSV_COLUMNS; unknown columns are refused, bad lines left out and said.
-
-    A row without a reference of its own is known by its content, so that the same file twice is entered once.
-    """
-    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), restkey="", strict=True)
-    try:
-        names = [name.strip() for name in rows.fieldnames or ()]
-        _check_columns(names)
-        rows.fieldnames = names
-        return _upload(session, rows, now, code_version)
-    except csv.Error as error:
-        raise InvalidInput.of("file", f"line {rows.line_num} is no CSV: {error}") from None
+def _measured(log: StepLog) -> dict[Metric, float]:
+    """The figure that the log is of."""
+    known = {Metric.STEP_SECONDS: log.step_seconds, Metric.ITEMS_PER_SECOND: log.items_per_second}
+    return {metric: value for metric, value in known.items() if value is not None}
 
 
 def get_actual(session: Session, actual_id: str) -> ActualView:
@@ -175,9 +141,11 @@ def list_actuals(
     after: str | None = None,
     estimate_id: str | None = None,
     run_id: str | None = None,
+    span: Span = EVER,
 ) -> list[ActualView]:
     """The newest first, corrected ones too; `after` is the id of the last one already seen."""
-    return [_view(row) for row in store.newest(session, limit, after=after, estimate_id=estimate_id, run_id=run_id)]
+    found = store.newest(session, limit, after=after, estimate_id=estimate_id, run_id=run_id, span=span)
+    return [_view(row) for row in found]
 
 
 def track_records(session: Session, job_kind: str, kinds: Sequence[Kind]) -> tuple[KindRecord, ...]:
@@ -241,7 +209,7 @@ def family_of(job: Job) -> str:
     return "dense decoders" if architecture.causal else "encoders"
 
 
-def _record(
+def enter(
     session: Session,
     subject: Subject,
     measured: Mapping[Metric, float],
@@ -249,7 +217,7 @@ def _record(
     code_version: str,
     source: str,
 ) -> tuple[ActualView, bool]:
-    """The row, and whether it is new."""
+    """The row of these figures, and whether it is new. Raises as `record_actual` does."""
     estimate = estimate_store.get(session, subject.estimate_id)
     if estimate is None:
         raise NotFound(f"there is no estimate {subject.estimate_id!r}")
@@ -257,9 +225,9 @@ def _record(
     if subject.option >= len(options):
         raise InvalidInput.of("option", f"the estimate has {len(options)} options, counted from 0")
     option = options[subject.option]
-    predicted = predictions(option)
-    compare(measured, predicted)  # refuses figures that are none
     job = job_from_document(estimate.job_spec)
+    predicted = predictions(option, job)
+    compare(measured, predicted)  # refuses figures that are none
     new = NewActual(
         recorded_at=now,
         measured_at=subject.measured_at,
@@ -302,46 +270,6 @@ def _check_replaced(session: Session, new: NewActual) -> None:
         raise Conflict(f"{old.id} is replaced by {old.replaced_by} already")
     if old.estimate_id != new.estimate_id:
         raise InvalidInput.of("replaces", "belongs to another estimate")
-
-
-def _check_columns(names: Sequence[str]) -> None:
-    problems = [FieldProblem("file", f"has no column {name}") for name in ("estimate_id",) if name not in names]
-    problems += [
-        FieldProblem("file", f"{name!r} is no column of the ledger; there are {', '.join(CSV_COLUMNS)}")
-        for name in names
-        if name not in CSV_COLUMNS
-    ]
-    problems += [FieldProblem("file", f"{name!r} stands twice") for name in sorted(set(names)) if names.count(name) > 1]
-    if problems:
-        raise InvalidInput(problems)
-
-
-def _upload(session: Session, rows: csv.DictReader[str], now: datetime, code_version: str) -> Upload:
-    entered, num_known, bad = [], 0, []
-    for number, row in enumerate(rows):
-        if number >= MOST_ROWS:
-            raise InvalidInput.of("file", f"has more than {MOST_ROWS:,} rows")
-        try:
-            if row.pop("", None):
-                raise InvalidInput.of("line", "has more cells than columns")
-            given = without_blanks({name: (value or "").strip() for name, value in row.items()})
-            request = parse(ActualRequest, given)
-            if request.reference is None:
-                request = request.model_copy(update={"reference": _digest(given)})
-            view, is_new = _record(session, request, request.measured(), now, code_version, "csv")
-        except InvalidInput as error:
-            bad.append(BadLine(rows.line_num, error.problems))
-        except (NotFound, Conflict) as error:
-            bad.append(BadLine(rows.line_num, (FieldProblem("line", str(error)),)))
-        else:
-            num_known += not is_new
-            if is_new:
-                entered.append(view)
-    return Upload(tuple(entered), num_known, tuple(bad))
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def prediction_document(quantity: Quantity) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from planner.calibration import aftermath as rules
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import Bench, BenchFailure, Sample
 from planner.inventory.device import DeviceState
-from planner.services.fits import device_gpu
+from planner.services.fits import named_gpu
 from planner.services.quarantine import quarantine_device, release_device
 from planner.store import aftermath as store
 from planner.store import runs as run_store
@@ -35,7 +35,7 @@ def why_held(session: Session, device: DeviceRow, outcomes: Mapping[int, Sample 
         if isinstance(stored.outcome, Sample):
             bench = stored.outcome.bench
             earlier.setdefault((bench.key, bench.version), []).append(stored.outcome.seconds)
-    gpu = device_gpu(device.name, device.vendor, device.backend, device.gpu_key, device.memory_bytes)
+    gpu = named_gpu(device.name, device.vendor, device.backend, device.gpu_key, device.memory_bytes)
     return rules.why_held([outcome for outcome in outcomes.values() if isinstance(outcome, Sample)], earlier, gpu)
 
 

@@ -15,7 +15,6 @@ from planner.calibration.sample import Operation, Sample
 from planner.errors import NotFound
 from planner.estimates.answer import answer
 from planner.estimates.estimate import Option, Placement
-from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
 from planner.jobs.document import job_sentence
@@ -144,9 +143,8 @@ def _rate(one: OnDevice) -> float:
 
 
 def _on_device(job: Job, device: DeviceView, fits: Mapping[str, tuple[str, Fit]]) -> OnDevice:
-    catalogue = load_catalogue()
     placement = Placement(
-        gpu=device_gpu(device, catalogue),
+        gpu=device_gpu(device),
         num_gpus=Decimal(1),
         device_id=device.id,
         device_name=device.name,

@@ -19,7 +19,7 @@ from planner.estimates.limits import apply_limits
 from planner.hardware.catalogue import Catalogue, load_catalogue, unlisted_gpu
 from planner.hardware.gpu import Gpu, GpuKind
 from planner.jobs.document import job_from_document, job_kind, job_sentence, job_to_document
-from planner.jobs.job import Job
+from planner.jobs.job import InferenceJob, Job
 from planner.offers.offer import OfferKind
 from planner.quantity import Basis, Quantity
 from planner.services.actuals import (
@@ -31,7 +31,7 @@ from planner.services.actuals import (
 )
 from planner.services.devices import DeviceView, list_devices
 from planner.services.documents import document
-from planner.services.fits import newest_fits
+from planner.services.fits import named_gpu, newest_fits
 from planner.services.offers import PricedOffer, PriceFilter, find_prices
 from planner.services.owned_offers import OwnedHour, PlannedOffer, owned_hours, owned_offer, owned_price, planned_offers
 from planner.services.price_books import NO_ROLES, negotiated_offers
@@ -39,6 +39,7 @@ from planner.services.requests import EstimateRequest
 from planner.store import estimates as store
 from planner.store.engine import Session
 from planner.store.estimates import ListedEstimate, StoredEstimate
+from planner.store.span import EVER, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class EstimateSummary:
 
     id: str
     created_at: datetime
+    as_of: datetime
     job_name: str
     job_kind: str
     job_sentence: str
@@ -85,7 +87,11 @@ class EstimateSummary:
 
 @dataclass(frozen=True, slots=True)
 class BestOption:
-    """The first option: where it runs, its middle figures in SI units (None: unknown) and its basis."""
+    """The first option: where it runs, its middle figures in SI units (None: unknown) and its basis.
+
+    What stands behind `basis` is None in estimates that were listed before it was kept; `unknown` says for what reason
+    a figure is not known.
+    """
 
     title: str
     seconds: float | None
@@ -94,6 +100,20 @@ class BestOption:
     cost_per_hour: float | None
     currency: str
     basis: Basis
+    gpu_key: str | None = None
+    num_gpus: Decimal | None = None
+    provider: str | None = None
+    region: str | None = None
+    offer_kind: str | None = None
+    seconds_low: float | None = None
+    seconds_high: float | None = None
+    cost_low: float | None = None
+    cost_high: float | None = None
+    cost_per_hour_low: float | None = None
+    cost_per_hour_high: float | None = None
+    unknown: Mapping[str, str] | None = None
+    item: str | None = None  # what it answers in a pass each
+    items_per_second: float | None = None
 
 
 def make_estimate(
@@ -105,12 +125,7 @@ def make_estimate(
     """
     job = request.job()
     as_of = request.as_of or now
-    catalogue = load_catalogue()
-    fits = newest_fits(session)
-    placements = find_placements(session, request, now, roles)
-    known = (request.resilience(), request.site(), request.own_step(), request.surroundings())
-    answered = answer(job, placements, fits, request.goal, *known)
-    found = apply_limits(answered, request.limits(as_of))
+    found = apply_limits(answered(session, request, now, roles), request.limits(as_of))
     price_ids = {option.placement.price_id for option in found.options if option.placement.price_id is not None}
     fit_ids = {option.fit_id for option in found.options if option.fit_id is not None}
     records = track_records(session, job_kind(job), [kind_of(job, job_kind(job), option) for option in found.options])
@@ -127,11 +142,18 @@ def make_estimate(
         result=answer_to_document(found),
         price_ids=sorted(price_ids),
         fit_ids=sorted(fit_ids),
-        catalogue_version=catalogue.version,
+        catalogue_version=load_catalogue().version,
         code_version=code_version,
         track_records=records_to_document(records),
     )
     return _view(row)
+
+
+def answered(session: Session, request: EstimateRequest, now: datetime, roles: Set[str] = NO_ROLES) -> Answer:
+    """The job on every place that passes the filters, by the newest measurements and before any limit; not stored."""
+    known = (request.resilience(), request.site(), request.own_step(), request.surroundings())
+    placements = find_placements(session, request, now, roles)
+    return answer(request.job(), placements, newest_fits(session), request.goal, *known)
 
 
 def find_placements(
@@ -142,8 +164,8 @@ def find_placements(
     catalogue = load_catalogue()
     priced = find_prices(session, PriceFilter(), as_of, now, limit=None)
     _check_filters(request, catalogue, priced)
-    return [
-        *_attached(list_devices(session), catalogue, request, owned_hours(session)),
+    found = [
+        *_attached(list_devices(session), request, owned_hours(session)),
         *_planned(planned_offers(session), catalogue, request),
         *(_offer_placement(item, catalogue, request.nodes) for item in priced if _passes(item, request)),
         *(
@@ -152,6 +174,7 @@ def find_placements(
             if _passes(item, request)
         ),
     ]
+    return [one for one in found if not request.vendors or one.gpu.vendor in request.vendors]
 
 
 def get_estimate(session: Session, estimate_id: str) -> EstimateView:
@@ -162,34 +185,52 @@ def get_estimate(session: Session, estimate_id: str) -> EstimateView:
     return _view(row)
 
 
-def list_estimates(session: Session, limit: int = 50, after: str | None = None) -> list[EstimateSummary]:
-    """The newest first; `after` is the id of the last one already seen."""
-    return [_listed(row) for row in store.newest(session, limit, after)]
+def list_estimates(
+    session: Session, limit: int | None = 50, after: str | None = None, span: Span = EVER, kind: str | None = None
+) -> list[EstimateSummary]:
+    """The newest first, all where `limit` is None; `after` is the id of the last one already seen."""
+    return [_listed(row) for row in store.newest(session, limit, after, span, kind)]
 
 
 def _summary(job: Job, found: Answer) -> dict[str, Any]:
-    best = None
-    if found.options:
-        first = found.options[0]
-        best = BestOption(
-            title=first.placement.title,
-            seconds=_mid(first.seconds),
-            tokens_per_second=first.tokens_per_second.mid,
-            cost=_mid(first.cost),
-            cost_per_hour=_mid(first.cost_per_hour),
-            currency=first.placement.currency,
-            basis=first.basis,
-        )
     return {
         "job_sentence": job_sentence(job),
         "num_options": len(found.options),
         "num_rejections": len(found.rejections),
-        "best": best,
+        "best": _best(job, found.options[0]) if found.options else None,
     }
 
 
-def _mid(quantity: Quantity | None) -> float | None:
-    return None if quantity is None else quantity.mid
+def _best(job: Job, option: Option) -> BestOption:
+    item = job.item if isinstance(job, InferenceJob) and job.is_pass else None
+    place, offer = option.placement, option.placement.offer
+    low, mid, high = (
+        {name: _end(getattr(option, name), end) for name in ("seconds", "cost", "cost_per_hour")}
+        for end in ("low", "mid", "high")
+    )
+    return BestOption(
+        title=place.title,
+        seconds=mid["seconds"],
+        tokens_per_second=option.tokens_per_second.mid,
+        cost=mid["cost"],
+        cost_per_hour=mid["cost_per_hour"],
+        currency=place.currency,
+        basis=option.basis,
+        gpu_key=place.gpu.key,
+        num_gpus=place.num_gpus,
+        provider=None if offer is None else offer.provider,
+        region=None if offer is None else offer.region,
+        offer_kind=None if offer is None else offer.kind.value,
+        unknown=option.unknown,
+        item=None if item is None else item.value,
+        items_per_second=None if item is None else _end(option.extras.get("requests_per_second"), "mid"),
+        **{f"{name}_low": value for name, value in low.items()},
+        **{f"{name}_high": value for name, value in high.items()},
+    )
+
+
+def _end(quantity: Quantity | None, end: str) -> float | None:
+    return None if quantity is None else float(getattr(quantity, end))
 
 
 def _listed(row: ListedEstimate) -> EstimateSummary:
@@ -197,25 +238,30 @@ def _listed(row: ListedEstimate) -> EstimateSummary:
     return EstimateSummary(
         id=row.id,
         created_at=row.created_at,
+        as_of=row.as_of,
         job_name=row.job_name,
         job_kind=row.job_kind,
         job_sentence=row.summary["job_sentence"],
         num_options=row.summary["num_options"],
         num_rejections=row.summary["num_rejections"],
-        best=None if best is None else BestOption(**{**best, "basis": Basis(best["basis"])}),
+        best=None if best is None else _listed_best(best),
     )
 
 
-def _attached(
-    devices: list[DeviceView], catalogue: Catalogue, request: EstimateRequest, owned: Mapping[str, OwnedHour]
-) -> list[Placement]:
+def _listed_best(kept: Mapping[str, Any]) -> BestOption:
+    num_gpus = kept.get("num_gpus")
+    read = {"basis": Basis(kept["basis"]), "num_gpus": None if num_gpus is None else Decimal(num_gpus)}
+    return BestOption(**{**kept, **read})
+
+
+def _attached(devices: list[DeviceView], request: EstimateRequest, owned: Mapping[str, OwnedHour]) -> list[Placement]:
     """Each attached device alone, and all equal ones of a node together; none where the filters name providers."""
     if request.nodes > 1:
         return []
     if not _wants_own(request):
         return []
     usable = [d for d in devices if d.state == "ok" and (not request.gpus or d.gpu_key in request.gpus)]
-    alone = [_device_placement([device], catalogue, owned) for device in usable]
+    alone = [_device_placement([device], owned) for device in usable]
 
     def kind(device: DeviceView) -> tuple[str, str, str]:
         return device.node_id, device.gpu_key or "", device.name
@@ -224,17 +270,17 @@ def _attached(
     for _, group in groupby(sorted(usable, key=kind), key=kind):
         equal = list(group)
         if len(equal) > 1:
-            together.append(_device_placement(equal, catalogue, owned))
+            together.append(_device_placement(equal, owned))
     return alone + together
 
 
-def _device_placement(devices: list[DeviceView], catalogue: Catalogue, owned: Mapping[str, OwnedHour]) -> Placement:
+def _device_placement(devices: list[DeviceView], owned: Mapping[str, OwnedHour]) -> Placement:
     """Equal devices of a node; with what an hour of them costs, where all of them belong to assets."""
     device, count = devices[0], len(devices)
     hours = [owned[each.id] for each in devices if each.id in owned]
     price = owned_price(hours) if len(hours) == count else None
     return Placement(
-        gpu=device_gpu(device, catalogue),
+        gpu=device_gpu(device),
         num_gpus=Decimal(count),
         offer=None if price is None else owned_offer(device.name, device.gpu_key, count, hours[0].currency),
         price=price,
@@ -245,13 +291,9 @@ def _device_placement(devices: list[DeviceView], catalogue: Catalogue, owned: Ma
     )
 
 
-def device_gpu(device: DeviceView, catalogue: Catalogue) -> Gpu:
+def device_gpu(device: DeviceView) -> Gpu:
     """The device's catalogue entry, or one without figures where the catalogue does not know its name."""
-    known = _listed_gpu(device.gpu_key, catalogue)
-    if known is not None:
-        return known
-    kind = GpuKind.CPU if device.backend == "cpu" else GpuKind.GPU
-    return unlisted_gpu(device.name, device.vendor, kind, device.memory_bytes)
+    return named_gpu(device.name, device.vendor, device.backend, device.gpu_key, device.memory_bytes)
 
 
 def _listed_gpu(key: str | None, catalogue: Catalogue) -> Gpu | None:

@@ -48,7 +48,7 @@ def refit_outdated(session: Session, now: datetime, code_version: str) -> list[s
     return appended
 
 
-def device_gpu(device_name: str, vendor: str, backend: str, gpu_key: str | None, memory_bytes: int | None) -> Gpu:
+def named_gpu(device_name: str, vendor: str, backend: str, gpu_key: str | None, memory_bytes: int | None) -> Gpu:
     """The catalogue entry of a device, or one without figures where the catalogue does not know its name."""
     listed = load_catalogue().gpus.get(gpu_key) if gpu_key is not None else None
     if listed is not None:
@@ -113,6 +113,6 @@ def _fit(session: Session, device: DeviceRow, run_ids: Sequence[str]) -> tuple[F
     samples = [sample for run_id in used for sample in chosen[run_id]]
     outcomes = [stored.outcome for stored in run_store.samples_of(session, used)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, BenchFailure)]
-    gpu = device_gpu(device.name, device.vendor, device.backend, device.gpu_key, device.memory_bytes)
+    gpu = named_gpu(device.name, device.vendor, device.backend, device.gpu_key, device.memory_bytes)
     watts = {sample.bench.key: sample.details[WATTS] for sample in samples if WATTS in sample.details}
     return fit_samples(samples, gpu, watts, failures), used

@@ -14,6 +14,7 @@ from planner.errors import InvalidInput
 from planner.offers.currency import MAX_AGE, Conversion, Rate, RefusedRate, convert, read_rates
 from planner.offers.rate_guard import RateGuard
 from planner.readers.ecb_rates import read_ecb_rates
+from planner.services.moments import later_than
 from planner.services.requests.fx import RateQuery, RateRequest
 from planner.store import fx as store
 from planner.store import offers as offer_store
@@ -104,9 +105,9 @@ def import_rate_file(
         lines.detach()
 
 
-def list_rates(session: Session, query: RateQuery) -> list[RateView]:
-    """Stored rates, the last recorded first."""
-    found = store.newest_rates(session, query.base, query.quote, query.limit, query.after)
+def list_rates(session: Session, query: RateQuery, *, whole: bool = False) -> list[RateView]:
+    """Stored rates, the last recorded first; with `whole` not only a page of them."""
+    found = store.newest_rates(session, query.base, query.quote, None if whole else query.limit, query.after)
     return [RateView(*row) for row in found]
 
 
@@ -156,8 +157,7 @@ def keep_rates(
 
 def next_moment(session: Session, now: datetime) -> datetime:
     """When rates that are recorded now are recorded at: later than all that were before."""
-    newest = store.newest_recorded_at(session)
-    return now if newest is None or newest < now else newest + timedelta(microseconds=1)
+    return later_than(store.newest_recorded_at(session), now)
 
 
 class _Outcome:

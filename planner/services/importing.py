@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from itertools import groupby, islice
 
 from ulid import ULID
 
 from planner.hardware.catalogue import normalised
-from planner.offers.change_guard import AllowedChanges, change_in_words, is_allowed, is_too_large
+from planner.offers.change_guard import AllowedChanges, is_allowed, is_too_large
 from planner.offers.offer import Offer
 from planner.offers.quote import Quote, Refused
 from planner.services.gpu_names import own_aliases
+from planner.services.import_checks import as_kept, fault_of, place_of
+from planner.services.import_lines import Line, Point, Suspect, new_price, with_points
+from planner.services.import_report import ChangedPrice, HeldPrice, ImportCounts, ImportPreview, Origin, RejectedRow
+from planner.services.moments import later_than
 from planner.store import offers as offer_store
 from planner.store import price_imports as store
 from planner.store.engine import Session
@@ -29,151 +33,8 @@ NUM_LISTED = 1000  # rows of each kind that a preview lists; all are counted
 NUM_LOGGED = 20_000  # rejected rows that are kept with an import; all are counted
 MAX_OFFERS_REMEMBERED = 20_000
 SNAPSHOT_FROM = 3  # large changes of one moment that cast doubt on its small ones
-_HIGHEST_AMOUNT = Decimal(10) ** 8
-_LOWEST_AMOUNT = Decimal("1e-10")
-_HIGHEST_COUNT = Decimal(10) ** 9
-_HIGHEST_FIGURE = Decimal(10) ** 6
-LONGEST_SOURCE = 500
 _LARGE = "a change of more than a fifth"
 _BESIDE_LARGE = "most prices of this moment move by more than a fifth"
-
-
-@dataclass
-class ImportCounts:
-    """How many rows met which fate; they add up to `num_rows`.
-
-    `num_confirmed` state the amount that holds already, for a later moment or day, and are kept; `num_unchanged` were
-    known to the last detail.
-    """
-
-    num_rows: int = 0
-    num_new: int = 0
-    num_changed: int = 0
-    num_withdrawn: int = 0
-    num_confirmed: int = 0
-    num_unchanged: int = 0
-    num_held: int = 0
-    num_rejected: int = 0
-    num_offers_added: int = 0
-    num_unmapped: int = 0
-
-    @property
-    def num_accepted(self) -> int:
-        """The prices that are appended."""
-        return self.num_new + self.num_changed + self.num_withdrawn + self.num_confirmed
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedPrice:
-    """An accepted row whose amount differs from the one that held; `amount` None: withdrawn."""
-
-    place: str
-    offer: Offer
-    before: Decimal | None
-    amount: Decimal | None
-    valid_from: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class HeldPrice:
-    """A row that waits for a person, with the amount that it was compared with."""
-
-    place: str
-    offer: Offer
-    before: Decimal
-    amount: Decimal
-    valid_from: datetime
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """A row that cannot be used, and why."""
-
-    place: str
-    reason: str
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportPreview:
-    """What an import does, or would do. Lists hold the first rows of each kind, the counts all.
-
-    `unusable` is the reason for which nothing of the file may be kept; "" where it is sound. `left_out` counts rows
-    that are well formed and no offers of GPU time. `unmapped` counts accepted offers by provider and GPU name that
-    no alias knows.
-    """
-
-    source: str
-    counts: ImportCounts
-    changed: tuple[ChangedPrice, ...]
-    held: tuple[HeldPrice, ...]
-    rejected: tuple[RejectedRow, ...]
-    unmapped: Mapping[tuple[str, str], int]
-    left_out: Mapping[str, int]
-    unusable: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an import comes from: the file's name or address, the hash of its bytes, and who asked for it."""
-
-    name: str = ""
-    content_hash: str | None = None
-    actor: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """A price of this import that was accepted in the batch at hand and is not in the database yet."""
-
-    valid_from: datetime
-    amount: Decimal | None
-    reason: str
-    source_date: date
-
-    @classmethod
-    def of(cls, quote: Quote) -> _Point:
-        amount = None if quote.amount is None else _kept(quote.amount)
-        return cls(quote.valid_from, amount, quote.reason, quote.source_date)
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A quote of a known offer, and what is known of that offer at its moment."""
-
-    offer_id: int
-    quote: Quote
-    known: store.Known
-
-
-@dataclass(frozen=True, slots=True)
-class _Suspect:
-    """A price that may be a slip of the source."""
-
-    line: _Line
-    before: Decimal
-    after: Decimal
-    reason: str
-
-    @property
-    def change(self) -> str:
-        before, after = plain_decimal(self.before), plain_decimal(self.after)
-        return f"{before} → {after} ({change_in_words(self.before, self.after)})"
-
-    def logged(self, reason: str) -> store.LoggedRow:
-        quote = self.line.quote
-        return store.LoggedRow(
-            place=_place(quote.row),
-            outcome=store.HELD,
-            reason=reason,
-            offer_id=self.line.offer_id,
-            amount=self.after,
-            compared_with=self.before,
-            valid_from=quote.valid_from,
-            source=quote.source,
-            source_date=quote.source_date,
-        )
 
 
 @dataclass
@@ -227,22 +88,22 @@ class Import:
             return
         placed = self._place(sound)
         known = store.known_at(self.session, [(offer_id, quote.valid_from) for offer_id, quote in placed])
-        points: dict[int, list[_Point]] = {}
+        points: dict[int, list[Point]] = {}
         new: list[store.NewPrice] = []
-        lines = [_Line(offer_id, quote, found) for (offer_id, quote), found in zip(placed, known, strict=True)]
+        lines = [Line(offer_id, quote, found) for (offer_id, quote), found in zip(placed, known, strict=True)]
         for _, snapshot in groupby(lines, key=lambda line: line.quote.valid_from):
             new += self._take_snapshot(list(snapshot), points)
         store.append_prices(self.session, new, self.id, self.recorded_at)
         store.log_rows(self.session, self.id, self._log)
         self._log.clear()
 
-    def _take_snapshot(self, lines: list[_Line], points: dict[int, list[_Point]]) -> Iterator[store.NewPrice]:
+    def _take_snapshot(self, lines: list[Line], points: dict[int, list[Point]]) -> Iterator[store.NewPrice]:
         """The prices to append of neighbouring rows that hold from one moment on; the others are held or rejected."""
-        taken: dict[int, _Line] = {}
+        taken: dict[int, Line] = {}
         for line in lines:
             mine = points.get(line.offer_id)
             if mine:
-                line = replace(line, known=_with_points(line.known, mine, line.quote.valid_from, self.id))
+                line = replace(line, known=with_points(line.known, mine, line.quote.valid_from, self.id))
             if line.offer_id in taken:
                 self._say_again(line.quote, taken[line.offer_id].quote.amount)
             elif line.known.import_id == self.id and line.known.holds_from == line.quote.valid_from:
@@ -253,10 +114,10 @@ class Import:
         self._hold(suspects)
         for line in others:
             if self._is_news(line.quote, line.known):
-                points.setdefault(line.offer_id, []).append(_Point.of(line.quote))
-                yield _new_price(line.offer_id, line.quote)
+                points.setdefault(line.offer_id, []).append(Point.of(line.quote))
+                yield new_price(line.offer_id, line.quote)
 
-    def _suspects(self, lines: list[_Line]) -> tuple[list[_Suspect], list[_Line]]:
+    def _suspects(self, lines: list[Line]) -> tuple[list[Suspect], list[Line]]:
         """The rows to hold, and the others.
 
         Where most amounts that one moment changes move by more than a fifth, the source is likely wrong about the
@@ -268,11 +129,9 @@ class Import:
             if before is None or after is None or is_allowed(line.quote.offer.kind, self.allowed):
                 others.append(line)
             elif is_too_large(before, after):
-                suspects.append(_Suspect(line, before, _kept(after), _LARGE))
-            elif before != _kept(after):
-                moved.append(
-                    _Suspect(line, before, _kept(after), "most prices of this moment move by more than a fifth")
-                )
+                suspects.append(Suspect(line, before, as_kept(after), _LARGE))
+            elif before != as_kept(after):
+                moved.append(Suspect(line, before, as_kept(after), _BESIDE_LARGE))
             else:
                 others.append(line)
         if len(suspects) >= SNAPSHOT_FROM and len(suspects) > len(moved):
@@ -289,7 +148,7 @@ class Import:
                 if item.is_whole_file:
                     self.unusable = str(item)
                 self._reject(item.row, item.reason, item.text)
-            elif fault := _fault(item, self.now):
+            elif fault := fault_of(item, self.now):
                 self._reject(item.row, fault)
             else:
                 offer = self._mapped(offer_store.as_kept(item.offer))
@@ -342,7 +201,7 @@ class Import:
 
     def _say_again(self, quote: Quote, said: Decimal | None) -> None:
         """A second row of this very import for the same offer and moment."""
-        if (quote.amount and _kept(quote.amount)) == (said and _kept(said)):
+        if (quote.amount and as_kept(quote.amount)) == (said and as_kept(said)):
             self.counts.num_unchanged += 1
         else:
             before = "no amount" if said is None else plain_decimal(said)
@@ -350,7 +209,7 @@ class Import:
 
     def _is_news(self, quote: Quote, current: store.Known) -> bool:
         """Whether the price is to be appended; counts it."""
-        counts, amount = self.counts, None if quote.amount is None else _kept(quote.amount)
+        counts, amount = self.counts, None if quote.amount is None else as_kept(quote.amount)
         if current.holds_from == quote.valid_from and (amount, quote.reason) == (current.amount, current.reason):
             is_later = current.source_date is not None and quote.source_date > current.source_date
             counts.num_confirmed += is_later
@@ -365,11 +224,11 @@ class Import:
         counts.num_withdrawn += amount is None
         counts.num_changed += amount is not None
         if len(self.changed) < NUM_LISTED:
-            row = ChangedPrice(_place(quote.row), quote.offer, current.amount, amount, quote.valid_from)
+            row = ChangedPrice(place_of(quote.row), quote.offer, current.amount, amount, quote.valid_from)
             self.changed.append(row)
         return True
 
-    def _hold(self, suspects: list[_Suspect]) -> None:
+    def _hold(self, suspects: list[Suspect]) -> None:
         """Keep rows for a person, unless the same amount waits already or was refused before."""
         if not suspects:
             return
@@ -384,7 +243,7 @@ class Import:
             reason = f"{suspect.change}: {suspect.reason}; it waits for approval"
             if len(self.held) < NUM_LISTED:
                 offer = self._offers[quote.offer.identity][1]
-                row = HeldPrice(_place(quote.row), offer, suspect.before, suspect.after, quote.valid_from, reason)
+                row = HeldPrice(place_of(quote.row), offer, suspect.before, suspect.after, quote.valid_from, reason)
                 self.held.append(row)
             is_asked = decision is None or (offer_id, suspect.after) in self._asked
             self._asked.add((offer_id, suspect.after))
@@ -394,16 +253,15 @@ class Import:
     def _reject(self, row: int | str, reason: str, text: str = "") -> None:
         self.counts.num_rejected += 1
         if len(self.rejected) < NUM_LISTED:
-            self.rejected.append(RejectedRow(_place(row), reason, text))
+            self.rejected.append(RejectedRow(place_of(row), reason, text))
         if self.counts.num_rejected <= NUM_LOGGED:
             clean = text.replace("\x00", "�").encode("utf-8", "replace").decode()
-            self._log.append(store.LoggedRow(_place(row), store.REJECTED, reason.replace("\x00", "�"), clean))
+            self._log.append(store.LoggedRow(place_of(row), store.REJECTED, reason.replace("\x00", "�"), clean))
 
 
 def next_recorded_at(session: Session, now: datetime) -> datetime:
     """Later than anything recorded: what was known at an earlier moment must not change. Call it with the lock held."""
-    newest = store.newest_recorded_at(session)
-    return now if newest is None or newest < now else newest + timedelta(microseconds=1)
+    return later_than(store.newest_recorded_at(session), now)
 
 
 def add_import(
@@ -433,78 +291,3 @@ def add_import(
         },
     )
     return import_id
-
-
-def _with_points(known: store.Known, points: list[_Point], moment: datetime, import_id: str) -> store.Known:
-    """What is known of an offer at `moment` once the batch's own accepted prices count too."""
-    held = max((p for p in points if p.valid_from <= moment), key=lambda p: p.valid_from, default=None)
-    if held is not None and (known.holds_from is None or held.valid_from >= known.holds_from):
-        known = known._replace(
-            holds_from=held.valid_from,
-            amount=held.amount,
-            reason=held.reason,
-            source_date=held.source_date,
-            import_id=import_id,
-        )
-    priced = [p for p in points if p.amount is not None]
-    nearest = _nearest(priced, known.compared_from, moment)
-    return known if nearest is None else known._replace(compared_from=nearest.valid_from, compared_with=nearest.amount)
-
-
-def _nearest(priced: list[_Point], known_from: datetime | None, moment: datetime) -> _Point | None:
-    """The point to compare with instead of the one known: the last until the moment, else the first after it."""
-    until = max((p for p in priced if p.valid_from <= moment), key=lambda p: p.valid_from, default=None)
-    has_until = known_from is not None and known_from <= moment
-    if until is not None:
-        return until if known_from is None or not has_until or until.valid_from >= known_from else None
-    if has_until:
-        return None
-    after = min((p for p in priced if p.valid_from > moment), key=lambda p: p.valid_from, default=None)
-    return after if after is not None and (known_from is None or after.valid_from <= known_from) else None
-
-
-def _fault(quote: Quote, now: datetime) -> str:
-    """Why the quote cannot be stored, "" where it can."""
-    offer = quote.offer
-    for name, longest in store.LONGEST.items():
-        value = getattr(offer, name) or ""
-        if len(value) > longest:
-            return f"{name}: longer than {longest} characters"
-        if not _is_text(value):
-            return f"{name}: {value!r} has a control character"
-    if len(quote.source) > LONGEST_SOURCE or not _is_text(quote.source) or not _is_text(quote.reason):
-        return f"source or reason: longer than {LONGEST_SOURCE} characters, or with a control character"
-    if quote.amount is not None and not _LOWEST_AMOUNT <= quote.amount <= _HIGHEST_AMOUNT:
-        amount = plain_decimal(quote.amount)
-        return f"the price {amount} is not between {plain_decimal(_LOWEST_AMOUNT)} and {plain_decimal(_HIGHEST_AMOUNT)}"
-    if round(offer.num_gpus, 6) == 0 or offer.num_gpus > _HIGHEST_COUNT:
-        return f"{plain_decimal(offer.num_gpus)} GPUs cannot be meant"
-    figures = (offer.vcpus, offer.quota_gpus, offer.interruptions_per_hour)
-    if any(figure is not None and not 0 <= figure <= _HIGHEST_FIGURE for figure in figures):
-        return "vCPUs, quota or interruptions are below 0 or too large"
-    sizes = (offer.memory_bytes, offer.minimum_term_seconds, offer.lead_time_seconds)
-    if any(size is not None and not 0 <= size < 2**63 for size in sizes):
-        return "memory, minimum term or lead time is below 0 or too large"
-    if quote.source_date > now.astimezone(UTC).date() + timedelta(days=1):
-        return f"the stated date {quote.source_date} lies in the future"
-    return ""
-
-
-def _is_text(value: str) -> bool:
-    """Whether every database can keep it as it is."""
-    return value.isprintable() or not any(ord(sign) < 32 or 0xD800 <= ord(sign) < 0xE000 for sign in value)
-
-
-def _place(row: int | str) -> str:
-    """Where a row stands, in words: a line of the file or the source's own name of it."""
-    place = f"line {row}" if isinstance(row, int) else row
-    return "".join(sign if sign.isprintable() else "�" for sign in place)[: store.LONGEST_PLACE]
-
-
-def _kept(amount: Decimal) -> Decimal:
-    """The amount to the places that are kept."""
-    return round(amount, 10)
-
-
-def _new_price(offer_id: int, quote: Quote) -> store.NewPrice:
-    return store.NewPrice(offer_id, quote.amount, quote.reason, quote.valid_from, quote.source, quote.source_date)

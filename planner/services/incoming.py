@@ -25,7 +25,7 @@ from planner.offers.quote import Quote, Refused
 from planner.readers import own_csv
 from planner.readers.registry import SOURCES, SourceEntry, detect, get_source, read_file
 from planner.readers.source import ReadContext
-from planner.services.importing import ImportPreview, Origin
+from planner.services.import_report import ImportPreview, Origin
 from planner.services.price_imports import AppliedImport, apply_import, first_received, preview_import
 from planner.store import scratch
 from planner.store.engine import Session, Sessions, readers_of

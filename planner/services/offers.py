@@ -13,6 +13,7 @@ from planner.offers.offer import OfferKind, Price
 from planner.offers.priced import PricedOffer
 from planner.store import offers as store
 from planner.store.engine import Session
+from planner.store.offer_orders import ORDERS
 
 __all__ = [
     "BookAge",
@@ -117,8 +118,8 @@ def find_prices(
     `after` is what `next_after` gave for the page before; `limit` None gives all. Different currencies are listed
     one after the other, since no rate between them is assumed.
     """
-    if order not in store.ORDERS:
-        raise InvalidInput.of("order", f"{order!r} is not one of {', '.join(store.ORDERS)}")
+    if order not in ORDERS:
+        raise InvalidInput.of("order", f"{order!r} is not one of {', '.join(ORDERS)}")
     wanted = _store_filter(filter)
     return store.find(session, wanted, as_of, known_at, order=order, limit=limit, after=after)
 

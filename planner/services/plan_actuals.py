@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from planner import units
-from planner.estimates.ledger import HEADLINES, Metric
+from planner.estimates.ledger import HEADLINES, RATES, Metric
 from planner.plans.replan import done_share, job_at_pace
 from planner.plans.request import PlanRequest
 from planner.plans.solution import Plan
@@ -18,7 +18,6 @@ from planner.services.actuals import ActualView, MeasuredFigure, list_actuals
 from planner.store.engine import Session
 
 MOST_ROWS = 200  # of one estimate, the newest
-RATES = frozenset({Metric.TOKENS_PER_SECOND})  # figures of which more is faster
 NO_PRICE = "no actual can be joined to it"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -74,7 +74,10 @@ class Built:
 def build_request(session: Session, question: PlanQuestion, now: datetime) -> Built:
     """The program's input. Raises InvalidInput naming every field that cannot be used, NotFound for an estimate."""
     if question.request is not None:
-        return Built(_without(question, PlanRequest.from_document(question.request)), (), (), ())
+        whole = PlanRequest.from_document(question.request)
+        if question.leave_least_urgent:
+            whole = replace(whole, leave_least_urgent=True)
+        return Built(_without(question, whole), (), (), ())
     horizon = Horizon.uniform(math.ceil(question.span / question.slot - 1e-9), question.slot / units.HOUR)
     jobs = [_job(session, ask, place) for place, ask in enumerate(question.jobs)]
     services = [_service(session, ask, horizon, place) for place, ask in enumerate(question.services)]
@@ -99,6 +102,7 @@ def build_request(session: Session, question: PlanQuestion, now: datetime) -> Bu
         goal=Goal(question.goal),
         currency=CURRENCY,
         starts_at=question.starts_at or now,
+        leave_least_urgent=question.leave_least_urgent,
     )
     demands = tuple(source for _, source, _ in (*jobs, *services))
     return Built(_without(question, request), demands, tuple(gathered.sources), tuple(gathered.left_out))

@@ -8,7 +8,7 @@ from datetime import datetime
 from planner import units
 from planner.errors import Conflict, NotFound
 from planner.plans.supply import RENTED
-from planner.plans.tracking import Known, Standing, Totals, Tracked, track
+from planner.plans.tracking import Totals, Tracked, track
 from planner.services.offers import get_offer
 from planner.services.plan_actuals import happened_of
 from planner.services.plans import PlanView, get_plan, unpriced_supplies
@@ -16,48 +16,6 @@ from planner.services.runs import list_runs
 from planner.store.engine import Session
 
 MOST_RUNS = 500  # of a device, the newest
-
-
-@dataclass(frozen=True, slots=True)
-class TrackedDemand:
-    """One demand; see `planner.plans.tracking.Tracked`. Deviations are actual ÷ planned − 1, null where unknown."""
-
-    demand: str
-    standing: Standing
-    planned_gpus: tuple[str, ...]
-    planned_hours: float | None
-    planned_cost: float | None
-    planned_end_hours: float | None
-    due_hours: float | None
-    actual_gpu: str
-    actual_hours: float | None
-    actual_cost: float | None
-    cost_is: Known
-    pace: float | None
-    ended_hours: float | None
-    is_late: bool | None
-    time_deviation: float | None
-    cost_deviation: float | None
-    row: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrackedTotals:
-    """Sums over the demands of which both figures are known, with how many are left out for want of one."""
-
-    planned_spent: float
-    planned_hours: float
-    actual_hours: float
-    hours_deviation: float | None
-    num_hours: int
-    num_hours_unknown: int
-    planned_cost: float
-    actual_cost: float
-    cost_deviation: float | None
-    num_cost: int
-    num_cost_unknown: int
-    num_over: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +58,8 @@ class Tracking:
     elapsed_hours: float
     is_over: bool
     currency: str
-    demands: tuple[TrackedDemand, ...]
-    totals: TrackedTotals
+    demands: tuple[Tracked, ...]
+    totals: Totals
     prices: tuple[PriceChange, ...]
     num_prices_unknown: int
     to_come: float
@@ -116,7 +74,7 @@ def track_plan(session: Session, plan_id: str, now: datetime) -> Tracking:
     if view.plan is None or not view.plan.is_found:
         raise Conflict(f"there is nothing to track: the search is {view.state}")
     if not any(step.stage == "locked" for step in view.stages):
-        raise Conflict(f"a plan is tracked once it is locked; this one is {view.stage}")
+        raise Conflict(f"a plan is tracked once it is locked; its stage is {view.stage}")
     started = view.request.starts_at or view.created_at
     elapsed = (now - started).total_seconds() / units.HOUR
     happened, reasons = happened_of(session, view.sources, started, now)
@@ -133,8 +91,8 @@ def track_plan(session: Session, plan_id: str, now: datetime) -> Tracking:
         elapsed_hours=elapsed,
         is_over=elapsed >= view.request.horizon.hours,
         currency=view.request.currency,
-        demands=tuple(_demand(row) for row in rows),
-        totals=_totals(totals),
+        demands=rows,
+        totals=totals,
         prices=prices,
         num_prices_unknown=len(unknown),
         to_come=to_come,
@@ -200,43 +158,3 @@ def _devices(session: Session, view: PlanView, started: datetime) -> tuple[Devic
             hours = sum(run.seconds or 0.0 for run in runs) / units.HOUR
             found.append(DeviceUse(source["name"], device_id, len(runs), hours))
     return tuple(found)
-
-
-def _demand(row: Tracked) -> TrackedDemand:
-    return TrackedDemand(
-        demand=row.demand,
-        standing=row.standing,
-        planned_gpus=row.planned_gpus,
-        planned_hours=row.planned_hours,
-        planned_cost=row.planned_cost,
-        planned_end_hours=row.planned_end_hours,
-        due_hours=row.due_hours,
-        actual_gpu=row.actual_gpu,
-        actual_hours=row.actual_hours,
-        actual_cost=row.actual_cost,
-        cost_is=row.cost_is,
-        pace=row.pace,
-        ended_hours=row.ended_hours,
-        is_late=row.is_late,
-        time_deviation=row.time_deviation,
-        cost_deviation=row.cost_deviation,
-        row=row.row,
-        reason=row.reason,
-    )
-
-
-def _totals(totals: Totals) -> TrackedTotals:
-    return TrackedTotals(
-        planned_spent=totals.planned_spent,
-        planned_hours=totals.planned_hours,
-        actual_hours=totals.actual_hours,
-        hours_deviation=totals.hours_deviation,
-        num_hours=totals.num_hours,
-        num_hours_unknown=totals.num_hours_unknown,
-        planned_cost=totals.planned_cost,
-        actual_cost=totals.actual_cost,
-        cost_deviation=totals.cost_deviation,
-        num_cost=totals.num_cost,
-        num_cost_unknown=totals.num_cost_unknown,
-        num_over=totals.num_over,
-    )

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from statistics import median
+from datetime import datetime
 from typing import Any
 
 from planner.errors import Conflict, InvalidInput, NotFound
-from planner.plans.outlook import USUAL_SPREAD, Outlook
+from planner.plans.outlook import Outlook
 from planner.plans.replan import remaining
 from planner.plans.request import PlanRequest
 from planner.plans.setback import without
-from planner.plans.solution import Outcome, Plan
+from planner.plans.solution import Plan
 from planner.services.documents import document
 from planner.services.plan_actuals import frozen, happened_of
 from planner.services.plan_questions import build_request
 from planner.services.plan_queue import check_queue
 from planner.services.requests import parse
 from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest
-from planner.store import leases
 from planner.store import plans as store
 from planner.store.engine import Session
-from planner.store.leases import Lease
 from planner.store.plans import ListedPlan, StoredPlan, StoredStage
+from planner.store.span import EVER, Span
 
-NINE_IN_TEN = 3.29  # standard deviations between the ends of a range that holds nine times in ten
 # Which step may follow which: a draft is handed in, approved or sent back, then locked; a locked one only withdrawn.
 NEXT: Mapping[str, tuple[str, ...]] = {
     "draft": ("submitted", "withdrawn"),
@@ -37,12 +33,6 @@ NEXT: Mapping[str, tuple[str, ...]] = {
     "withdrawn": (),
 }
 PlanStep = StoredStage  # who took which step of the decision, when
-END_STATES: Mapping[Outcome, str] = {
-    Outcome.OPTIMAL: "solved",
-    Outcome.FEASIBLE: "solved",
-    Outcome.INFEASIBLE: "infeasible",
-    Outcome.STOPPED: "failed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +67,7 @@ class PlanSummary:
     reason: str
     stage: str
     progress: SearchProgress | None
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +96,6 @@ class PlanView:
     cancel_requested_at: datetime | None
     code_version: str
     stages: tuple[PlanStep, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedPlan:
-    """A plan that a worker solves: its input, its limits and the lease it is held by."""
-
-    id: str
-    request: PlanRequest
-    gap: float
-    seconds: float
-    spread: float
-    lease: Lease
 
 
 def ask_plan(
@@ -148,7 +127,7 @@ def ask_scenario(
 
     Prices are those of now, unless the question names a day.
     """
-    parent = _get(session, parent_id)
+    parent = stored_plan(session, parent_id)
     asked = {**parent.asked, **document(changes.model_dump(exclude_none=True, exclude_defaults=True))}
     if "request" in asked and {"jobs", "services", "supply"} & changes.model_fields_set:
         raise InvalidInput.of("jobs", "the parent was asked as a whole request; give the changed request as a new plan")
@@ -169,7 +148,7 @@ def ask_rest(
     What was committed to is kept, and what the ledger has of its jobs counts before what the timetable had of them.
     Raises Conflict for a plan without an answer, InvalidInput for a moment outside it.
     """
-    parent = _get(session, plan_id)
+    parent = stored_plan(session, plan_id)
     view = _view(session, parent)
     if view.plan is None or not view.plan.is_found:
         raise Conflict(f"there is nothing to go on from yet: the search is {view.state}")
@@ -191,7 +170,7 @@ def ask_rest(
 
 def get_plan(session: Session, plan_id: str) -> PlanView:
     """The plan; raises NotFound."""
-    return _view(session, _get(session, plan_id))
+    return _view(session, stored_plan(session, plan_id))
 
 
 def unpriced_supplies(view: PlanView) -> tuple[str, ...]:
@@ -202,15 +181,15 @@ def unpriced_supplies(view: PlanView) -> tuple[str, ...]:
 
 
 def list_plans(
-    session: Session, limit: int = 50, after: str | None = None, root_id: str | None = None
+    session: Session, limit: int | None = 50, after: str | None = None, root_id: str | None = None, span: Span = EVER
 ) -> list[PlanSummary]:
     """The newest first; `root_id`: one plan with its scenarios."""
-    return [_summary(row) for row in store.newest(session, limit, after, root_id)]
+    return [_summary(row) for row in store.newest(session, limit, after, root_id, span)]
 
 
 def cancel_plan(session: Session, plan_id: str, now: datetime) -> PlanView:
     """End the search with the best plan so far. Raises Conflict where it has ended."""
-    found = _get(session, plan_id)
+    found = stored_plan(session, plan_id)
     if not store.ask_to_cancel(session, plan_id, now):
         raise Conflict(f"the search for this plan has ended already: {found.state}")
     if found.state == "queued":
@@ -220,7 +199,7 @@ def cancel_plan(session: Session, plan_id: str, now: datetime) -> PlanView:
 
 def move_plan(session: Session, plan_id: str, request: StageRequest, now: datetime) -> PlanView:
     """A step of the decision. Raises Conflict for one that does not follow, or of a plan without an answer."""
-    found = _get(session, plan_id)
+    found = stored_plan(session, plan_id)
     allowed = NEXT[found.stage]
     if request.stage not in allowed:
         raise Conflict(f"a plan that is {found.stage} can become {' or '.join(allowed) or 'nothing else'}")
@@ -228,84 +207,6 @@ def move_plan(session: Session, plan_id: str, request: StageRequest, now: dateti
         raise Conflict(f"there is nothing to decide on yet: the search is {found.state}")
     store.add_stage(session, plan_id, now, request.stage, request.actor or "unnamed", request.note)
     return get_plan(session, plan_id)
-
-
-# What a worker does
-
-
-def claim_plan(session: Session, worker_id: str, boot_id: str, term: timedelta, now: datetime) -> ClaimedPlan | None:
-    """The oldest plan that waits or was left behind, under a lease of its own; None where there is none."""
-    plan_id = store.next_to_solve(session, now)
-    if plan_id is None:
-        return None
-    lease = leases.claim(session, _lease_name(plan_id), worker_id, boot_id, term)
-    if lease is None:
-        return None
-    found = _get(session, plan_id)
-    if found.state not in store.WAITING:  # somebody ended it between the two looks
-        leases.release(session, lease)
-        return None
-    try:
-        request = PlanRequest.from_document(found.request)
-    except (
-        InvalidInput
-    ) as error:  # written by other code: it fails for good, or it would hold up all that wait behind it
-        reason = f"this code cannot read the question: {error}"
-        store.change(session, plan_id, state="failed", reason=reason, finished_at=now)
-        leases.release(session, lease)
-        return None
-    store.change(session, plan_id, state="solving", worker_id=worker_id, started_at=found.started_at or now)
-    return ClaimedPlan(plan_id, request, found.gap, found.seconds, spread_of(found.sources), lease)
-
-
-def note_search(
-    session: Session, claim: ClaimedPlan, progress: SearchProgress | None, term: timedelta
-) -> tuple[Lease | None, bool]:
-    """Keep the lease and tell how far the search is: the renewed lease (None: it is lost), and whether to stop."""
-    lease = leases.renew(session, claim.lease, term)
-    if lease is None:
-        return None, True
-    if progress is not None:
-        store.change(session, claim.id, progress=document(progress))
-    return lease, _get(session, claim.id).cancel_requested_at is not None
-
-
-def finish_search(
-    session: Session, claim: ClaimedPlan, plan: Plan | None, reason: str, now: datetime, outlook: Outlook | None = None
-) -> bool:
-    """Store what was found; False, and nothing stored, where the lease is somebody else's by now."""
-    if leases.renew(session, claim.lease, timedelta(seconds=30)) is None:
-        return False
-    found = _get(session, claim.id)
-    state = "failed" if plan is None else END_STATES[plan.outcome]
-    if found.cancel_requested_at is not None and state in ("solved", "failed"):
-        state, reason = "cancelled", reason or "cancelled: the best plan so far is kept"
-    if plan is not None and not reason:
-        reason = _reason(plan)
-    progress = found.progress
-    if plan is not None and plan.is_found:
-        progress = document(SearchProgress(plan.cost, plan.bound, plan.gap, plan.seconds, "ended"))
-    store.change(
-        session,
-        claim.id,
-        state=state,
-        reason=reason,
-        progress=progress,
-        result=_result(plan, outlook),
-        finished_at=now,
-    )
-    leases.release(session, claim.lease)
-    return True
-
-
-def _reason(plan: Plan) -> str:
-    if plan.clash is not None:
-        return plan.clash.reason
-    if plan.outcome is Outcome.INFEASIBLE:
-        return "no plan meets all demands within what may be used"
-    if plan.outcome is Outcome.STOPPED:
-        return "the time was over before a first plan was found"
-    return ""
 
 
 def _ask(
@@ -336,37 +237,17 @@ def _ask(
     return _view(session, row)
 
 
-def spread_of(sources: Mapping[str, Any]) -> float:
-    """The usual standard deviation of the demands' figures: a range of nine in ten is 3.29 of them wide."""
-    widths = [
-        math.log(option["high"] / option["low"]) / NINE_IN_TEN
-        for demand in sources.get("demands", ())
-        for option in demand["options"]
-        if option["low"] > 0
-    ]
-    return math.expm1(median(widths)) if widths else USUAL_SPREAD
-
-
-def _result(plan: Plan | None, outlook: Outlook | None) -> dict[str, Any] | None:
-    if plan is None:
-        return None
-    return {"plan": plan.to_document(), "outlook": None if outlook is None else outlook.to_document()}
-
-
 def _outlook(result: Mapping[str, Any] | None) -> Outlook | None:
     stored = None if result is None else result["outlook"]
     return None if stored is None else Outlook.from_document(stored)
 
 
-def _get(session: Session, plan_id: str) -> StoredPlan:
+def stored_plan(session: Session, plan_id: str) -> StoredPlan:
+    """A plan as it is stored; raises NotFound."""
     found = store.get(session, plan_id)
     if found is None:
         raise NotFound(f"there is no plan {plan_id!r}")
     return found
-
-
-def _lease_name(plan_id: str) -> str:
-    return f"plan:{plan_id}"
 
 
 def _summary(row: ListedPlan) -> PlanSummary:
@@ -380,6 +261,7 @@ def _summary(row: ListedPlan) -> PlanSummary:
         row.reason,
         row.stage,
         _progress(row.progress),
+        row.currency,
     )
 
 

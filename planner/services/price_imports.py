@@ -15,17 +15,8 @@ from planner.errors import Conflict, InvalidInput, NotFound
 from planner.offers.change_guard import AllowedChanges
 from planner.offers.quote import Quote, Refused
 from planner.services.gpu_names import MappedName, UnmappedName, map_gpu_name, unmapped_names
-from planner.services.importing import (
-    ChangedPrice,
-    HeldPrice,
-    Import,
-    ImportCounts,
-    ImportPreview,
-    Origin,
-    RejectedRow,
-    add_import,
-    next_recorded_at,
-)
+from planner.services.import_report import ChangedPrice, HeldPrice, ImportCounts, ImportPreview, Origin, RejectedRow
+from planner.services.importing import Import, add_import, next_recorded_at
 from planner.store import offers as offer_store
 from planner.store import price_imports as store
 from planner.store.engine import Session

@@ -15,7 +15,6 @@ from planner.errors import InvalidInput
 from planner.estimates.answer import answer
 from planner.estimates.estimate import Option, Placement
 from planner.estimates.ledger import Metric, predictions
-from planner.hardware.catalogue import load_catalogue
 from planner.jobs.document import job_kind
 from planner.jobs.engine import Batching
 from planner.jobs.job import InferenceJob, Job, Recompute, TrainingJob
@@ -63,7 +62,7 @@ def record_run(session: Session, run: MeasuredRun, now: datetime, code_version: 
     earlier = newest_fit_before(session, run.device.id, run.started_at)
     fits = {} if earlier is None else {run.device.id: (earlier.id, Fit.from_document(earlier.document))}
     placement = Placement(
-        gpu=device_gpu(run.device, load_catalogue()),
+        gpu=device_gpu(run.device),
         num_gpus=Decimal(1),
         device_id=run.device.id,
         device_name=run.device.name,
@@ -151,7 +150,7 @@ def _row(
     run: MeasuredRun, sample: Sample, job: Job, option: Option, reference: str, now: datetime, code_version: str
 ) -> NewActual:
     metric = Metric.FIRST_TOKEN_SECONDS if sample.bench.operation is Operation.PREFILL else Metric.STEP_SECONDS
-    predicted = {known: found for known, found in predictions(option).items() if known is metric}
+    predicted = {known: found for known, found in predictions(option, job).items() if known is metric}
     what = TITLES.get(sample.bench.operation, "a training step")
     return NewActual(
         recorded_at=now,

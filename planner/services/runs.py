@@ -9,11 +9,13 @@ from typing import Any
 
 from planner.calibration.run_states import RunState
 from planner.calibration.sample import BenchFailure, Sample
+from planner.calibration.verdict import why_restless
 from planner.errors import NotFound
 from planner.services.devices import device_row
 from planner.store import aftermath as ends
 from planner.store import runs as store
 from planner.store.engine import Session
+from planner.store.span import EVER, Span
 from planner.store.tables import DeviceRow, RunRow
 
 WRITTEN = "written"  # among the conditions of a run: the last that its measuring process wrote in words
@@ -132,6 +134,12 @@ class RunDetail(RunView):
     retried_by: str | None
 
     @property
+    def why_unused(self) -> str:
+        """Why no fit is drawn from a run that was cut at its time limit: it was not left in peace. Empty where its
+        samples do not say so."""
+        return why_restless(self.samples) if self.state is RunState.TIMED_OUT else ""
+
+    @property
     def written(self) -> str:
         """The last that the measuring process and its libraries wrote in words; empty where it wrote nothing."""
         return str(self.conditions.get(WRITTEN, ""))
@@ -144,13 +152,14 @@ class RunDetail(RunView):
 
 def list_runs(
     session: Session,
-    limit: int = 50,
+    limit: int | None = 50,
     device_id: str | None = None,
     state: str | None = None,
     after: str | None = None,
+    span: Span = EVER,
 ) -> list[RunView]:
     """The newest first; `after` is the id of the last one already seen."""
-    found = store.newest_runs(session, limit, device_id, state, after)
+    found = store.newest_runs(session, limit, device_id, state, after, span)
     peers = store.peers_of(session, [run.id for run, _ in found])
     return [run_view(run, device, peers.get(run.id, ())) for run, device in found]
 

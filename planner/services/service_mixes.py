@@ -11,7 +11,7 @@ from planner.estimates.load.demand import Demand, TraceDemand
 from planner.estimates.load.engine import EnginePolicy
 from planner.estimates.load.sizing import Terms, Way
 from planner.plans.mix import NoMix
-from planner.plans.service_mix import BUSY_SHARE, ServiceMix, service_mix
+from planner.plans.service_mix import BUSY_SHARE, ServiceMix, group_cost, group_gpus, service_mix
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ def _view(found: ServiceMix, rate: float, currency: str) -> MixView:
     parts = tuple(
         MixPart(
             title=name,
-            num_units=number,
-            num_gpus=number * ways[name].unit_gpus,
-            cost_per_hour=number * (ways[name].cost_per_unit_hour or 0.0),
+            num_units=number * ways[name].units_per_group,
+            num_gpus=number * group_gpus(ways[name]),
+            cost_per_hour=number * group_cost(ways[name]),
             requests_per_second=sum(mix.routed[name]),
             busy_share=mix.busy[name],
         )

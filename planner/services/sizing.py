@@ -377,6 +377,13 @@ def _notes(request: SizingRequest, demand: Demand, best: Sized | None) -> tuple[
         )
     if best is not None and best.way.gpus_per_replica > best.way.unit_gpus:
         notes.append("Its replicas lie on several nodes: the network between them is the usual one of its family.")
+    if best is not None and policy.front_seconds is None:
+        front = best.way.table.front
+        notes.append(
+            f"Each request takes {units.format_seconds(float(front.seconds(1.0)))} in the server in front of the "
+            f"engine, and {units.format_seconds(front.request_seconds)} more for each other one that the replica has: "
+            "assumed, as published runs behind a server show. No calibration measures it; give yours where it is known."
+        )
     if best is not None and best.num_preempted:
         notes.append(f"The cache overflows at times: {best.num_preempted} requests of the sample were computed again.")
     notes.append("Energy is that of the steps; what GPUs draw while they wait is not known, and the host is not in it.")

@@ -11,6 +11,7 @@ from planner.calibration.sample import Bench, Operation
 from planner.calibration.suites import Suite, custom_suite, get_suite, total_expected_seconds
 from planner.calibration.theory import bench_architecture
 from planner.calibration.worth import MEASURED_WIDTH, TELLS, Part, width_of, worths
+from planner.estimates.communication import BESIDE_A_JOB, communication_cause
 from planner.estimates.estimate import Option
 from planner.estimates.profile import OTHER_SHAPE
 from planner.hardware.gpu import Dtype
@@ -18,8 +19,10 @@ from planner.inventory.device import DeviceState
 from planner.jobs.architecture import Transformer
 from planner.jobs.job import Job, TrainingJob
 from planner.quantity import Cause, Quantity
-from planner.services.devices import device_row
+from planner.services.devices import device_row, list_devices
 from planner.services.estimates import get_estimate
+from planner.services.fits import newest_fits
+from planner.services.node_groups import devices_of, leads
 from planner.services.suites import benches_for
 from planner.store.engine import Session
 from planner.store.tables import DeviceRow
@@ -80,8 +83,71 @@ def estimate_worth(session: Session, estimate_id: str) -> EstimateWorth:
         parts, rest = _parts(option, phases, view.job, listed)
         stays, can_help = stays or rest, can_help or bool(parts)
         found += _measurements(_Place(device, listed, option.fit_id is not None), [*parts, *_unmoved(rest)], view.job)
+    found += _between(session, view.answer.options)
     found.sort(key=lambda one: (one.width_after - one.width_before) / one.minutes)
     return EstimateWorth(estimate_id, tuple(found), stays, _reason(found, attached, can_help))
+
+
+def _between(session: Session, options: Sequence[Option]) -> list[Measurement]:
+    """What measuring the exchange between the equal devices of a node would do to the best option that rests on it.
+
+    Only where one of them has a fit already: the exchange alone gives none.
+    """
+    suite, fits = get_suite("links"), newest_fits(session)
+    found = []
+    for listed in list_devices(session):
+        device = device_row(session, listed.id)
+        if device.gpu_key is None or device.state != DeviceState.OK or not leads(session, device, suite):
+            continue
+        equals = devices_of(session, device, suite)
+        option = next((one for one in options if _is_among(one, device.gpu_key)), None)
+        if option is None or not any(one.id in fits for one in equals):
+            continue
+        benches = benches_for(device, suite, len(equals))
+        known = worths(_exchange_parts(option), benches, are_whole=False)
+        found += [
+            Measurement(
+                device_id=device.id,
+                device_name=f"{len(equals)} × {device.name} together",
+                suite=suite.name,
+                kind=worth.kind,
+                num_benches=len(benches),
+                minutes=total_expected_seconds(benches) / 60,
+                width_before=worth.width_before,
+                width_after=worth.width_after,
+                sentence=_sentence(
+                    f"the exchange between {len(equals)} × {device.name}",
+                    total_expected_seconds(benches) / 60,
+                    worth.width_before,
+                    worth.width_after,
+                ),
+            )
+            for worth in known
+            if worth.narrowing >= LEAST_NARROWING
+        ]
+    return found
+
+
+def _is_among(option: Option, gpu_key: str) -> bool:
+    """Whether an option is of several such GPUs and rests on what they exchange."""
+    is_measured = option.fit_id is not None and option.placement.gpu.key == gpu_key
+    return is_measured and option.placement.num_gpus > 1 and any(map(_is_exchange, _quantity(option).causes))
+
+
+def _is_exchange(cause: Cause) -> bool:
+    """Whether a cause is that nobody measured what the GPUs exchange."""
+    return cause.name.removeprefix("decode: ").removeprefix("prefill: ") == communication_cause(None).name
+
+
+def _exchange_parts(option: Option) -> list[Part]:
+    """The causes of an option's range: what its GPUs exchange, which measuring leaves as wide as a job beside it
+    makes it, and all others, which stay."""
+    guessed = communication_cause(None)
+    left = math.hypot(MEASURED_WIDTH, BESIDE_A_JOB) / guessed.spread
+    causes = _quantity(option).causes
+    ours = [cause for cause in causes if _is_exchange(cause)]
+    parts = [Part("exchange", 1.0, cause.spread, left=cause.spread * min(left, 1.0)) for cause in ours]
+    return [*parts, *_unmoved([cause for cause in causes if cause not in ours])]
 
 
 @dataclass(frozen=True, slots=True)

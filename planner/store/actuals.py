@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 from ulid import ULID
 
+from planner.store.span import EVER, Span
 from planner.store.tables import ActualRow
 
 
@@ -73,6 +74,7 @@ def newest(
     run_id: str | None = None,
     job_kind: str | None = None,
     counted_only: bool = False,
+    span: Span = EVER,
 ) -> list[StoredActual]:
     """The newest first, by id; `after` leaves out that one and all newer ones, `counted_only` what was replaced."""
     later = aliased(ActualRow)
@@ -81,6 +83,7 @@ def newest(
         .outerjoin(later, later.replaces_id == ActualRow.id)
         .order_by(ActualRow.id.desc())
         .limit(limit)
+        .where(*span.holds(ActualRow.recorded_at))
     )
     for column, value in (
         (ActualRow.estimate_id, estimate_id),

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from ulid import ULID
 
+from planner.store.span import EVER, Span
 from planner.store.tables import EstimateRow, JobRow
 
 
@@ -40,6 +41,7 @@ class ListedEstimate:
 
     id: str
     created_at: datetime
+    as_of: datetime
     job_kind: str
     job_name: str
     summary: dict[str, Any]
@@ -94,12 +96,17 @@ def get(session: Session, estimate_id: str) -> StoredEstimate | None:
     return None if found is None else _stored(*found)
 
 
-def newest(session: Session, limit: int, after: str | None = None) -> list[ListedEstimate]:
+def newest(
+    session: Session, limit: int | None, after: str | None = None, span: Span = EVER, kind: str | None = None
+) -> list[ListedEstimate]:
     """The newest first, by id (ids grow with time); `after` leaves out that one and all newer ones."""
-    columns = (EstimateRow.id, EstimateRow.created_at, JobRow.kind, JobRow.name, EstimateRow.summary)
+    columns = (EstimateRow.id, EstimateRow.created_at, EstimateRow.as_of, JobRow.kind, JobRow.name, EstimateRow.summary)
     query = select(*columns).join(JobRow, JobRow.id == EstimateRow.job_id).order_by(EstimateRow.id.desc()).limit(limit)
+    query = query.where(*span.holds(EstimateRow.created_at))
     if after is not None:
         query = query.where(EstimateRow.id < after)
+    if kind is not None:
+        query = query.where(JobRow.kind == kind)
     return [ListedEstimate(*row) for row in session.execute(query)]
 
 

@@ -37,11 +37,6 @@ def add_fit(
     return row.id
 
 
-def get_fit(session: Session, fit_id: str) -> FitRow | None:
-    """The fit of that id."""
-    return session.get(FitRow, fit_id)
-
-
 def newest_fit_before(session: Session, device_id: str, moment: datetime) -> FitRow | None:
     """The device's newest fit from before that moment."""
     query = select(FitRow).where(FitRow.device_id == device_id, FitRow.created_at < moment)

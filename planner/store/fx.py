@@ -73,7 +73,7 @@ def rates_between(session: Session, first: date, last: date, known_at: datetime)
 
 
 def newest_rates(
-    session: Session, base: str | None, quote: str | None, limit: int, before: int | None
+    session: Session, base: str | None, quote: str | None, limit: int | None, before: int | None
 ) -> list[tuple[int, Rate, datetime]]:
     """Rates with id and when they were recorded, the last one first; `before` leaves out that id and later ones."""
     query = select(FxRateRow)

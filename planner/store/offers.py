@@ -3,52 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     CTE,
-    BigInteger,
     ColumnElement,
-    Double,
     Select,
     String,
     and_,
     case,
-    cast,
     func,
     insert,
     literal,
     or_,
     select,
     text,
-    type_coerce,
     update,
 )
 from sqlalchemy.orm import Session, aliased
 
 from planner.offers.offer import Offer, OfferKind, Price, Upfront
 from planner.offers.priced import PricedOffer
-from planner.store.keyset import SortKey, Value, behind, encode_place
+from planner.store.chunks import chunks
+from planner.store.keyset import behind, encode_place
+from planner.store.offer_orders import AMOUNT_PLACES, GPU_PLACES, ORDERS
 from planner.store.tables import OfferRow, PriceRow
 from planner.store.types import ScaledDecimal
 
-ORDERS = ("per_gpu_hour", "per_hour", "gpu", "provider", "age")
-_CHUNK = 500  # rows per statement, far below any database's limit of parameters
-_GPU_PLACES, _AMOUNT_PLACES = 6, 10  # decimal places that the tables keep
 _WRITERS_LOCK = 7_301_001  # PostgreSQL's advisory lock of whoever writes offers and prices
 _IDENTITY = (
     *(OfferRow.provider, OfferRow.region, OfferRow.zone),
     *(OfferRow.instance_type, OfferRow.kind, OfferRow.currency, OfferRow.upfront),
 )
 _OFFER_FIELDS = tuple(field.name for field in fields(Offer))
-_PLACES_KEPT = {"num_gpus": _GPU_PLACES, "vcpus": _GPU_PLACES, "quota_gpus": _GPU_PLACES, "interruptions_per_hour": 12}
+_PLACES_KEPT = {"num_gpus": GPU_PLACES, "vcpus": GPU_PLACES, "quota_gpus": GPU_PLACES, "interruptions_per_hour": 12}
 _OFFER_COLUMNS = tuple(getattr(OfferRow, name) for name in _OFFER_FIELDS)
-Item = TypeVar("Item")
 Identity = tuple[str, ...]
 
 
@@ -93,7 +86,7 @@ def upsert_offers(session: Session, offers: Iterable[Offer], now: datetime) -> U
     What a description leaves open stays as it was known. Of an offer that is there twice the last one counts.
     """
     found = Upserted([], 0, 0)
-    for chunk in _chunks(offers):
+    for chunk in chunks(offers):
         part = _upsert_chunk(session, chunk, now)
         found = Upserted(found.ids + part.ids, found.num_added + part.num_added, found.num_updated + part.num_updated)
     return found
@@ -102,7 +95,7 @@ def upsert_offers(session: Session, offers: Iterable[Offer], now: datetime) -> U
 def known_offers(session: Session, identities: Iterable[Identity]) -> dict[Identity, tuple[int, Offer]]:
     """The id and the description of those of these offers that are known."""
     found: dict[Identity, tuple[int, Offer]] = {}
-    for chunk in _chunks(set(identities)):
+    for chunk in chunks(set(identities)):
         wanted = _wanted(session, chunk)
         same = and_(*(column == wanted.c[column.key] for column in _IDENTITY))
         for row in session.execute(select(OfferRow.id, *_OFFER_COLUMNS).join(wanted, same)):
@@ -114,7 +107,7 @@ def known_offers(session: Session, identities: Iterable[Identity]) -> dict[Ident
 def add_offers(session: Session, offers: Sequence[Offer], now: datetime) -> list[int]:
     """Add offers whose identities are new; their ids in the order given."""
     ids: list[int] = []
-    for chunk in _chunks(offers):
+    for chunk in chunks(offers):
         statement = insert(OfferRow).returning(OfferRow.id, sort_by_parameter_order=True)
         ids += session.scalars(statement, [_columns(offer) | {"created_at": now} for offer in chunk])
     return ids
@@ -150,7 +143,7 @@ def append_prices(session: Session, prices: Iterable[tuple[int, Price]]) -> int:
     What is known already is the last price recorded for the same `valid_from`. Only another amount or reason, or
     the same one confirmed at a later date, is new. So repeating adds nothing, and the order of imports is no matter.
     """
-    return sum(_append_chunk(session, chunk) for chunk in _chunks(prices))
+    return sum(_append_chunk(session, chunk) for chunk in chunks(prices))
 
 
 def find(
@@ -170,7 +163,7 @@ def find(
     """
     conditions = _conditions(filters)
     query, price = _with_prices(as_of, known_at, conditions)
-    keys = _ORDERS[order].keys(price)
+    keys = ORDERS[order].keys(price)
     if after is not None:
         query = query.where(behind(after, order, keys))
     query = query.order_by(*(key.clause for key in keys)).limit(limit)
@@ -186,7 +179,7 @@ def get(session: Session, offer_id: int, as_of: datetime, known_at: datetime) ->
 
 def place_of(item: PricedOffer, order: str) -> str:
     """The place behind this row in a list of that order: what `find` takes as `after`."""
-    return encode_place(order, _ORDERS[order].values(item))
+    return encode_place(order, ORDERS[order].values(item))
 
 
 def history(session: Session, offer_id: int, known_at: datetime) -> list[tuple[int, Price]]:
@@ -216,12 +209,6 @@ def dates_by_provider(session: Session, as_of: datetime, known_at: datetime) -> 
     return [
         ProviderDates(*row) for row in session.execute(grouped.group_by(priced.c.provider).order_by(priced.c.provider))
     ]
-
-
-def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk
 
 
 def _wanted(session: Session, identities: Sequence[Identity]) -> CTE:
@@ -285,7 +272,7 @@ def _append_chunk(session: Session, prices: Sequence[tuple[int, Price]]) -> int:
 def _says_something_new(price: Price, known: Any) -> bool:
     if known is None:
         return True
-    amount = None if price.amount is None else round(price.amount, _AMOUNT_PLACES)
+    amount = None if price.amount is None else round(price.amount, AMOUNT_PLACES)
     if (amount, price.reason) != (known.amount, known.reason):
         return True
     return bool(price.source_date > known.source_date)
@@ -331,7 +318,7 @@ def _conditions(filters: OfferFilter) -> list[ColumnElement[bool]]:
         searched = (OfferRow.provider, OfferRow.region, OfferRow.instance_type, OfferRow.gpu_name, OfferRow.gpu_key)
         conditions.append(or_(*(column.icontains(word, autoescape=True) for column in searched)))
     if filters.least_num_gpus is not None:
-        shares = {key: literal(share, ScaledDecimal(_GPU_PLACES)) for key, share in filters.least_num_gpus.items()}
+        shares = {key: literal(share, ScaledDecimal(GPU_PLACES)) for key, share in filters.least_num_gpus.items()}
         enough = OfferRow.num_gpus >= case(shares, value=OfferRow.gpu_key) if shares else literal(False)
         conditions.append(enough)
     return conditions
@@ -371,90 +358,3 @@ def _with_prices(
         .where(OfferRow.created_at <= known_at, *conditions)
     )
     return query, price
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """An order twice over: as the database sorts, and the same values of a row read back."""
-
-    keys: Callable[[type[PriceRow]], list[SortKey]]
-    values: Callable[[PricedOffer], list[Value | date]]
-
-
-def _unknown_key(price: type[PriceRow]) -> SortKey:
-    return SortKey(case((price.amount.is_(None), 1), else_=0), int)
-
-
-def _raw(column: Any) -> ColumnElement[Any]:
-    """The scaled integer as it is stored, in binary: division of two of these is the same on every database."""
-    return cast(type_coerce(column, BigInteger), Double)
-
-
-def _per_gpu_hour_keys(price: type[PriceRow]) -> list[SortKey]:
-    ratio = func.coalesce(_raw(price.amount) / _raw(OfferRow.num_gpus), 0.0)
-    return [_unknown_key(price), SortKey(OfferRow.currency, str), SortKey(ratio, float), SortKey(OfferRow.id, int)]
-
-
-def _per_gpu_hour_values(item: PricedOffer) -> list[Value | date]:
-    return [_is_unknown(item), item.offer.currency, _ratio(item), item.offer_id]
-
-
-def _is_unknown(item: PricedOffer) -> int:
-    return int(item.price is None or item.price.amount is None)
-
-
-def _amount(item: PricedOffer) -> float:
-    if item.price is None or item.price.amount is None:
-        return 0.0
-    return float(int(item.price.amount.scaleb(_AMOUNT_PLACES)))
-
-
-def _ratio(item: PricedOffer) -> float:
-    return _amount(item) / float(int(item.offer.num_gpus.scaleb(_GPU_PLACES)))
-
-
-_ORDERS = {
-    "per_gpu_hour": _Order(_per_gpu_hour_keys, _per_gpu_hour_values),
-    "per_hour": _Order(
-        lambda price: [
-            _unknown_key(price),
-            SortKey(OfferRow.currency, str),
-            SortKey(func.coalesce(_raw(price.amount), 0.0), float),
-            SortKey(OfferRow.id, int),
-        ],
-        lambda item: [_is_unknown(item), item.offer.currency, _amount(item), item.offer_id],
-    ),
-    "gpu": _Order(
-        lambda price: [
-            SortKey(case((OfferRow.gpu_key.is_(None), 1), else_=0), int),
-            SortKey(func.coalesce(OfferRow.gpu_key, OfferRow.gpu_name), str),
-            *_per_gpu_hour_keys(price),
-        ],
-        lambda item: [
-            int(item.offer.gpu_key is None),
-            item.offer.gpu_key or item.offer.gpu_name,
-            *_per_gpu_hour_values(item),
-        ],
-    ),
-    "provider": _Order(
-        lambda _: [
-            SortKey(OfferRow.provider, str),
-            SortKey(OfferRow.region, str),
-            SortKey(OfferRow.instance_type, str),
-            SortKey(OfferRow.id, int),
-        ],
-        lambda item: [item.offer.provider, item.offer.region, item.offer.instance_type, item.offer_id],
-    ),
-    "age": _Order(
-        lambda price: [
-            _unknown_key(price),
-            SortKey(func.coalesce(price.source_date, date.min), date, descending=True),
-            SortKey(OfferRow.id, int),
-        ],
-        lambda item: [
-            _is_unknown(item),
-            date.min if item.price is None else item.price.source_date,
-            item.offer_id,
-        ],
-    ),
-}

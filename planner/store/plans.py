@@ -11,6 +11,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 from ulid import ULID
 
+from planner.store.span import EVER, Span
 from planner.store.tables import LeaseRow, PlanRow, PlanStageRow
 
 WAITING = ("queued", "solving")
@@ -56,6 +57,7 @@ class ListedPlan:
     reason: str
     progress: Mapping[str, Any] | None
     stage: str
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,13 @@ def get(session: Session, plan_id: str) -> StoredPlan | None:
     return None if row is None else _stored(row, _stage_of(session, plan_id))
 
 
-def newest(session: Session, limit: int, after: str | None = None, root_id: str | None = None) -> list[ListedPlan]:
+def newest(
+    session: Session, limit: int | None, after: str | None = None, root_id: str | None = None, span: Span = EVER
+) -> list[ListedPlan]:
     """The newest first; `after` is the id of the last one already seen; `root_id`: one family of scenarios."""
-    columns = [getattr(PlanRow, field.name) for field in fields(ListedPlan) if field.name != "stage"]
+    apart = ("stage", "currency")
+    columns = [getattr(PlanRow, field.name) for field in fields(ListedPlan) if field.name not in apart]
+    currency = PlanRow.request["currency"].as_string().label("currency")
     last = (
         select(PlanStageRow.stage)
         .where(PlanStageRow.plan_id == PlanRow.id)
@@ -130,7 +136,8 @@ def newest(session: Session, limit: int, after: str | None = None, root_id: str 
         .scalar_subquery()
         .label("stage")
     )
-    query = select(*columns, last).order_by(PlanRow.id.desc()).limit(limit)
+    query = select(*columns, last, currency).order_by(PlanRow.id.desc()).limit(limit)
+    query = query.where(*span.holds(PlanRow.created_at))
     if after is not None:
         query = query.where(PlanRow.id < after)
     if root_id is not None:

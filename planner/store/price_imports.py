@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     CTE,
@@ -29,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
+from planner.store.chunks import chunks
 from planner.store.tables import GpuAliasRow, OfferRow, PriceImportLogRow, PriceImportRow, PriceRow
 from planner.store.types import UtcDateTime
 
@@ -41,9 +41,7 @@ LONGEST = {
     if isinstance(column.type, String) and column.type.length is not None
 }
 LONGEST_PLACE = 200
-_CHUNK = 500
 _SQLITE_MOMENT = "%Y-%m-%d %H:%M:%S.%f"  # as SQLite keeps our times
-Item = TypeVar("Item")
 
 
 class Known(NamedTuple):
@@ -113,14 +111,14 @@ def set_counts(session: Session, import_id: str, counts: Mapping[str, Any]) -> N
 def known_at(session: Session, wanted: Sequence[tuple[int, datetime]]) -> list[Known]:
     """What is known of each of these offers at each of these moments, in the order given."""
     found: list[Known] = []
-    for chunk in _chunks(wanted):
+    for chunk in chunks(wanted):
         found += _known_chunk(session, chunk)
     return found
 
 
 def append_prices(session: Session, prices: Iterable[NewPrice], import_id: str, recorded_at: datetime) -> None:
     """Append prices as part of that import."""
-    for chunk in _chunks(prices):
+    for chunk in chunks(prices):
         rows = [
             {
                 "offer_id": price.offer_id,
@@ -150,7 +148,7 @@ def log_rows(session: Session, import_id: str, rows: Sequence[LoggedRow]) -> Non
 def earlier_decisions(session: Session, offer_ids: Iterable[int]) -> dict[tuple[int, Decimal], str | None]:
     """Of amounts held before for these offers, the last decision; None: a person has yet to decide."""
     decisions: dict[tuple[int, Decimal], str | None] = {}
-    for chunk in _chunks(set(offer_ids)):
+    for chunk in chunks(set(offer_ids)):
         query = (
             select(PriceImportLogRow.offer_id, PriceImportLogRow.amount, PriceImportLogRow.decision)
             .where(PriceImportLogRow.offer_id.in_(chunk), PriceImportLogRow.outcome == HELD, not_(_is_of_rolled_back()))
@@ -273,7 +271,7 @@ def logged_rows(
 
 def decide(session: Session, row_ids: Sequence[int], decision: str, at: datetime, actor: str) -> None:
     """Keep what a person decided on held rows."""
-    for chunk in _chunks(row_ids):
+    for chunk in chunks(row_ids):
         change = update(PriceImportLogRow).where(PriceImportLogRow.id.in_(chunk))
         session.execute(change.values(decision=decision, decided_at=at, decided_by=actor))
 
@@ -298,7 +296,7 @@ def gpu_names(session: Session, scope: str) -> list[str]:
 def map_offers(session: Session, names: Sequence[str], scope: str, gpu_key: str, replaced: str | None) -> int:
     """Give offers under these names that key where they have none or the replaced one; the number changed."""
     number = 0
-    for chunk in _chunks(names):
+    for chunk in chunks(names):
         has_no_other = or_(OfferRow.gpu_key.is_(None), OfferRow.gpu_key == replaced)
         change = update(OfferRow).where(OfferRow.gpu_name.in_(chunk), has_no_other)
         change = change.where(OfferRow.provider == scope) if scope else change
@@ -316,12 +314,6 @@ def unmapped(session: Session) -> list[tuple[str, str, int, str]]:
         .order_by(number.desc(), OfferRow.provider, OfferRow.gpu_name)
     )
     return [(provider, name, count, example) for provider, name, count, example in session.execute(query)]
-
-
-def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk
 
 
 def _known_chunk(session: Session, wanted: Sequence[tuple[int, datetime]]) -> list[Known]:

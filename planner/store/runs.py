@@ -13,6 +13,7 @@ from planner.calibration.run_states import ACTIVE, HELD, RunState, may_follow
 from planner.calibration.sample import Bench, BenchFailure, Operation, Sample
 from planner.hardware.gpu import Dtype
 from planner.store.engine import database_now
+from planner.store.span import EVER, Span
 from planner.store.tables import (
     DeviceRow,
     LeaseRow,
@@ -176,10 +177,16 @@ def _is_gone(now: datetime) -> ColumnElement[bool]:
 
 
 def newest_runs(
-    session: Session, limit: int, device_id: str | None = None, state: str | None = None, after: str | None = None
+    session: Session,
+    limit: int | None,
+    device_id: str | None = None,
+    state: str | None = None,
+    after: str | None = None,
+    span: Span = EVER,
 ) -> list[tuple[RunRow, DeviceRow]]:
     """The newest first; `after` leaves out that run and all newer ones."""
     query = select(RunRow, DeviceRow).join(DeviceRow, DeviceRow.id == RunRow.device_id)
+    query = query.where(*span.holds(RunRow.created_at))
     if device_id is not None:
         query = query.where(RunRow.device_id == device_id)
     if state is not None:

@@ -14,6 +14,8 @@ from planner.web import api, errors, pages, security
 from planner.web.assets import Assets
 from planner.web.database import Database
 from planner.web.formats import FILTERS
+from planner.web.glossary import BASES
+from planner.web.tokens import Gate
 from planner.web.uploads import Uploads
 
 MAX_BODY_BYTES = 256 * 1024
@@ -47,11 +49,13 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.globals["fmt"] = FILTERS
+    app.jinja_env.globals["bases"] = BASES
     csrf.init_app(app)
     Uploads(settings.home / "uploads").attach(app)  # first, so that larger bodies may be read where files are sent
     Assets.of_package().attach(app)
-    security.attach(app, csrf)
+    security.attach(app, csrf, settings.server_name)
     Database(settings.database_url, clock).attach(app)
+    Gate().attach(app)  # after the database, in which tokens are looked up
     errors.attach(app)
     api.attach(app)
     pages.attach(app)

@@ -19,7 +19,7 @@ LETTERS = "ABCDEFGHIJKL"
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A place on an axis, in pixels of the view box, and its words."""
+    """A place on an axis in the view box, and its words."""
 
     at: float
     words: str
@@ -93,7 +93,7 @@ def break_even_chart(report: AssetReport) -> Chart:
     scale = _Scale(1.0, _highest_cost(report))
     own = [(point.utilisation, point.cost) for point in cost.curve if point.cost <= Decimal(scale.y_most) * 3]
     levels = {letter: line.rent_per_hour for letter, line in rents if float(line.rent_per_hour) <= scale.y_most}
-    heights = _spread({letter: scale.y(level) for letter, level in levels.items()})
+    heights = spread_apart({letter: scale.y(level) for letter, level in levels.items()})
     lines = [
         Line(scale.points([(0, level), (1, level)]), letter, heights[letter], f"rent-{LETTERS.index(letter) % 6 + 1}")
         for letter, level in levels.items()
@@ -128,7 +128,7 @@ def payback_chart(report: AssetReport) -> Chart | None:
     scale = _Scale(float(last.number + lead), float(max(ends)) * 1.1)
     owning = [(year.number + lead if year.number else Decimal(0), year.owning_so_far) for year in report.years]
     renting = [(year.number + lead if year.number else lead, year.renting_so_far) for year in report.years]
-    ends_at = _spread({"own": scale.y(last.owning_so_far), "A": scale.y(last.renting_so_far)})
+    ends_at = spread_apart({"own": scale.y(last.owning_so_far), "A": scale.y(last.renting_so_far)})
     step = 1 if last.number <= 10 else 5
     return Chart(
         x_ticks=tuple(Tick(scale.x(number), str(number)) for number in range(0, last.number + 1, step)),
@@ -152,8 +152,8 @@ def _highest_cost(report: AssetReport) -> float:
     return min(max(*wanted, 1.8 * always, 1e-9), max(6 * always, 1e-9))
 
 
-def _spread(heights: dict[str, float]) -> dict[str, float]:
-    """The same heights moved apart where letters would lie on each other, from the lowest line up."""
+def spread_apart(heights: dict[str, float]) -> dict[str, float]:
+    """The same heights moved apart where words would lie on each other, from the lowest line up."""
     placed: dict[str, float] = {}
     above = math.inf
     for name, height in sorted(heights.items(), key=lambda item: -item[1]):
@@ -161,13 +161,21 @@ def _spread(heights: dict[str, float]) -> dict[str, float]:
     return placed
 
 
-def _ticks(scale: _Scale, words: Callable[[float], str]) -> tuple[Tick, ...]:
-    """Round numbers from 0 up: steps of 1, 2 or 5 times a power of ten."""
-    rough = scale.y_most / NUM_TICKS
+def round_step(most: float, num_ticks: int) -> float:
+    """1, 2 or 5 times a power of ten: the step by which about so many ticks reach `most` (above 0)."""
+    rough = most / num_ticks
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    values = [step * number for number in range(int(scale.y_most / step) + 1)]
-    return tuple(Tick(scale.y(value), words(value)) for value in values)
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+
+
+def round_values(most: float, num_ticks: int = NUM_TICKS) -> list[float]:
+    """Round numbers from 0 up to at most `most` (above 0), about so many."""
+    step = round_step(most, num_ticks)
+    return [step * number for number in range(int(most / step * 1.000001) + 1)]
+
+
+def _ticks(scale: _Scale, words: Callable[[float], str]) -> tuple[Tick, ...]:
+    return tuple(Tick(scale.y(value), words(value)) for value in round_values(scale.y_most))
 
 
 def _money(value: float, currency: str) -> str:

@@ -11,6 +11,7 @@ from planner.plans.request import PlanRequest
 from planner.plans.sensitivity import Swing
 from planner.plans.solution import Plan
 from planner.plans.supply import COMMITTED
+from planner.web.charts import Tick, round_values
 
 WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 84, 12, 10, 28
@@ -19,14 +20,6 @@ SERIES = 5
 BAR, BAR_GAP, TORNADO_LEFT, TORNADO_RIGHT = 18, 10, 180, 40
 APART = 80  # of the view box: places nearer than this would be written over each other
 LEAST_USE = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A place on an axis in the view box, and its words."""
-
-    at: float
-    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +175,5 @@ def _chart(request: PlanRequest, gpu: str, use: float) -> CommitmentChart:
             Tick(across(hours * part / 4), units.format_seconds(hours * part / 4 * 3600) if part else "0")
             for part in range(5)
         ),
-        y_ticks=tuple(
-            Tick(up(most * part / 4), units.format_money(most * part / 4, request.currency)) for part in range(5)
-        ),
+        y_ticks=tuple(Tick(up(money), units.format_money(money, request.currency)) for money in round_values(most)),
     )

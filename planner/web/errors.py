@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, TooManyRequests
 
 from planner.errors import InvalidInput, PlannerError
 from planner.services.documents import document
@@ -24,6 +24,10 @@ TITLES = {
     "missing-rate": "No exchange rate is known",
     "conflict": "The change clashes with what is there now",
     "stale": "It has changed since you read it",
+    "unauthorized": "A token is needed",
+    "forbidden": "That is not yours to do",
+    "misdirected-request": "Asked under another name than its own",
+    "too-many-requests": "Too many requests in a short time",
     "unavailable": "Not available at the moment",
     "database-out-of-date": "The database has another schema",
     "error": "A fault of ours",
@@ -37,6 +41,7 @@ SENTENCES = {
 }
 
 RETRY_SECONDS = 5
+CHALLENGE = 'Basic realm="GPU Planner", charset="UTF-8"'
 log = structlog.get_logger()
 
 
@@ -67,6 +72,10 @@ def http_error(error: HTTPException) -> Response:
     response = _answer(status, slug, TITLES.get(slug, phrase), given or _sentence(status, phrase), [])
     if status == 405:
         response.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or [])
+    if status == 401:
+        response.headers["WWW-Authenticate"] = CHALLENGE
+    if isinstance(error, TooManyRequests) and error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 

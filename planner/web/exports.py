@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -18,18 +19,28 @@ STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
-def csv_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
-    """The rows as a download called `name`; an unknown cell is empty."""
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under their columns; `name` is the file's without its ending, `next_after` leads to the next page."""
+
+    name: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    next_after: Any = None
+
+
+def csv_response(table: Table) -> Response:
+    """The table as a download; an unknown cell is empty. Raises ValueError for a row of another width."""
     text = StringIO()
     writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([cell(value) for value in row] for row in rows)
-    return download(name, text.getvalue(), "text/csv; charset=utf-8; header=present")
+    writer.writerow(table.columns)
+    writer.writerows([cell(value) for value, _ in zip(row, table.columns, strict=True)] for row in table.rows)
+    return download(f"{table.name}.csv", text.getvalue(), "text/csv; charset=utf-8; header=present")
 
 
-def download(name: str, text: str, content_type: str) -> Response:
-    """The text as a file called `name`, of which only letters that are safe in a header are kept."""
-    response = Response(text, content_type=content_type)
+def download(name: str, content: str | bytes, content_type: str) -> Response:
+    """The content as a file called `name`, of which only letters that are safe in a header are kept."""
+    response = Response(content, content_type=content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{UNSAFE_IN_NAMES.sub("-", name)}"'
     return response
 

@@ -11,18 +11,24 @@ from typing import Any
 from planner import units
 from planner.quantity import Quantity
 
-MONEY_UNIT = re.compile(r"(?P<currency>[A-Z]{3})(?P<per>|/h|/Mtoken)")
+MONEY_UNIT = re.compile(r"(?P<currency>[A-Z]{3})(?P<per>|/h|/Mtoken|/thousand)")
 QUANTITY_NAMES = {
     "token_seconds": "Each further token",
     "request_seconds": "A whole request",
+    "alone_seconds": "Alone, in a batch of 1",
+    "requests_per_second": "Answered",
+    "most_requests_per_second": "Answered at the fullest",
+    "concurrency": "At a time",
+    "joules_per_request": "Energy of each",
     "first_token_seconds": "First token",
     "seconds": "Whole time",
     "step_seconds": "One step",
     "memory_bytes": "Memory of each GPU",
     "energy_joules": "Energy",
     "average_power_watts": "Average power",
+    "items_per_second": "Items per second",
 }
-MONEY_PER = {"": "", "/h": " per hour", "/Mtoken": " per M tokens"}
+MONEY_PER = {"": "", "/h": " per hour", "/Mtoken": " per M tokens", "/thousand": " per thousand"}
 ARGUMENT = re.compile(r"<(?:[^:<>]+:)?(?P<name>[^<>]+)>")
 STATE_WORDS = {
     "ok": "ready",
@@ -92,11 +98,6 @@ def freshness(days: int) -> tuple[str, str]:
     return ("quiet", "ageing") if days < OLD_DAYS else ("warn", "old")
 
 
-def watts(value: float) -> str:
-    """ "350 W", "1.2 kW"."""
-    return f"{value / 1000:,.3g} kW" if value >= 10_000 else f"{value:,.0f} W" if value >= 100 else f"{value:.3g} W"
-
-
 def bandwidth(value: float) -> str:
     """ "3.35 TB/s"."""
     return f"{units.format_bytes(value)}/s"
@@ -126,7 +127,8 @@ def in_unit(unit: str) -> Callable[[float], str]:
         "s": units.format_seconds,
         "B": units.format_bytes,
         "J": units.format_energy,
-        "W": watts,
+        "W": units.format_watts,
+        "kg": units.format_kilograms,
         "": units.format_count,
         "1/s": lambda value: f"{units.format_count(value)} per second",
     }
@@ -196,7 +198,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "money": units.format_money,
     "energy": units.format_energy,
     "flops": units.format_flops_per_second,
-    "watts": watts,
+    "watts": units.format_watts,
     "bandwidth": bandwidth,
     "hertz": hertz,
     "percent": percent,

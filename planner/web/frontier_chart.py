@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from planner import units
 from planner.estimates.estimate import Option
 from planner.estimates.frontier import frontier
+from planner.web.charts import Tick
 
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 40
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A place on an axis in the view box, and its words."""
-
-    at: float
-    words: str
+MOST_TICKS = 5
+ROOM = 24  # pixels that the words of the last tick need
+ROUND_AMOUNTS = tuple(digit * 10.0**power for power in range(-6, 12) for digit in (1, 2, 5))
+ROUND_SECONDS = (
+    *(digit * 10.0**power for power in range(-6, 1) for digit in (1, 2, 5)),
+    *(10.0, 20.0, 30.0, 60.0),
+    *(minutes * 60.0 for minutes in (2, 5, 10, 20, 30, 60)),
+    *(hours * units.HOUR for hours in (2, 4, 8, 16, 24)),
+    *(days * units.DAY for days in (2, 4, 7, 14, 28, 56)),
+    *(weeks * 7 * units.DAY for weeks in (13, 26, 52, 104)),
+    *(years * 365.25 * units.DAY for years in (5, 10, 20, 50, 100, 200, 500, 1000)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,8 @@ def frontier_chart(options: Sequence[Option]) -> FrontierChart | None:
         dots=tuple(sorted({(x.at(seconds), y.at(cost)) for seconds, cost in places})),
         line=" ".join(f"{left:g},{top:g}" for left, top in marks),
         marks=tuple(marks),
-        x_ticks=tuple(Tick(x.at(value), units.format_seconds(value)) for value in x.ticks()),
-        y_ticks=tuple(Tick(y.at(value), units.format_money(value, currency)) for value in y.ticks()),
+        x_ticks=tuple(Tick(x.at(value), units.format_seconds(value)) for value in x.ticks(ROUND_SECONDS)),
+        y_ticks=tuple(Tick(y.at(value), units.format_money(value, currency)) for value in y.ticks(ROUND_AMOUNTS)),
         steps=steps,
         currency=currency,
     )
@@ -88,8 +93,10 @@ class _Axis:
         share = math.log(value / self.low) / math.log(self.high / self.low)
         return round(self.start + (self.end - self.start) * share, 1)
 
-    def ticks(self) -> list[float]:
-        """Three to six places, evenly apart on the axis."""
-        count = 4
-        ratio = (self.high / self.low) ** (1 / count)
-        return [self.low * ratio**place for place in range(1, count)]
+    def ticks(self, rounds: Sequence[float]) -> list[float]:
+        """Up to five of the round values that lie on the axis; on a short one three places, evenly apart."""
+        inside = [v for v in rounds if self.low < v < self.high and abs(self.at(v) - self.end) > ROOM]
+        if len(inside) >= 2:
+            return inside[:: math.ceil(len(inside) / MOST_TICKS)]
+        ratio = (self.high / self.low) ** (1 / 4)
+        return [self.low * ratio**place for place in (1, 2, 3)]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from planner import units
 from planner.plans.request import PlanRequest
 from planner.plans.solution import Plan
 from planner.plans.supply import Kind, Supply
+from planner.services.plan_timetable import TimetableRun
+from planner.web.charts import Tick, round_values
 
 WIDTH, LEFT, RIGHT, TOP = 720, 150, 12, 8
 ROW, GAP = 16, 6
@@ -16,14 +19,7 @@ CHART_HEIGHT, BOTTOM = 220, 26
 MOST_TICKS = 6
 SERIES = 6
 LEAST_SHOWN = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A place on an axis in the view box, and its words."""
-
-    at: float
-    words: str
+TOUCH = 1e-3  # hours: runs that lie less than this apart touch
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +72,28 @@ class CostCurve:
     top: int = TOP
 
 
-def timetable(request: PlanRequest, plan: Plan) -> Timetable | None:
-    """The timetable of a plan that was found; touching pieces of one demand on one GPU are drawn as one."""
-    if not plan.assignments:
+def timetable(
+    request: PlanRequest, plan: Plan, runs: Sequence[TimetableRun], shown: Collection[str] | None = None
+) -> Timetable | None:
+    """The runs of a plan that was found, of some demands or all; those of one demand on one GPU that touch or overlap
+    are drawn as one. None where nothing runs."""
+    if not runs:
         return None
     end = plan.edges[-1]
-    names = [*(job.name for job in request.jobs), *(service.name for service in request.services)]
-    gpus = sorted({assignment.gpu for assignment in plan.assignments})
+    names = [demand.name for demand in request.demands if shown is None or demand.name in shown]
+    gpus = sorted({run.gpu for run in runs})
+    mine: dict[str, list[TimetableRun]] = defaultdict(list)
+    for run in runs:
+        mine[run.demand].append(run)
     rows, bars, y = [], [], float(TOP)
     for name in names:
-        pieces = _joined(plan, name)
+        pieces = _joined(mine[name])
         if not pieces:
             rows.append(Row(y + ROW / 2, f"{name}: not done"))
         else:
             rows.append(Row(y + ROW / 2, name))
         for gpu, start, stop, most in pieces:
-            x, right = _across(start, end), _across(stop, end)
+            x, right = _across(start, end), _across(min(stop, end), end)
             words = f"{name} on {most} × {gpu}, {_hours(start)} to {_hours(stop)}"
             bars.append(Bar(x, y, max(right - x, 1.0), ROW, gpus.index(gpu) % SERIES + 1, words))
         y += ROW + GAP
@@ -142,7 +144,6 @@ def cost_curve(request: PlanRequest, plan: Plan) -> CostCurve | None:
         lines.append((name.replace("_", " "), series, " ".join(points)))
     if len(order) == 1:
         lines = lines[:1]
-    steps = [top * share / 4 for share in range(5)]
     return CostCurve(
         lines=tuple(lines),
         x_ticks=tuple(
@@ -151,7 +152,7 @@ def cost_curve(request: PlanRequest, plan: Plan) -> CostCurve | None:
         ),
         y_ticks=tuple(
             Tick(round(chart_bottom - (chart_bottom - TOP) * step / top, 1), units.format_money(step, plan.currency))
-            for step in steps
+            for step in round_values(top)
         ),
         totals=tuple((name.replace("_", " "), totals[name]) for name in order),
     )
@@ -209,22 +210,28 @@ def _there(supply: Supply, start: float, stop: float, plan: Plan) -> float:
     return float((supply.num_gpus or 0) * supply.availability * max(0.0, until - max(start, supply.from_hours)))
 
 
-def _joined(plan: Plan, name: str) -> list[tuple[str, float, float, int]]:
-    """(GPU, from, to, most GPUs at once) of a demand, touching slots joined."""
+def _joined(runs: Sequence[TimetableRun]) -> list[tuple[str, float, float, int]]:
+    """(GPU, from, to, most GPUs at once) of a demand's runs, those that touch or overlap joined."""
     found: list[tuple[str, float, float, int]] = []
-    mine = sorted(
-        (item for item in plan.assignments if item.demand == name), key=lambda item: (item.gpu, item.from_hours)
-    )
-    by_slot: dict[tuple[str, float, float], int] = {}
-    for item in mine:
-        key = (item.gpu, item.from_hours, item.until_hours)
-        by_slot[key] = by_slot.get(key, 0) + item.num_gpus
-    for (gpu, start, stop), number in sorted(by_slot.items()):
-        if found and found[-1][0] == gpu and abs(found[-1][2] - start) < 1e-6:
-            last = found[-1]
-            found[-1] = (gpu, last[1], stop, max(last[3], number))
-        else:
-            found.append((gpu, start, stop, number))
+    by_gpu: dict[str, list[TimetableRun]] = defaultdict(list)
+    for run in runs:
+        by_gpu[run.gpu].append(run)
+    for gpu, mine in sorted(by_gpu.items()):
+        changes = sorted(
+            change
+            for run in mine
+            for change in ((run.from_hours, 1, run.num_gpus), (run.until_hours - TOUCH, 0, -run.num_gpus))
+        )
+        held, most, start, stop = 0, 0, 0.0, -1.0
+        for hour, _, change in changes:
+            if held == 0 and hour > stop + 2 * TOUCH:
+                if most:
+                    found.append((gpu, start, stop, most))
+                start, most = hour, 0
+            held += change
+            most = max(most, held)
+            stop = hour + TOUCH if change < 0 else stop
+        found.append((gpu, start, stop, most))
     return found
 
 

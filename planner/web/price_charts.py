@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from decimal import Decimal
 
 from planner import units
 from planner.offers.market import MarketPoint, Step
-from planner.web.charts import BOTTOM, HEIGHT, LEAST_GAP, LEFT, TOP, WIDTH, Chart, Line, Tick
+from planner.web.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Chart, Line, Tick, round_step, spread_apart
 
 RIGHT = 40  # room for the words at the ends of the lines
 NUM_MOMENTS = 5
@@ -68,7 +67,7 @@ def band_chart(points: Sequence[MarketPoint], currency: str) -> Chart | None:
         lines += [
             Line(scale.points(run), letter if last is not None and run is runs[-1] else "", 0, style) for run in runs
         ]
-    heights = _spread(ends)
+    heights = spread_apart(ends)
     placed = [Line(line.points, line.letter, heights.get(line.letter, 0), line.style) for line in lines]
     return _chart(scale, placed, f"{currency} per GPU-hour", currency)
 
@@ -113,19 +112,8 @@ def _moments(scale: _Scale) -> tuple[Tick, ...]:
 
 
 def _amounts(scale: _Scale, currency: str) -> tuple[Tick, ...]:
-    """Round amounts from 0 up: steps of 1, 2 or 5 times a power of ten."""
-    rough = scale.most / NUM_AMOUNTS
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    """Round amounts from 0 up."""
+    step = round_step(scale.most, NUM_AMOUNTS)
     amounts = [Decimal(f"{step * number:.10g}") for number in range(int(scale.most / step) + 1)]
     sign = units.format_money(Decimal(0), currency).removesuffix("0.00")
     return tuple(Tick(scale.y(amount), f"{sign}{units.plain_decimal(amount)}") for amount in amounts)
-
-
-def _spread(heights: dict[str, float]) -> dict[str, float]:
-    """The same heights moved apart where words would lie on each other, from the lowest line up."""
-    placed: dict[str, float] = {}
-    above = math.inf
-    for name, height in sorted(heights.items(), key=lambda item: -item[1]):
-        placed[name] = above = min(height, above - LEAST_GAP)
-    return placed

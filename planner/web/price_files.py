@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from planner.services.importing import ImportPreview
+from planner.services.import_report import ImportPreview
 from planner.services.incoming import Incoming, Wish, bring_in, recognise
 from planner.services.price_imports import AppliedImport
 from planner.services.requests.imports import ReadRequest
+from planner.web.clients import actor
 from planner.web.database import now, sessions
 from planner.web.uploads import Upload
 
@@ -29,7 +30,7 @@ def apply_file(upload: Upload, asked: ReadRequest) -> AppliedImport:
 
 
 def _brought_in(upload: Upload, asked: ReadRequest, *, is_dry_run: bool) -> ImportPreview | AppliedImport:
-    wish = Wish(asked.allow_large_changes, is_dry_run, asked.stated_date, ACTOR)
+    wish = Wish(asked.allow_large_changes, is_dry_run, asked.stated_date, actor(ACTOR))
     with upload.path.open("rb") as stream:
         incoming = Incoming(recognise(stream, upload.name, asked.source), stream, upload.name)
         return bring_in(sessions(), incoming, wish, now())

@@ -15,6 +15,8 @@ from planner.services.offers import PriceFilter
 from planner.services.requests import PriceQuery, Request, parse, without_blanks
 from planner.services.requests.base import Key, Moment, whole
 from planner.services.requests.imports import ImportRequest, ReadRequest
+from planner.services.requests.lists import ListQuery as ListQuery
+from planner.services.requests.lists import SpanQuery
 from planner.web.api.layer import query_values
 from planner.web.forms import Form
 
@@ -22,13 +24,6 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
-
-
-class ListQuery(Request):
-    """A page of a list, newest first; `after` is the id of the last one already seen."""
-
-    limit: Annotated[int, *whole(1, 200)] = 50
-    after: Annotated[str, Field(max_length=100)] | None = None
 
 
 class RunsQuery(ListQuery):
@@ -42,6 +37,14 @@ class LedgerQuery(ListQuery):
     """Which rows of the ledger, newest first."""
 
     estimate_id: Key | None = None
+
+
+class RunsOfSpanQuery(RunsQuery, SpanQuery):
+    """Which calibration runs of a stretch of time, newest first."""
+
+
+class LedgerOfSpanQuery(LedgerQuery, SpanQuery):
+    """Which rows of the ledger of a stretch of time, newest first."""
 
 
 class MomentQuery(Request):
@@ -82,10 +85,11 @@ class PreviewQuery(Request):
 
 
 class NewEstimateQuery(Request):
-    """What an estimate form starts from: a preset, an earlier estimate, or only the kind of job."""
+    """What an estimate form starts from: a preset, an earlier estimate (on so many nodes), or only the kind of job."""
 
     preset: Key | None = None
     like: Key | None = None
+    nodes: Annotated[int, Field(ge=1, le=10_000)] | None = None
     kind: Key | None = None
 
 

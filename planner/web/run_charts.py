@@ -18,7 +18,7 @@ LEAST_CHANGE = 0.03  # the chart reaches at least this far up and down: less is 
 
 Pick = Callable[[TelemetryPoint], float | None]
 FIELDS: tuple[tuple[str, str, Pick, Callable[[float], str]], ...] = (
-    ("power_watts", "Power", lambda p: p.power_watts, formats.watts),
+    ("power_watts", "Power", lambda p: p.power_watts, units.format_watts),
     ("temperature_celsius", "Temperature", lambda p: p.temperature_celsius, lambda value: f"{value:.0f} °C"),
     ("clock_hz", "Clock", lambda p: p.clock_hz, formats.hertz),
     ("memory_clock_hz", "Memory clock", lambda p: p.memory_clock_hz, formats.hertz),

@@ -1,7 +1,8 @@
 """Who may ask, and what a browser may do with the answer.
 
-There are no accounts yet, so the service answers this machine only: requests that come from another address are
-refused, and so are those that name another host (a stranger's web site whose name was pointed at 127.0.0.1).
+There are no accounts yet, so the service listens on this machine only: requests that come from another address are
+refused, and so are those that name another host (a stranger's web site whose name was pointed at 127.0.0.1). Where a
+server name is set, a TLS proxy on this machine may pass on requests under it; they need a token (tokens.py).
 """
 
 from __future__ import annotations
@@ -38,12 +39,16 @@ HEADERS = {
 }
 
 
-def attach(app: Flask, csrf: CSRFProtect) -> None:
+FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
+ONE_YEAR = "max-age=31536000"
+
+
+def attach(app: Flask, csrf: CSRFProtect, server_name: str = "") -> None:
     """Check every request before its view, and put the headers on every answer."""
 
     def refuse_strangers() -> None:
         _refuse_other_machines()
-        _refuse_other_hosts()
+        _refuse_other_hosts(server_name)
         if request.method in WRITING:
             _refuse_other_sites()
             if not is_api():
@@ -51,6 +56,11 @@ def attach(app: Flask, csrf: CSRFProtect) -> None:
 
     app.before_request(refuse_strangers)
     app.after_request(_put_headers)
+
+
+def is_local() -> bool:
+    """Whether the request names this machine itself, and so was not passed on from elsewhere under the server name."""
+    return _host_name(f"//{request.host}") in LOOPBACK_HOSTS
 
 
 def is_api() -> bool:
@@ -69,11 +79,17 @@ def _refuse_other_machines() -> None:
         raise Forbidden("There are no accounts yet, so the service answers the machine that it runs on only.")
 
 
-def _refuse_other_hosts() -> None:
-    if _host_name(f"//{request.host}") not in LOOPBACK_HOSTS:
+def _refuse_other_hosts(server_name: str) -> None:
+    if server_name and _host_name(f"//{request.host}") == server_name:
+        return
+    if not is_local():
         raise MisdirectedRequest(
             f"This service answers to the names {', '.join(sorted(LOOPBACK_HOSTS))} only; "
             "open it under one of them, from elsewhere through an SSH tunnel."
+        )
+    if server_name and any(name in request.headers for name in FORWARDED):
+        raise MisdirectedRequest(
+            "The proxy does not pass on the name that it was asked under: let it send the Host header as it came."
         )
 
 
@@ -97,4 +113,6 @@ def _put_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")
+    if not is_local():
+        response.headers.setdefault("Strict-Transport-Security", ONE_YEAR)
     return response

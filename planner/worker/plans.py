@@ -19,7 +19,8 @@ import structlog
 from planner.plans.linear import gap_of
 from planner.plans.outlook import Outlook
 from planner.plans.solution import Plan
-from planner.services.plans import ClaimedPlan, SearchProgress, claim_plan, finish_search, note_search
+from planner.services.plan_search import ClaimedPlan, claim_plan, finish_search, note_search
+from planner.services.plans import SearchProgress
 from planner.store.engine import DatabaseError, Sessions, database_now
 from planner.worker.identity import Identity
 

@@ -20,7 +20,7 @@ from planner.errors import InvalidInput, PlannerError
 from planner.feeds.fetch import FetchSettings
 from planner.feeds.plans import Feed, get_feed
 from planner.feeds.rates import RATE_FEEDS, RateFeed, get_rate_feed
-from planner.services.importing import ImportPreview
+from planner.services.import_report import ImportPreview
 from planner.services.incoming import Incoming, Wish, bring_in, recognise
 from planner.services.price_imports import AppliedImport
 from planner.services.price_sources import PriceSourceView, claim_due_sources, record_failure, record_refresh

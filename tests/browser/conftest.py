@@ -13,13 +13,10 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import make_server
 
-from planner.settings import Settings
 from planner.store.engine import Engine
-from planner.web.app import create_app
-from tests.builders import NOW
-from tests.web.conftest import filled_settings, filled_template, world
+from tests.web.conftest import app, filled_place, filled_settings, filled_template, world
 
-__all__ = ["filled_settings", "filled_template", "world"]
+__all__ = ["app", "filled_place", "filled_settings", "filled_template", "world"]
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -61,17 +58,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site(filled_settings: Settings) -> Iterator[Site]:
+def site(app: Flask) -> Iterator[Site]:
     """The service over the filled database, on a free port of this machine."""
-    app = create_app(filled_settings, clock=lambda: NOW)
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     yield Site(f"http://127.0.0.1:{server.server_port}", app)
     server.shutdown()
     thread.join()
     server.server_close()
-    app.extensions["planner"].engine.dispose()
 
 
 @pytest.fixture

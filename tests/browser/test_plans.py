@@ -11,7 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from planner.plans.plan import plan
-from planner.services.plans import SearchProgress, claim_plan, finish_search, note_search
+from planner.services.plan_search import claim_plan, finish_search, note_search
+from planner.services.plans import SearchProgress
 from planner.store.engine import database_now, session_factory
 from tests.browser.conftest import Site
 from tests.browser.looks import LOOKS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.calibration.basis import RunSamples, best_basis, has_moved
+from planner.calibration.pooled import MOST_RUNS
 from planner.calibration.sample import Operation, Sample
 from planner.calibration.suites import custom_suite, get_suite
 from planner.hardware.gpu import Dtype
@@ -44,13 +45,24 @@ def test_a_smoke_test_is_better_than_nothing_and_a_quick_run_takes_its_place() -
 def test_a_quick_run_after_a_standard_one_renews_what_it_measures_as_fully_and_keeps_the_rest() -> None:
     found = best_basis([run("1", "standard"), run("2", "quick")])
     assert set(found) == {"1", "2"}
-    assert not kinds(found["1"]) & kinds(found["2"]), "no kind of work is mixed of two runs"
     assert (Operation.MATMUL, Dtype.FP32) in kinds(found["2"])
     assert {(Operation.ATTENTION, Dtype.BF16), (Operation.VIT_STEP, Dtype.BF16)} <= kinds(found["1"])
+    measured_anew = {one.bench.key for one in found["2"]}
+    assert measured_anew <= {one.bench.key for one in found["1"]}, "it adds no bench to a kind of the fuller run"
+    assert len(measured_anew) < len(found["1"])
 
 
-def test_the_same_suite_again_takes_the_place_of_the_earlier_run() -> None:
-    assert set(used(run("1", "standard"), run("2", "standard"))) == {"2"}
+def test_runs_of_one_suite_tell_each_bench_together_the_newest_of_them() -> None:
+    runs = [run(str(number), "standard") for number in range(MOST_RUNS + 1)]
+    found = used(*runs)
+    assert set(found) == {one.run_id for one in runs[1:]}
+    assert len(set(found.values())) == 1
+
+
+def test_a_run_that_measured_less_than_half_of_a_kind_is_not_put_beside_it() -> None:
+    standard, part = run("1", "standard"), run("2", "standard")
+    shapes = [one for one in part.samples if one.bench.operation is Operation.MATMUL]
+    assert "2" not in used(standard, replace(part, samples=tuple(shapes[:1])))
 
 
 def test_chosen_benches_and_links_add_to_the_run_before_them_and_newer_ones_win() -> None:
@@ -63,7 +75,7 @@ def test_chosen_benches_and_links_add_to_the_run_before_them_and_newer_ones_win(
 
 def test_links_stay_when_the_device_is_measured_again_and_older_chosen_benches_do_not() -> None:
     chosen = custom_suite([Operation.MATMUL], [Dtype.BF16]).name
-    assert set(used(run("1", "quick"), run("2", chosen), run("3", "links"), run("4", "quick"))) == {"3", "4"}
+    assert set(used(run("1", "quick"), run("2", chosen), run("3", "links"), run("4", "quick"))) == {"1", "3", "4"}
 
 
 def test_an_unsteady_run_displaces_no_steady_one_and_alone_is_still_used() -> None:

@@ -88,6 +88,16 @@ def test_errors_larger_than_expected_widen_and_smaller_ones_narrow() -> None:
     assert wide.widths(DECODER, 64.0, 64.0, 0.064).held_out > correction.widths(DECODER, 64.0, 64.0, 0.064).held_out
 
 
+def test_one_pass_far_off_widens_the_others_little() -> None:
+    points = [replace(point, shape=(width, 12, 4, 2048)) for width in (384, 768, 1152) for point in _points()]
+    odd = replace(points[0], family=Family.CONVOLUTIONAL, factor=0.6)
+    straight, bent = (fit_correction(found) for found in (points, [*points, odd]))
+    assert bent.kernel.local == straight.kernel.local
+    usual, disturbed = (judged(straight, [*[0.02] * 12, error], [0.02] * 13).scale for error in (0.02, 1.0))
+    assert usual == pytest.approx(1.0)
+    assert usual < disturbed < 1.3
+
+
 def test_one_point_alone_has_no_held_out_error() -> None:
     correction = fit_correction(_points()[:1])
     assert judged(correction, [], []) == correction

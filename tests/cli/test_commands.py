@@ -86,6 +86,25 @@ def test_an_estimate_is_stored_and_shown_again_unchanged(run: Any) -> None:
     assert json.loads(again) == made
 
 
+def test_a_configuration_is_taken_from_its_file_and_vendors_by_any_letters(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 2}
+    path.write_text(json.dumps({"model_type": "llama", "vocab_size": 1000, **shape}))
+    asked = ("--kind", "inference", "--prompt-tokens", "64", "--output-tokens", "8", "--vendors", "amd")
+    code, output, _ = run("estimate", "--config", str(path), *asked, "--json")
+    assert code == 0
+    assert {option["placement"]["gpu"]["vendor"] for option in json.loads(output)["answer"]["options"]} == {"AMD"}
+    code, _, errors = run("estimate", "--config", str(tmp_path / "gone.json"), *asked)
+    assert (code, "cannot be read: No such file" in errors) == (2, True)
+
+
+def test_a_job_that_fits_nowhere_says_what_is_lacking(run: Any) -> None:
+    code, output, _ = run("estimate", "--preset", "finetune-llama-3-8b", "--gpus", "L4", "--deadline", "1 s")
+    assert code == 6
+    assert "lack memory, as 4 × L4" in output
+    assert "lack deadline, as 8 × L4" in output
+
+
 def test_an_estimate_is_printed_for_people(run: Any) -> None:
     code, output, _ = run("estimate", "--preset", "serve-small", "--gpus", "L4")
     assert code == 0

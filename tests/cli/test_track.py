@@ -10,7 +10,8 @@ import pytest
 
 from planner.cli import main
 from planner.plans.plan import plan
-from planner.services.plans import ask_plan, claim_plan, finish_search, move_plan
+from planner.services.plan_search import claim_plan, finish_search
+from planner.services.plans import ask_plan, move_plan
 from planner.services.requests import parse
 from planner.services.requests.plans import PlanQuestion, StageRequest
 from planner.settings import Settings

@@ -9,11 +9,12 @@ from decimal import Decimal
 
 import pytest
 
+from planner.calibration.sample import Operation
 from planner.errors import InvalidInput
 from planner.estimates.answer import answer
 from planner.estimates.estimate import Bottleneck
 from planner.estimates.interruptions import Resilience
-from planner.estimates.profile import TWIN
+from planner.estimates.profile import KEPT_MEMORY_NOTE, TWIN
 from planner.hardware.catalogue import load_catalogue, unlisted_gpu
 from planner.hardware.gpu import Dtype, GpuKind, LinkTopology
 from planner.jobs.job import TrainingMethod
@@ -89,6 +90,15 @@ def test_a_calibrated_cpu_that_no_catalogue_knows_is_estimated_from_its_fit() ->
     assert option.unknown["cost"] == "what an hour of this attached device costs has not been entered"
 
 
+@pytest.mark.parametrize(("version", "is_said"), [(2, False), (3, True)])
+def test_training_on_a_measured_cpu_says_that_freed_memory_is_kept(version: int, is_said: bool) -> None:
+    """Since the benches of version 3 keep it, a job under another allocator takes longer than they say."""
+    fit = replace(cpu_fit(), bench_versions={Operation.TRAIN_STEP: version})
+    placement = attached(device_memory_bytes=24_000_000_000)
+    option = answer(training_job(), [placement], {"device-1": ("fit-1", fit)}).options[0]
+    assert (KEPT_MEMORY_NOTE in option.notes) == is_said
+
+
 def test_blocks_of_the_measured_shape_have_a_narrower_range_than_others() -> None:
     measured = transformer(num_layers=4, hidden=768, num_heads=12, num_kv_heads=4, ffn=2048)
     placement, fits = attached(device_memory_bytes=24_000_000_000), {"device-1": ("fit-1", cpu_fit())}
@@ -150,7 +160,7 @@ def test_a_phase_that_was_not_measured_is_estimated_wider_and_said() -> None:
         (rented(gpu(peak_flops={Dtype.FP16: figure(1e14)})), training_job(), Bottleneck.DTYPE, "no bf16 rate"),
         (rented(gpu(memory_bandwidth=None)), training_job(), Bottleneck.UNKNOWN_FIGURE, "memory bandwidth"),
         (rented(gpu(memory_bytes=None)), training_job(), Bottleneck.UNKNOWN_FIGURE, "memory size"),
-        (rented(unlisted_gpu("X", "", GpuKind.GPU, None)), training_job(), Bottleneck.UNKNOWN_GPU, "no figures"),
+        (rented(unlisted_gpu("X", "", GpuKind.GPU, None)), training_job(), Bottleneck.UNKNOWN_GPU, "does not list"),
         (
             rented(gpu(link_bandwidth=None, link_topology=LinkTopology.UNKNOWN), num_gpus="2"),
             training_job(),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from benchmarks.accuracy import sections
 from benchmarks.fit_priors import solve
 from benchmarks.prior_parameters import FACTS, PARAMETERS
+from benchmarks.range_widths import with_told
 from planner.estimates.priors import load_priors, read_priors
 from planner.estimates.ranges import TITLES, RangeCause
 
@@ -41,3 +45,16 @@ def test_every_cause_has_a_width_and_a_title_and_every_prior_a_source() -> None:
     assert read_priors(text) == load_priors()
     for section in text.split("\n[")[1:]:
         assert "source = " in section, section.splitlines()[0]
+
+
+def test_the_numbers_of_sources_are_written_where_they_stand() -> None:
+    text = FACTS.read_text(encoding="utf-8")
+    written = with_told(text, {"NVIDIA Hopper": 3, "CPUs": 0})
+    assert read_priors(written).told == {"NVIDIA Hopper": 3, "CPUs": 0}
+    assert with_told(written, {name: int(number) for name, number in read_priors(text).told.items()}) == text
+
+
+def test_a_section_of_the_scores_is_found_by_its_heading(tmp_path: Path) -> None:
+    path = tmp_path / "accuracy.md"
+    path.write_text("# Accuracy\n\nhead\n\n## Training\n\na\n\n### By GPU\n\n## Inference\n\nb\n", encoding="utf-8")
+    assert sections(path) == {"Training": "## Training\n\na\n\n### By GPU\n", "Inference": "## Inference\n\nb\n"}

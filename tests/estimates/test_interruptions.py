@@ -14,7 +14,6 @@ from planner.estimates.interruptions import (
     WallTime,
     checkpoint_interval,
     expected_seconds,
-    finish_probability,
     wall_time,
 )
 from planner.quantity import Basis, Cause, Quantity
@@ -89,17 +88,3 @@ def test_a_short_job_needs_no_checkpoint() -> None:
     assert result.checkpoint_interval_seconds == 600.0
     assert result.paid.mid == pytest.approx(601, rel=1e-3)
     assert result.paid.basis is Basis.MEASURED
-
-
-def test_chance_to_meet_a_deadline() -> None:
-    between, stall, restart = 5 * HOUR, 30.0, 600.0
-    interval = checkpoint_interval(stall, between)
-    mean = expected_seconds(2 * DAY, interval, stall, restart, between)
-    chances = [
-        finish_probability(2 * DAY, deadline, interval, stall, restart, between)
-        for deadline in (1.9 * DAY, 0.9 * mean, mean, 1.1 * mean, 3 * mean)
-    ]
-    assert chances == sorted(chances)
-    assert chances[0] == 0.0
-    assert 0.3 < chances[2] < 0.7
-    assert chances[-1] == 1.0

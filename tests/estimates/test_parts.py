@@ -14,6 +14,7 @@ from planner.estimates.energy import average_power
 from planner.estimates.memory import bill, shortfall, usable_bytes
 from planner.estimates.priors import load_priors
 from planner.estimates.profile import Profile, profile_from_priors
+from planner.estimates.ranges import unfamiliar
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Dtype, GpuKind, LinkTopology
 from planner.quantity import Basis
@@ -95,5 +96,6 @@ def test_families_that_were_measured_have_narrower_ranges_than_those_that_were_n
     catalogue, priors = load_catalogue(), load_priors()
     hopper, kepler = (priors.of(catalogue.get(key)) for key in ("H100-80GB-SXM", "K80"))
     assert (hopper.name, kepler.name) == ("NVIDIA Hopper", "NVIDIA, other generations")
-    for operation in hopper.spreads:
+    for operation in (Operation.PREFILL, Operation.DECODE):
         assert hopper.spreads[operation] < kepler.spreads[operation]
+    assert unfamiliar(priors.told[hopper.name]) < unfamiliar(priors.told.get(kepler.name, 0.0))

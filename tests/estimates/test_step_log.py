@@ -20,6 +20,7 @@ from planner.estimates.step_log import read_step_log
         ("step {} | loss 2.9 | dt: 345.00ms | tok/sec: 1234", 0.345),
         ("step {}: train loss 2.1, step time: 1.25 s", 1.25),
         ("  2%|▏  | {}/1000 [00:10<08:10,  2.00s/it]", 2.0),
+        ("it {} elapsed time per iteration (ms): 1,250.5", 1.2505),
         (" 10%|█  | {}/1000 [00:10<01:30,  4.00it/s]", 0.25),
     ],
 )
@@ -28,6 +29,35 @@ def test_lines_that_programs_print(line: str, seconds: float) -> None:
     found = read_step_log(log)
     assert found.step_seconds == pytest.approx(seconds)
     assert (found.count, found.warm_up, found.unread) == (12, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Epoch 0: [{}/5004]  2450.0 images/s  loss 6.9",
+        "batch {} | 2450 imgs/sec",
+        "{{'train_samples_per_second': {} }} samples per second: 2450.0",
+        "frame {} fps=2450",
+        "Throughput at {}: 2450.00 samples/s",
+        "rank {}: 2,450 images/s",
+    ],
+)
+def test_rates_of_programs_that_print_no_step_time(line: str) -> None:
+    found = read_step_log("\n".join(["warming up", *(line.format(number) for number in range(6))]))
+    assert found.items_per_second == pytest.approx(2450)
+    assert (found.step_seconds, found.count, found.unread) == (None, 6, 1)
+    assert "2450 items/s" in found.sentence
+
+
+def test_a_column_of_rates_is_read_and_a_slow_start_left_out() -> None:
+    table = "step,images_per_second\n" + "".join(f"{step},{400 if step < 2 else 1000}\n" for step in range(10))
+    found = read_step_log(table)
+    assert (found.items_per_second, found.warm_up) == (pytest.approx(1000), 2)
+
+
+def test_step_times_count_before_rates() -> None:
+    found = read_step_log("step time: 0.5 s, 128 images/s\n" * 5)
+    assert (found.step_seconds, found.items_per_second) == (0.5, None)
 
 
 def test_csv_and_json_lines() -> None:

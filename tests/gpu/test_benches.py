@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 import torch
 
@@ -9,8 +11,17 @@ from planner.calibration.sample import Bench, Operation
 from planner.gpu.benches import copy, matmul, serve, train
 from planner.gpu.benches.accelerator import Accelerator, InvalidResult, Unsupported
 from planner.gpu.benches.prepared import num_rotations, require_close, require_finite
-from planner.gpu.benches.timing import REPEATS, SLOW_REPEATS, time_calls
-from planner.gpu.benches.transformer import KvCache, Shape, Transformer, random_transformer, rotary_angles, rotate
+from planner.gpu.benches.timing import MORE_WINDOWS, REPEATS, SLOW_REPEATS, time_calls
+from planner.gpu.benches.transformer import (
+    INITIAL_SCALE,
+    REPEATED,
+    KvCache,
+    Shape,
+    Transformer,
+    random_transformer,
+    rotary_angles,
+    rotate,
+)
 from planner.gpu.child import classify, measure
 from planner.hardware.gpu import Dtype
 from planner.inventory.device import Backend
@@ -207,6 +218,47 @@ def test_a_slow_execution_is_repeated_less() -> None:
     timing = time_calls([clock.call], clock)
     assert (len(timing.windows), timing.executions, timing.steady) == (SLOW_REPEATS, 1, True)
     assert clock.executions == 2 + 2 + SLOW_REPEATS
+
+
+def test_large_random_weights_come_again_and_no_two_rows_are_alike() -> None:
+    shape = Shape.of(PARAMETERS | {"hidden": 384, "ffn": 2048, "layers": 1, "heads": 6})
+    model = random_transformer(shape, CPU, torch.float32, torch.Generator().manual_seed(5))
+    rows = model.blocks[0].feed_forward.up.weight
+    assert rows.numel() > REPEATED
+    assert torch.equal(rows.flatten()[: rows.numel() - REPEATED], rows.flatten()[REPEATED:])
+    assert len({tuple(row[:4].tolist()) for row in rows.detach()}) == len(rows)
+    assert float(rows.detach().std()) == pytest.approx(INITIAL_SCALE, rel=0.01)
+
+
+def test_disturbed_windows_are_taken_again_and_the_least_disturbed_count() -> None:
+    # Twice for the size, three windows to warm up; then two disturbed ones among those that are taken.
+    clock = Clock(0.02, 0.02, 0.02, 0.02, 0.02, 0.05, 0.02, 0.04, 0.021, 0.022, 0.3)
+    waited = iter((0.0, 0.0, 0.03, 0.03, 0.03, 0.03, 0.05, 0.05, 0.05, 0.05, 0.05))
+    timing = time_calls([clock.call], clock, lambda: next(waited))
+    assert timing.windows == pytest.approx((0.02, 0.021, 0.022))
+    assert timing.waited_share == 0.0
+
+
+def test_on_a_machine_that_is_never_quiet_the_windows_are_told_as_disturbed() -> None:
+    clock, waited = Clock(0.02), count(0)
+    timing = time_calls([clock.call], clock, lambda: 0.005 * next(waited))
+    assert len(timing.windows) == REPEATS
+    assert timing.waited_share == pytest.approx(0.25)
+    assert clock.executions == 2 + 3 + REPEATS * (1 + MORE_WINDOWS)
+
+
+def test_slow_windows_are_not_taken_again_for_long() -> None:
+    clock, waited = Clock(2.0), count(0)
+    timing = time_calls([clock.call], clock, lambda: 0.5 * next(waited))
+    assert clock.executions == 2 + 2 + SLOW_REPEATS + 1
+    assert timing.waited_share == pytest.approx(0.25)
+
+
+def test_a_machine_without_a_free_processor_is_not_waited_for() -> None:
+    clock, waited = Clock(0.02), count(0)
+    timing = time_calls([clock.call], clock, lambda: 0.02 * next(waited))
+    assert clock.executions == 2 + 3 + REPEATS
+    assert timing.waited_share == pytest.approx(1.0)
 
 
 def test_calls_are_taken_in_turn() -> None:

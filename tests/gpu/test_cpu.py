@@ -96,6 +96,12 @@ def test_processors_are_cut_by_the_quota(tmp_path: Path, files: dict[str, str], 
     assert cpu.usable_cpus(lay(tmp_path, files)) == count
 
 
+def test_what_threads_waited_for_a_processor_is_summed_and_unknown_where_it_is_not_told(tmp_path: Path) -> None:
+    files = {"proc/self/task/7/schedstat": "900 1500000000 3\n", "proc/self/task/8/schedstat": "900 250000000 3\n"}
+    assert cpu.waited_seconds(lay(tmp_path / "told", files)) == pytest.approx(1.75)
+    assert cpu.waited_seconds(lay(tmp_path / "not", {"proc/self/task/7/stat": "7\n"})) is None
+
+
 def rapl(root: Path, package: int, microjoules: int, **more: str) -> None:
     folder = f"sys/class/powercap/intel-rapl:{package}"
     lay(root, {f"{folder}/energy_uj": f"{microjoules}\n", f"{folder}/max_energy_range_uj": "1000000000\n"} | more)

@@ -228,7 +228,7 @@ def test_a_driver_that_hangs_before_the_start_is_given_up_at_its_deadline(
     rig.say("nvmlDeviceGetComputeMode:hang")
     started_at = time.monotonic()
     result, events = rig.run()
-    assert time.monotonic() - started_at < 4
+    assert time.monotonic() - started_at < 10, "and not the 15 s that it is given elsewhere"
     assert (result.outcome, events) == ("refused", [])
     assert result.reason == "the driver did not answer within 1 s"
 

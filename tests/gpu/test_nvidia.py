@@ -127,7 +127,7 @@ def test_an_old_driver_without_the_late_functions_is_read_all_the_same(
 def test_a_hanging_driver_is_given_up_at_the_deadline(look: Callable[..., Look]) -> None:
     started_at = time.monotonic()
     seen = look("nvmlDeviceGetCount_v2:hang", deadline_seconds=1.5)
-    assert time.monotonic() - started_at < 4
+    assert time.monotonic() - started_at < 10, "and not the 15 s that it is given elsewhere"
     assert seen.problems == ("NVIDIA: the driver did not answer within 1.5 s; reboot if it stays so",)
 
 

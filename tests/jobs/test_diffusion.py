@@ -144,3 +144,29 @@ def test_scans_of_brains_are_seen_whole() -> None:
     assert cube is not None
     assert whole.num_parameters == cube.num_parameters
     assert whole.forward_flops == pytest.approx(cube.forward_flops * 160 / 224, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("Stable Diffusion v2.1", "stable-diffusion-2-1"),
+        ("stable-diffusion-xl-base-1.0", "SDXL 1.0"),
+        ("playground-v2.5-1024px-aesthetic", "SDXL"),
+        ("SD3", "stable-diffusion-3-medium"),
+        ("FLUX.1-dev", "flux1dev"),
+    ],
+)
+def test_spellings_of_a_network_mean_the_same(name: str, other: str) -> None:
+    first, second = denoiser(name), denoiser(other)
+    assert first is not None
+    assert second is not None
+    assert (first.positions, first.passes, first.pixels) == (second.positions, second.passes, second.pixels)
+    assert first.network.num_parameters == second.network.num_parameters
+
+
+def test_a_position_of_flux_is_multiplied_with_as_many_weights_as_its_card_has_of_one_stream() -> None:
+    """12 B weights in all, those of the 19 doubled blocks counted once: (19 + 38) · 12 · 3072²."""
+    found = denoiser("FLUX.1-schnell")
+    assert found is not None
+    assert found.network.num_parameters == pytest.approx(57 * 12 * 3072**2, rel=0.001)
+    assert (found.positions, found.passes) == (64 * 64 + 256, 1)

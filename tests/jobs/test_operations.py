@@ -185,7 +185,18 @@ def test_windowed_layers_do_not_look_further_back() -> None:
     near, far = (
         float(attention_work(shape, Pass(1.0, 1.0, Dtype.BF16, context=context)).flops) for context in (128.0, 10128.0)
     )
-    assert far / near == pytest.approx((129 + 5000) / 129)
+    assert near == 4.0 * 64 * 64 * 128.5  # half of the layers look at 128 keys, half at all 129
+    assert far / near == pytest.approx((128 + 10_129) / (128 + 129))
+
+
+def test_windows_bound_the_pairs_of_prompts_as_of_their_tokens_one_by_one() -> None:
+    shape = transformer(causal=True, window=16, windowed_layers=1, num_layers=2)
+    one_by_one = sum(float(attended_pairs(shape, 1.0, float(seen))) for seen in range(50))
+    assert attended_pairs(shape, 50.0) == one_by_one
+    chunks = attended_pairs(shape, 10.0) + attended_pairs(shape, 20.0, 10.0) + attended_pairs(shape, 20.0, 30.0)
+    assert chunks == one_by_one
+    both_ways = transformer(causal=False, window=16, windowed_layers=2, num_layers=2)
+    assert attended_pairs(both_ways, 50.0) == 50 * 16
 
 
 def test_packed_weights_move_fewer_bytes_and_multiply_as_often() -> None:

@@ -79,8 +79,39 @@ def test_a_name_that_is_not_known_gives_no_network() -> None:
 
 def test_the_data_set_behind_a_name_changes_nothing_and_a_plus_does() -> None:
     assert vision_network("ResNet-50 (ImageNet)", 224) == vision_network("ResNet-50", 224)
-    assert detector("DeepLabv3 ResNet-50") is not None
-    assert detector("DeepLabv3+ ResNet-50") is None
+    assert detector("DeepLabv3 ResNet-50") != detector("DeepLabv3+ ResNet-50")
+    assert detector("DeepLabv3+") is None  # on which network is not said
+
+
+@pytest.mark.parametrize(
+    ("name", "millions", "multiply_adds"),
+    [  # google/automl efficientdet README; normalisation, which is left out, is most of what D0 lacks
+        ("EfficientDet-D0", 3.9, 2.54),
+        ("efficientdet_d1", 6.6, 6.10),
+        ("EfficientDet-D2", 8.1, 11.0),
+        ("EfficientDet-D3", 12.0, 24.9),
+        ("EfficientDet-D4", 20.7, 55.2),
+        ("EfficientDet-D5", 33.7, 130.0),
+        ("EfficientDet-D6", 51.9, 226.0),
+        ("EfficientDet-D7", 51.9, 325.0),
+    ],
+)
+def test_detectors_that_mix_scales_both_ways_have_their_published_weights_and_flops(
+    name: str, millions: float, multiply_adds: float
+) -> None:
+    network = detector(name)
+    assert network is not None
+    assert network.num_parameters / 1e6 == pytest.approx(millions, rel=0.025)
+    assert network.forward_flops / 2e9 == pytest.approx(multiply_adds, rel=0.04)
+
+
+def test_a_decoder_behind_a_segmenter_has_its_published_weights_and_nearly_its_flops() -> None:
+    """59.34 M as users of jfzhang95/pytorch-deeplab-xception count; 101.28 B multiply-adds (Chen et al. 2018, table 3),
+    whose residual network begins with three convolutions of 3 × 3 in place of one of 7 × 7, some 7 B more."""
+    network = detector("DeepLabv3+ ResNet-101")
+    assert network is not None
+    assert network.num_parameters / 1e6 == pytest.approx(59.34, rel=0.002)
+    assert network.forward_flops / 2e9 + 6.8 == pytest.approx(101.28, rel=0.02)
 
 
 def test_a_convolution_counts_by_hand() -> None:

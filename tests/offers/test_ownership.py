@@ -19,7 +19,6 @@ from planner.offers.ownership import (
     break_even_utilisation,
     mean_rent,
     own_or_rent,
-    reservation_break_even,
     tornado,
     used_hour_cost,
     wall_hour_cost,
@@ -258,14 +257,6 @@ def test_savings_pay_back_within_the_year_in_which_they_catch_up() -> None:
     assert payback_years(Decimal(70), flows) == Decimal("2.5")
     assert payback_years(Decimal(121), flows) is None
     assert payback_years(Decimal(0), flows) == 0
-
-
-def test_a_reservation_pays_from_the_share_of_its_term_on_that_it_costs() -> None:
-    year = Decimal(8760)
-    assert reservation_break_even(Decimal(0), Decimal("1.30"), Decimal("2.00"), year) == Decimal("0.65")
-    assert reservation_break_even(year, Decimal(0), Decimal("2.00"), year) == Decimal("0.5")
-    with pytest.raises(ValueError):
-        reservation_break_even(Decimal(1), Decimal(1), Decimal(0), year)
 
 
 # --- what cannot be

@@ -17,9 +17,9 @@ from planner.plans.horizon import Horizon
 from planner.plans.linear import Progress
 from planner.plans.plan import plan
 from planner.plans.request import PlanRequest
-from planner.plans.reservations import Term, break_even_share, cheapest_cover
 from planner.plans.solution import Outcome, Plan, total
 from planner.plans.supply import Kind, Supply
+from tests.plans.oracle import Term, cheapest_cover
 from tests.plans.requests import job, on_demand, owned, request, reserved, service
 
 
@@ -51,7 +51,6 @@ def test_reservations_of_the_program_are_those_of_the_unimodular_oracle(
 
 def test_a_cover_takes_the_reservation_where_it_is_used_beyond_its_break_even() -> None:
     term = Term("r", 4, 4.0)
-    assert break_even_share(term, 2.0) == 0.5
     assert cheapest_cover([1, 1, 1, 0], [term], [2.0] * 4).cost == 4.0
     assert cheapest_cover([1, 0, 0, 0], [term], [2.0] * 4).rented == (1, 0, 0, 0)
     with pytest.raises(ValueError, match="whole"):
@@ -248,3 +247,25 @@ def test_the_power_cap_of_the_room_leaves_owned_gpus_idle() -> None:
         limits=limits,
     )
     assert least(asked) == pytest.approx(2 * 2 * 2.0)
+
+
+def test_a_purchase_may_be_ordered_later_where_it_is_stated_how_often() -> None:
+    """Work from hour 60 on, a life of 100 h: bought for then and not for the start, the lead time before it."""
+    late = service(demand=(*[0.0] * 60, *[1.0] * 40))
+    asked = {"slots": 100, "services": (late,)}
+    buy = Supply("buy", "H100", Kind.PURCHASE, 0.0, capex=100.0, life_hours=100.0, lead_time_hours=10.0)
+    at_once = plan(request(supplies=(buy, on_demand(price=5.0)), **asked), gap=0.0)
+    (first,) = at_once.commitments
+    assert (first.from_hours, first.cost) == (10.0, pytest.approx(90.0))
+    later = replace(buy, starts_every_hours=25.0)
+    found = plan(request(supplies=(later, on_demand(price=5.0)), **asked), gap=0.0)
+    (order,) = found.commitments
+    assert (order.from_hours, order.cost, order.cost_beyond) == (60.0, pytest.approx(40.0), pytest.approx(60.0))
+
+
+def test_a_long_reservation_may_begin_later_where_it_is_stated_how_often() -> None:
+    late = service(demand=(*[0.0] * 30, *[1.0] * 10))
+    year = reserved(price=1.0, term=8760.0, starts_every_hours=10.0)
+    found = plan(request(slots=40, supplies=(year, on_demand(price=5.0)), services=(late,)), gap=0.0)
+    (held,) = found.commitments
+    assert (held.from_hours, found.cost) == (30.0, pytest.approx(10.0))

@@ -62,6 +62,25 @@ def test_level_that_no_kind_keeps_gives_no_mix() -> None:
     assert isinstance(found, NoMix)
 
 
+def test_replicas_over_several_nodes_take_part_as_groups_of_whole_nodes() -> None:
+    nodes = Way("node", "TP 8, PP 2 over 2 nodes", 16, LARGE.table, unit_gpus=8, cost_per_unit_hour=2.0)
+    found = mixed(nodes, SMALL)
+    name = "node (TP 8, PP 2 over 2 nodes)"
+    groups = found.mix.counts[name]
+    assert found.throughputs[found.names.index(name)] == mixed(LARGE).throughputs[0]
+    assert found.num_gpus == 16 * groups + found.mix.counts.get("small (TP 1)", 0)
+    assert found.mix.cost_per_hour == pytest.approx(4.0 * groups + 0.5 * found.mix.counts.get("small (TP 1)", 0))
+    # A group of two nodes at 2 an hour each is the large kind at 4.
+    assert found.mix.cost_per_hour == pytest.approx(mixed(LARGE, SMALL).mix.cost_per_hour)
+
+
+def test_nodes_that_can_be_had_bound_the_replicas_over_them() -> None:
+    three = Way("node", "TP 8, PP 2", 16, LARGE.table, unit_gpus=8, cost_per_unit_hour=2.0, max_units=3)
+    assert mixed(three, rate=0.1).mix.counts == {"node (TP 8, PP 2)": 1}
+    found = service_mix([three], BUCKETS, 500.0, LEVEL, POLICY)
+    assert isinstance(found, NoMix)
+
+
 def test_units_hold_several_replicas() -> None:
     eight = Way("eight", "TP 2", 2, LARGE.table, unit_gpus=8, cost_per_unit_hour=16.0)
     found = mixed(eight)

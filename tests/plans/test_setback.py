@@ -11,9 +11,9 @@ from planner.errors import InvalidInput
 from planner.plans.demand import Job, Replica, Service, Work
 from planner.plans.horizon import Horizon
 from planner.plans.plan import plan
-from planner.plans.replan import done_share
+from planner.plans.replan import done_share, remaining
 from planner.plans.request import PlanRequest
-from planner.plans.setback import after_setback, without
+from planner.plans.setback import without
 from planner.plans.solution import Outcome
 from planner.plans.supply import NEVER_INTERRUPTED, Kind, Supply
 
@@ -33,22 +33,22 @@ def test_spot_taken_away_in_mid_plan_is_planned_anew_from_there_with_its_price()
     request = asked(SPOT, RENT)
     found = plan(request)
     assert found.cost == pytest.approx(10.0), "all on spot"
-    setback = after_setback(request, found, 5.0, {"train": 0.4}, gone=("spot",))
-    assert setback.rest.cost == pytest.approx(6.0 * 3.0), "one hour was lost, and the rest is rented"
-    as_planned = 10.0 * (1 - done_share(TRAIN, found, 5.0, {}))
-    assert setback.undisturbed.cost == pytest.approx(as_planned)
-    assert setback.difference == pytest.approx(18.0 - as_planned)
-    assert {use.supply for use in setback.rest.uses} == {"rent"}
+    rest = plan(without(remaining(request, found, 5.0, {"train": 0.4}), ("spot",)))
+    assert rest.cost == pytest.approx(6.0 * 3.0), "one hour was lost, and the rest is rented"
+    undisturbed = plan(remaining(request, found, 5.0))
+    assert undisturbed.cost == pytest.approx(10.0 * (1 - done_share(TRAIN, found, 5.0, {})))
+    assert {use.supply for use in rest.uses} == {"rent"}
 
 
 @pytest.mark.fault(80)
 def test_spot_that_comes_back_before_it_is_too_late_is_waited_for() -> None:
     request = asked(SPOT, RENT)
-    setback = after_setback(request, plan(request), 5.0, {"train": 0.5}, until_hours={"spot": 8.0})
-    assert setback.rest.cost == pytest.approx(5.0), "from hour 13 on there is time enough"
-    assert min(item.from_hours for item in setback.rest.assignments) >= 8.0
-    late = after_setback(request, plan(request), 5.0, {"train": 0.5}, until_hours={"spot": 12.0})
-    assert late.rest.cost == pytest.approx(3.0 + 2.0 * 3.0), "three of its five hours fit behind it, two are rented"
+    left = remaining(request, plan(request), 5.0, {"train": 0.5})
+    rest = plan(without(left, (), {"spot": 8.0}))
+    assert rest.cost == pytest.approx(5.0), "from hour 13 on there is time enough"
+    assert min(item.from_hours for item in rest.assignments) >= 8.0
+    late = plan(without(left, (), {"spot": 12.0}))
+    assert late.cost == pytest.approx(3.0 + 2.0 * 3.0), "three of its five hours fit behind it, two are rented"
 
 
 @pytest.mark.fault(80)
@@ -56,21 +56,19 @@ def test_a_reservation_that_ends_in_mid_plan_is_replaced_and_not_counted_on() ->
     request = asked(RENT, RESERVE, jobs=(), services=(CHAT,))
     found = plan(request)
     assert [item.supply for item in found.commitments] == ["reserve"]
-    setback = after_setback(request, found, 6.0, gone=("reserve",))
-    assert setback.rest.commitments == ()
-    assert setback.undisturbed.cost == pytest.approx(18.0)
-    assert setback.rest.cost == pytest.approx(18.0 * 3.0)
-    assert setback.difference == pytest.approx(36.0)
+    rest = plan(without(remaining(request, found, 6.0), ("reserve",)))
+    assert rest.commitments == ()
+    assert plan(remaining(request, found, 6.0)).cost == pytest.approx(18.0)
+    assert rest.cost == pytest.approx(18.0 * 3.0)
 
 
 @pytest.mark.fault(80)
 def test_a_setback_that_leaves_no_way_says_which_demand_it_fails() -> None:
     request = asked(SPOT)
-    setback = after_setback(request, plan(request), 5.0, {"train": 0.5}, gone=("spot",))
-    assert setback.rest.outcome is Outcome.INFEASIBLE
-    assert setback.rest.clash is not None
-    assert setback.rest.clash.demands == ("train",)
-    assert setback.difference is None
+    rest = plan(without(remaining(request, plan(request), 5.0, {"train": 0.5}), ("spot",)))
+    assert rest.outcome is Outcome.INFEASIBLE
+    assert rest.clash is not None
+    assert rest.clash.demands == ("train",)
 
 
 def test_a_supply_that_there_is_not_is_named() -> None:

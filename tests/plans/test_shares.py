@@ -54,7 +54,7 @@ def test_the_parts_add_up_to_the_cost(
     found = plan(asked, gap=0.0)
     assert found.cost is not None
     whole = math.fsum(share.cost for share in shares(asked, found))
-    assert whole + idle_commitments(found) == pytest.approx(found.cost, abs=1e-6)
+    assert whole + math.fsum(idle_commitments(found).values()) == pytest.approx(found.cost, abs=1e-6)
     assert spent_by(found, 8.0) == pytest.approx(found.cost, abs=1e-6)
     assert 0 <= spent_by(found, 3.0) <= found.cost + 1e-6
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from planner.plans.sensitivity import own_or_rent_flip, tornado
+from planner.plans.sensitivity import tornado
 from planner.plans.worlds import choose, sample_worlds
 from tests.plans.requests import job, on_demand, request, reserved, service
 
@@ -38,12 +38,3 @@ def test_a_tornado_puts_what_moves_the_cost_most_first() -> None:
     swings = tornado(asked, {"rents": (0.5, 1.5), "hours of jobs": (0.9, 1.1)})
     assert [swing.figure for swing in swings] == ["rents", "hours of jobs"]
     assert (swings[0].low_cost, swings[0].high_cost) == (pytest.approx(28.0), pytest.approx(84.0))
-
-
-def test_rents_below_the_flip_take_no_reservation_and_above_it_do() -> None:
-    asked = request(slots=8, supplies=(on_demand(), reserved()), services=(service(demand=(1.0,) * 8),))
-    found = own_or_rent_flip(asked, "reserve")
-    assert found.is_taken_now
-    assert found.factor == pytest.approx(0.6, rel=0.01)  # 1.2 reserved against 2.0
-    with pytest.raises(ValueError, match="no reservation"):
-        own_or_rent_flip(asked, "rent")

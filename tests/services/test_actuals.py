@@ -10,14 +10,14 @@ from sqlalchemy import select
 
 from planner.errors import Conflict, InvalidInput, NotFound
 from planner.estimates.ledger import Metric
+from planner.jobs.job import TrainingJob
+from planner.services.actual_tables import CSV_COLUMNS, upload_actuals
 from planner.services.actuals import (
-    CSV_COLUMNS,
     get_actual,
     ledger_summary,
     list_actuals,
     record_actual,
     record_step_log,
-    upload_actuals,
 )
 from planner.services.estimates import EstimateView, get_estimate, make_estimate
 from planner.services.requests import EstimateRequest, parse
@@ -76,6 +76,36 @@ def test_a_new_estimate_shows_the_error_of_its_kind_and_keeps_it(
     entered(session, estimate, now + timedelta(hours=2), step_seconds=mid * 9)
     assert get_estimate(session, later.id) == later, "what was known then stays as it was"
     assert [found.count for found in ledger_summary(session)] == [7]
+
+
+def test_pictures_a_second_are_joined_to_a_job_of_single_passes(
+    session: Session, estimate: EstimateView, now: datetime
+) -> None:
+    asked = {"preset": "classify-resnet-50"}
+    pictures = make_estimate(session, parse(EstimateRequest, asked), now, CODE)
+    said = pictures.answer.options[0].extras["requests_per_second"]
+    row = get_actual(session, entered(session, pictures, now, items_per_second=said.mid * 0.8))
+    assert row.headline is not None
+    assert (row.headline.predicted, row.headline.unit) == (said.mid, "pictures/s")
+    assert row.headline.error == pytest.approx(0.25)
+    log = "".join(f"batch {number}: {said.mid * 0.8:.2f} images/s\n" for number in range(8))
+    logged = record_step_log(session, parse(StepLogRequest, {"estimate_id": pictures.id, "log": log}), now, CODE)
+    assert logged.actual.headline is not None
+    assert logged.actual.headline.error == pytest.approx(0.25, abs=1e-3)
+    later = make_estimate(session, parse(EstimateRequest, asked), now, CODE)
+    record = later.record_of(later.answer.options[0])
+    assert record is not None
+    assert (record.count, record.median) == (2, pytest.approx(0.25, abs=1e-3))
+
+
+def test_samples_a_second_are_the_tokens_of_training_by_its_sequences(
+    session: Session, estimate: EstimateView, now: datetime
+) -> None:
+    option = estimate.answer.options[0]
+    (figure,) = get_actual(session, entered(session, estimate, now, items_per_second=3)).figures
+    assert isinstance(estimate.job, TrainingJob)
+    assert figure.predicted == pytest.approx(option.tokens_per_second.mid / estimate.job.sequence_length)
+    assert figure.unit == "samples/s"
 
 
 def test_the_same_reference_twice_is_one_row(session: Session, estimate: EstimateView, now: datetime) -> None:

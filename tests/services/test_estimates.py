@@ -188,3 +188,28 @@ def test_a_step_of_ones_own_moves_the_estimate(session: Session, offers: list[in
     assert plain.answer != moved.answer
     with pytest.raises(InvalidInput, match="go together"):
         make(session, now, measured_step="20 s")
+
+
+def test_only_the_vendors_that_are_asked_for_are_compared(session: Session, offers: list[int], now: datetime) -> None:
+    made = make(session, now, vendors=["NVIDIA"])
+    assert made.answer.options
+    assert {one.placement.gpu.vendor.value for one in made.answer.options} == {"NVIDIA"}
+    assert not make(session, now, vendors=["AMD"]).answer.options
+    with pytest.raises(InvalidInput, match="vendors"):
+        make(session, now, vendors=["Cray"])
+
+
+def test_what_draws_more_than_the_power_limit_is_rejected_with_both(
+    session: Session, offers: list[int], now: datetime
+) -> None:
+    drawn = {one.placement.num_gpus: one.average_power_watts for one in make(session, now).answer.options}
+    one, two = drawn[Decimal(1)], drawn[Decimal(2)]
+    assert one is not None
+    assert two is not None
+    assert one.mid < two.mid
+    made = make(session, now, power_limit=(one.mid + two.mid) / 2)
+    assert {found.placement.num_gpus for found in made.answer.options} == {Decimal(1)}
+    refused = [found for found in made.answer.rejections if found.bottleneck is Bottleneck.POWER]
+    assert [found.placement.num_gpus for found in refused] == [Decimal(2)]
+    assert "its GPUs draw" in refused[0].reason
+    assert "the limit is" in refused[0].reason

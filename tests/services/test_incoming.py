@@ -19,7 +19,7 @@ from planner.readers.own_csv import template
 from planner.readers.registry import get_source
 from planner.services import incoming
 from planner.services.gpu_names import map_gpu_name
-from planner.services.importing import ImportPreview
+from planner.services.import_report import ImportPreview
 from planner.services.incoming import Incoming, Wish, bring_in
 from planner.services.price_imports import AppliedImport
 from planner.store import scratch

@@ -16,22 +16,27 @@ from planner.calibration.sample import COLLECTIVES, Operation, Sample
 from planner.calibration.theory import bench_theory
 from planner.errors import InvalidInput
 from planner.inventory.device import DeviceState, SeenDevice
+from planner.services import worth
 from planner.services.assets import create_asset
 from planner.services.calibrations import plan_calibration, request_run
 from planner.services.claims import ClaimedRun, begin_run, claim_run, finish_run, held_until, mark_lost, note_progress
 from planner.services.devices import DeviceView, get_device, record_discovery
+from planner.services.estimates import make_estimate
 from planner.services.fits import newest_fits
+from planner.services.offers import sync_price_book
 from planner.services.quarantine import quarantine_device
-from planner.services.requests import ScheduleRequest, parse
+from planner.services.requests import EstimateRequest, ScheduleRequest, parse
 from planner.services.requests.assets import AssetRequest
 from planner.services.run_now import run_schedule_now
 from planner.services.runs import get_run, list_runs
 from planner.services.schedules import create_schedule, fall_due, list_schedules
+from planner.services.worth import estimate_worth
 from planner.store import leases
 from planner.store.engine import Engine, Session, session_factory
 from planner.store.runs import lease_name
 from tests.builders import NOW, discovery, sample, seen_cpu, seen_device, seen_node
 from tests.runs import CODE, TERM, claimed, known_devices, outcomes_of, queued
+from tests.web.world import measured
 
 LATER = NOW + timedelta(hours=1)
 ENDED = timedelta(seconds=-1)
@@ -272,3 +277,32 @@ def test_the_group_of_a_bench_stands_in_its_sample(session: Session) -> None:
     stored = get_run(session, claim.run_id).samples
     sums = {one.bench.parameters["ranks"] for one in stored if one.bench.operation is Operation.ALL_REDUCE}
     assert sums == {2, 4}
+
+
+def test_measuring_the_links_is_offered_where_an_estimate_rests_on_what_cards_exchange(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worth, "LEAST_NARROWING", 0.001)  # between cards joined so well they are worth little
+    cards = four_cards(session)
+    sync_price_book(session, NOW)
+    asked = EstimateRequest(preset="serve-llama-3-70b")
+    unmeasured = make_estimate(session, asked, NOW, CODE)
+    assert "links" not in {one.suite for one in estimate_worth(session, unmeasured.id).measurements}, "no fit to add to"
+
+    def run(suite: str, hours: int) -> None:
+        queued(session, cards[0], suite, NOW + hours * HOUR)
+        claim = claimed(session, cards[0])
+        assert begin_run(session, claim, NOW + hours * HOUR)
+        outcomes = exchanges(claim) if claim.peers else {n: measured(bench) for n, bench in enumerate(claim.benches)}
+        assert finish_run(session, claim, RunState.SUCCEEDED, outcomes, [], {}, {}, "", NOW + hours * HOUR, CODE)
+
+    run("quick", 1)
+    before = make_estimate(session, asked, NOW + 2 * HOUR, CODE)
+    (offered,) = [one for one in estimate_worth(session, before.id).measurements if one.suite == "links"]
+    assert offered.device_id == cards[0].id
+    assert offered.device_name == f"4 × {cards[0].name} together"
+    assert offered.width_after < offered.width_before
+    assert offered.minutes * 60 == pytest.approx(plan_calibration(session, cards[0].id, "links").expected_seconds)
+    run("links", 3)
+    after = make_estimate(session, asked, NOW + 4 * HOUR, CODE)
+    assert "links" not in {one.suite for one in estimate_worth(session, after.id).measurements}, "it is measured"

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from planner.errors import InvalidInput
 from planner.readers.registry import get_source
 from planner.services import incoming
-from planner.services.importing import ImportPreview
+from planner.services.import_report import ImportPreview
 from planner.services.incoming import Incoming, Wish, bring_in
 from planner.store.engine import Sessions, make_engine, session_factory
 from planner.store.migrate import upgrade

@@ -10,7 +10,8 @@ import pytest
 from planner.errors import InvalidInput
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
-from planner.jobs.job import LoraTargets, TrainingJob
+from planner.jobs.engine import Engine
+from planner.jobs.job import InferenceJob, Item, LoraTargets, TrainingJob
 from planner.jobs.known.pictures import PICTURES, known_picture
 from planner.services.requests import EstimateRequest, parse
 
@@ -18,6 +19,13 @@ from planner.services.requests import EstimateRequest, parse
 def _job(**values: Any) -> TrainingJob:
     job = parse(EstimateRequest, values).job()
     assert isinstance(job, TrainingJob)
+    return job
+
+
+def _passes(**values: Any) -> InferenceJob:
+    job = parse(EstimateRequest, {"kind": "inference", **values}).job()
+    assert isinstance(job, InferenceJob)
+    assert job.is_pass
     return job
 
 
@@ -61,7 +69,8 @@ def test_what_belongs_to_text_is_refused_for_pictures_and_the_other_way_round() 
     assert "less than one step of 8" in _fault(**asked, pictures=4)["pictures"]
     assert "pictures" in _fault(preset="finetune-small", pictures="1M")
     assert "image_size" in _fault(preset="finetune-small", image_size=224)
-    assert "architecture" in _fault(kind="inference", architecture="resnet-50", prompt_tokens=1, output_tokens=1)
+    assert "prompt_tokens" in _fault(kind="inference", architecture="resnet-50", prompt_tokens=1)
+    assert "output_tokens" in _fault(kind="inference", architecture="resnet-50", output_tokens=1)
 
 
 def test_an_encoder_decoder_reads_and_writes() -> None:
@@ -98,3 +107,51 @@ def test_both_halves_have_positions_of_their_own_when_they_answer() -> None:
     asked = {"kind": "inference", "architecture": "bart-large"}
     assert parse(EstimateRequest, {**asked, "prompt_tokens": 1000, "output_tokens": 1000}).job()
     assert "prompt_tokens" in _fault(**asked, prompt_tokens=2000, output_tokens=10)
+
+
+def test_pictures_are_answered_in_a_pass_each() -> None:
+    job = _passes(architecture="resnet-50", requests="10M", answer_within="50 ms")
+    assert (job.item, job.num_requests, job.answer_seconds, job.engine) == (Item.PICTURE, 1e7, 0.05, Engine.TENSORRT)
+    sight = _passes(architecture="vit-b-16", image_size=384, engine="pytorch", concurrency=64)
+    assert (sight.prompt_tokens, sight.concurrency, sight.engine) == (577, 64, Engine.PYTORCH)
+    assert sight.head_share == pytest.approx(1 / 577)
+
+
+def test_frames_come_at_a_rate_from_so_many_cameras() -> None:
+    job = _passes(architecture="yolov5m", frame_rate=30, concurrency=16, answer_within="33 ms")
+    assert (job.item, job.frame_rate, job.concurrency) == (Item.FRAME, 30.0, 16)
+    assert "frame_rate" in _fault(kind="inference", architecture="bert-base", prompt_tokens=64, frame_rate=30)
+
+
+def test_texts_are_embedded_by_encoders_and_by_others_that_write_nothing() -> None:
+    job = _passes(architecture="bert-base", prompt_tokens=256)
+    assert (job.item, job.prompt_tokens) == (Item.TEXT, 256)
+    assert _passes(architecture="llama-3-8b", prompt_tokens=256, output_tokens=0).item is Item.TEXT
+    encoder = {"kind": "inference", "architecture": "bert-base"}
+    assert "writes none" in _fault(**encoder, prompt_tokens=9, output_tokens=9)["output_tokens"]
+    assert "more than the 512" in _fault(**encoder, prompt_tokens=513)["prompt_tokens"]
+    assert "prompt_tokens" in _fault(**encoder)
+    pair = {"kind": "inference", "architecture": "t5-base", "prompt_tokens": 9, "output_tokens": 0}
+    assert "reads to write" in _fault(**pair)["output_tokens"]
+
+
+def test_a_drawing_takes_so_many_steps_with_and_without_its_text() -> None:
+    job = _passes(architecture="stable-diffusion-v1.5", steps=25)
+    assert (job.item, job.passes, job.rows) == (Item.DRAWING, 25, 2)
+    assert "is needed" in _fault(kind="inference", architecture="sdxl")["steps"]
+    assert "does not draw" in _fault(kind="inference", architecture="resnet-50", steps=25)["steps"]
+
+
+def test_what_answers_token_by_token_has_no_limit_for_an_item() -> None:
+    asked = {"kind": "inference", "architecture": "llama-3-8b", "prompt_tokens": 100, "output_tokens": 10}
+    assert "token by token" in _fault(**asked, answer_within="1 s")["answer_within"]
+    assert "token by token" in _fault(**asked, frame_rate=3)["frame_rate"]
+    assert "answer_within" in _fault(preset="finetune-small", answer_within="1 s")
+    assert "say how many as requests" in _fault(kind="inference", architecture="resnet-50", pictures="1M")["pictures"]
+
+
+def test_a_ready_job_of_another_sort_lends_nothing_but_its_kind() -> None:
+    job = _passes(preset="serve-llama-3-8b", architecture="resnet-50")
+    assert (job.concurrency, job.engine, job.num_requests) == (None, Engine.TENSORRT, None)
+    assert "prompt_tokens" in _fault(preset="classify-resnet-50", architecture="llama-3-8b", output_tokens=5)
+    assert "prompt_tokens" in _fault(preset="classify-resnet-50", architecture="bert-base")

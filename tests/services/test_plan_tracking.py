@@ -15,17 +15,9 @@ from planner.plans.tracking import Known, Standing
 from planner.services.actuals import record_actual
 from planner.services.estimates import EstimateView, make_estimate
 from planner.services.plan_queue import MOST_SECONDS_OF_ONE, MOST_WAITING, MOST_WAITING_OF_ONE
+from planner.services.plan_search import claim_plan, finish_search
 from planner.services.plan_tracking import track_plan
-from planner.services.plans import (
-    PlanView,
-    ask_plan,
-    ask_rest,
-    ask_scenario,
-    claim_plan,
-    finish_search,
-    get_plan,
-    move_plan,
-)
+from planner.services.plans import PlanView, ask_plan, ask_rest, ask_scenario, get_plan, move_plan
 from planner.services.requests import EstimateRequest, parse
 from planner.services.requests.actuals import ActualRequest
 from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest

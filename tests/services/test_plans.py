@@ -15,18 +15,16 @@ from planner.plans.plan import plan
 from planner.plans.supply import Kind
 from planner.services.devices import record_discovery
 from planner.services.estimates import EstimateView, make_estimate
+from planner.services.plan_search import claim_plan, finish_search, note_search
 from planner.services.plans import (
     PlanView,
     SearchProgress,
     ask_plan,
     ask_scenario,
     cancel_plan,
-    claim_plan,
-    finish_search,
     get_plan,
     list_plans,
     move_plan,
-    note_search,
 )
 from planner.services.requests import EstimateRequest, parse
 from planner.services.requests.plans import PlanQuestion, ScenarioRequest, StageRequest

@@ -54,7 +54,7 @@ HISTORIES = st.dictionaries(
     st.tuples(st.sampled_from("abc"), st.integers(0, 30)), AMOUNTS, min_size=1, max_size=25
 ).map(lambda found: [quote(name, on, amount) for (name, on), amount in found.items()])
 SOME = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

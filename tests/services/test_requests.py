@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -126,6 +127,14 @@ def test_moments_are_brought_to_utc() -> None:
         ({"preset": "finetune-small", "micro_batch": 100_000}, "micro_batch", "more than the global batch"),
         ({"preset": "finetune-small", "tokens": 5}, "tokens", "less than one step"),
         ({"preset": "serve-small", "prompt_tokens": "100M"}, "prompt_tokens", "prompt and output together"),
+        (
+            {"preset": "serve-llama-3-8b", "tensor_parallel": 3},
+            "tensor_parallel",
+            "3 does not divide the feed-forward width",
+        ),
+        ({"preset": "serve-llama-3-8b", "pipeline_parallel": 64}, "pipeline_parallel", "more than the 32 layers"),
+        ({"preset": "serve-llama-3-8b", "expert_parallel": 2}, "expert_parallel", "2 does not divide the experts"),
+        ({"preset": "classify-resnet-50", "tensor_parallel": 2}, "tensor_parallel", "not split over GPUs"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_its_field(values: dict[str, Any], field: str, words: str) -> None:
@@ -156,3 +165,17 @@ def test_a_schedule_needs_a_name_and_a_rule() -> None:
 def test_a_job_survives_its_document(key: str) -> None:
     job = JOBS[key].job
     assert job_from_document(job_to_document(job)) == job
+
+
+def test_a_quantised_configuration_says_how_its_weights_are_stored() -> None:
+    shape = {"model_type": "llama", "hidden_size": 512, "num_hidden_layers": 2, "num_attention_heads": 8}
+    config = json.dumps({**shape, "vocab_size": 1000, "quantization_config": {"quant_method": "awq", "bits": 4}})
+    asked = {"kind": "inference", "config": config, "prompt_tokens": 64, "output_tokens": 8}
+    job = parse(EstimateRequest, asked).job()
+    assert isinstance(job, InferenceJob)
+    assert job.weight_bits == pytest.approx(4.156, abs=0.001)
+    stated = parse(EstimateRequest, {**asked, "weight_bits": 5}).job()
+    assert isinstance(stated, InferenceJob)
+    assert stated.weight_bits == 5
+    odd = {**asked, "config": config.replace("awq", "hqq")}
+    assert "is not known" in problems_of(odd)["weight_bits"]

@@ -10,7 +10,8 @@ from planner.errors import InvalidInput
 from planner.plans.plan import plan
 from planner.services.estimates import EstimateView
 from planner.services.plan_comparison import compare_family
-from planner.services.plans import ask_rest, claim_plan, finish_search
+from planner.services.plan_search import claim_plan, finish_search
+from planner.services.plans import ask_rest
 from planner.services.requests import parse
 from planner.services.requests.plans import ReplanRequest
 from planner.store.engine import Session

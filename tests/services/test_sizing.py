@@ -131,6 +131,18 @@ def test_trace_is_replayed_and_told(session: Session, offers: None, now: datetim
     assert faster.options[0].num_gpus > found.options[0].num_gpus
 
 
+def test_server_in_front_is_named_and_yours_takes_its_place(session: Session, offers: None, now: datetime) -> None:
+    assumed, bare, own = ask(session, now), ask(session, now, front="0 s"), ask(session, now, front="50 ms")
+    assert "in the server in front of the engine" in " ".join(assumed.notes)
+    assert "in front of the engine" not in " ".join(own.notes)
+    assert bare.floor is not None
+    assert own.floor is not None
+    assert own.floor.first_token.p50 - bare.floor.first_token.p50 == pytest.approx(0.050)
+    refused = ask(session, now, front="600 ms")
+    assert not refused.options
+    assert "below the floor" in refused.sentence
+
+
 def test_mix_of_a_trace_is_proven_and_never_dearer_than_one_kind(session: Session, offers: None, now: datetime) -> None:
     found = ask(session, now, prompt_tokens=None, output_tokens=None, rate=100, trace=TRACE).mix
     assert found is not None

@@ -38,30 +38,65 @@ def world(filled_template: tuple[Path, World]) -> World:
     return filled_template[1]
 
 
+class Place:
+    """A folder of settings whose database is copied anew for each test, and one app over it for all of them: to bind
+    its routes and to read its templates takes longer than most tests."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / "planner.sqlite3"
+        self.settings = Settings(home=folder, database_url=f"sqlite:///{path}", secret_key="a key for tests only")
+        self._database = path
+        self._app: Flask | None = None
+
+    @property
+    def app(self) -> Flask:
+        if self._app is None:
+            self._app = create_app(self.settings, clock=lambda: NOW)
+        return self._app
+
+    def begin(self, template: Path) -> None:
+        """Leave nothing of an earlier test in the folder but a copy of that database."""
+        self.close()
+        shutil.rmtree(self.settings.home)
+        self.settings.home.mkdir()
+        shutil.copyfile(template, self._database)
+
+    def close(self) -> None:
+        """Close the app's connections; it opens new ones when it is asked again."""
+        if self._app is not None:
+            self._app.extensions["planner"].engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def filled_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("filled-home"))
+
+
+@pytest.fixture(scope="session")
+def empty_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("empty-home"))
+
+
 @pytest.fixture
-def filled_settings(filled_template: tuple[Path, World], tmp_path: Path) -> Settings:
+def filled_settings(filled_place: Place, filled_template: tuple[Path, World]) -> Iterator[Settings]:
     """Settings over a filled database of this test's own."""
-    path = tmp_path / "filled.sqlite3"
-    shutil.copyfile(filled_template[0], path)
-    return Settings(home=tmp_path, database_url=f"sqlite:///{path}", secret_key="a key for tests only")
-
-
-def app_over(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings, clock=lambda: NOW)
-    yield app
-    app.extensions["planner"].engine.dispose()
+    filled_place.begin(filled_template[0])
+    yield filled_place.settings
+    filled_place.close()
 
 
 @pytest.fixture
-def app(filled_settings: Settings) -> Iterator[Flask]:
+def app(filled_place: Place, filled_settings: Settings) -> Flask:
     """The app over the filled database, its clock standing still."""
-    yield from app_over(filled_settings)
+    return filled_place.app
 
 
 @pytest.fixture
-def empty_app(settings: Settings) -> Iterator[Flask]:
+def empty_app(empty_place: Place, sqlite_template: Path) -> Iterator[Flask]:
     """The app over a migrated database with nothing in it."""
-    yield from app_over(settings)
+    empty_place.begin(sqlite_template)
+    yield empty_place.app
+    empty_place.close()
 
 
 @pytest.fixture

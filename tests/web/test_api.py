@@ -99,6 +99,18 @@ class TestReading:
         title = get(client, f"/estimates/{world.training}?options=1")["options"][0]["placement"]["title"]
         assert title in client.get(f"/estimates/{world.training}").text
 
+    def test_the_answer_in_short_points_at_options_and_counts_every_rejection(
+        self, client: FlaskClient, world: World
+    ) -> None:
+        found = get(client, f"/estimates/{world.training}")
+        names = {name: choice["rank"] for choice in found["choices"] for name in choice["names"]}
+        assert names["the cheapest"] == 0
+        seconds = [option["seconds"]["mid"] for option in found["options"]]
+        assert names["the fastest"] >= len(seconds) or seconds[names["the fastest"]] == min(seconds)
+        assert sum(lack["num_rejected"] for lack in found["common_lacks"]) == found["num_rejections"] > 0
+        assert found["common_lacks"][0]["first"]["reason"]
+        assert found["common_lacks"][0]["way_out"]
+
     def test_due_times_of_a_rule_are_told_without_storing_it(self, client: FlaskClient) -> None:
         found = get(client, "/due-times?cron=0+3+*+*+6&timezone=Europe/Berlin&number=2")
         assert found["next_due"] == ["2026-11-28T02:00:00Z", "2026-12-05T02:00:00Z"]
@@ -124,7 +136,8 @@ class TestReading:
 
     def test_nothing_of_a_service_view_is_lost_on_the_way(self) -> None:
         assert set(Option.__dataclass_fields__) == set(OptionView.__dataclass_fields__)
-        made = {"options", "rejections", "num_options", "num_rejections", "frontier", "contests"}
+        counted = {"options", "rejections", "num_options", "num_rejections"}
+        made = counted | {"frontier", "contests", "choices", "common_lacks"}
         shown = set(EstimateAnswer.__dataclass_fields__) - made
         assert set(EstimateView.__dataclass_fields__) - {"answer"} == shown
 

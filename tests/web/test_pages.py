@@ -35,6 +35,7 @@ EMPTY_PAGES = (
     "/schedules/new",
     "/schedules/preview?cron=0+3+*+*+*&timezone=UTC",
     "/api",
+    "/words",
 )
 
 
@@ -82,7 +83,10 @@ def pages_of(world: World) -> dict[str, str]:
         f"/estimates/{world.training}/actual": "Or a log of its steps",
         f"/estimates/{world.service}": "Tokens written per second",
         f"/estimates/{world.nothing_fits}": "Nothing fits",
-        f"/estimates/{world.training}?options=2&rejections=1": "Show all",
+        f"/estimates/{world.nothing_fits}/nodes": "No number of nodes up to 256 keeps what was asked",
+        f"/estimates/{world.training}?options=2&rejections=1": "Show 100 more",
+        f"/estimates/{world.nothing_fits}?lack=budget": "Those that lack a cost within the budget",
+        "/words": "The use from which owning costs less than renting",
         f"/estimates/new?like={world.service}": "Chat service on Llama-3-8B",
         "/schedules": "Weekly check",
         "/suites": "New suite",

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from planner.plans.plan import plan
 from planner.services.plan_queue import MOST_WAITING_OF_ONE
-from planner.services.plans import claim_plan, finish_search
+from planner.services.plan_search import claim_plan, finish_search
 from planner.store.engine import database_now, session_factory
 from tests.web.conftest import Send
 from tests.web.world import World
@@ -58,7 +58,7 @@ def test_a_plan_is_asked_solved_and_read(client: FlaskClient, app: Flask) -> Non
     for word in ("Timetable", "$120.00", "Where it is tight", "Spent as time goes on", "entered by hand"):
         assert word in page, word
     brief = client.get(f"/plans/{made['id']}/brief").text
-    assert brief.index("<h2>Findings</h2>") < brief.index("<h2>Assumptions</h2>")
+    assert brief.index("<h2>Findings</h2>") < brief.index("Each demand</h2>") < brief.index("<h2>Assumptions</h2>")
     assert "week" in client.get("/plans").text
 
 
@@ -159,6 +159,23 @@ def test_what_is_left_is_planned_from_a_moment_on(client: FlaskClient, app: Flas
     assert send(f"/plans/{first['id']}/rest", {"at": ""}, page=f"/plans/{first['id']}").status_code == 303
 
 
+def test_the_form_plans_the_rest_without_what_is_gone(client: FlaskClient, app: Flask, send: Send) -> None:
+    first = ask(client)
+    solve(app)
+    address = f"/plans/{first['id']}"
+    used = {use["supply"] for use in client.get(f"{API}/{first['id']}").json["plan"]["uses"]}
+    page = client.get(address).text
+    for name in used:
+        assert f'name="gone" value="{name}"' in page
+    made = send(f"{address}/rest", {"at": "", "gone": sorted(used)}, page=address)
+    assert made.status_code == 303, made.text
+    rest = client.get(f"/api/v1{made.headers['Location']}").json
+    assert {supply["name"] for supply in rest["request"]["supplies"] if supply["num_gpus"] == 0} == used
+    refused = send(f"{address}/rest", {"gone": "gold"}, page=address)
+    assert refused.headers["Location"] == f"{address}#whatif"
+    assert "there is no supply" in client.get(address).text
+
+
 def test_a_plan_is_tracked_from_the_day_it_is_locked(client: FlaskClient, app: Flask, send: Send) -> None:
     made = ask(client)
     address = f"{API}/{made['id']}/tracking"
@@ -212,3 +229,39 @@ def test_a_scenario_without_a_supply_says_that_none_of_it_can_be_had(client: Fla
     assert "none can be had" in found["reason"]
     fault = client.post(f"{API}/{first['id']}/scenarios", json={"name": "x", "without": ["gold"]})
     assert (fault.status_code, fault.json["errors"][0]["field"]) == (422, "without")
+
+
+def test_a_plan_of_many_jobs_is_read_by_the_page_and_found_by_name(client: FlaskClient, app: Flask) -> None:
+    jobs = [{**JOB, "name": f"team {n % 3} job {n:02d}", "deadline": "20 h"} for n in range(40)]
+    endless = {**RENT, "num_gpus": None}
+    made = ask(client, jobs=jobs, supply={"offers": False, "own": False, "extra": [endless]})
+    solve(app)
+    address = f"/plans/{made['id']}"
+    first, second = client.get(address).text, client.get(address, query_string={"page": 2}).text
+    assert "Page 1 of 2" in first
+    assert ("job 24" in first, "job 25" in first, "job 25" in second) == (True, False, True)
+    assert "14 h" in first, "what is spare until the deadline"
+    some = client.get(address, query_string={"find": "TEAM 1"}).text
+    assert "team 1 job 01" in some
+    assert "team 0 job 00" not in some
+    assert "No demand has" in client.get(address, query_string={"find": "<b>"}).text
+    assert client.get(address, query_string={"page": "99999999999999999999"}).status_code == 200
+    assert "job 39" in client.get(f"{address}/brief").text
+
+
+def test_where_not_all_can_be_met_the_form_may_leave_the_least_urgent_undone(
+    client: FlaskClient, app: Flask, send: Send
+) -> None:
+    jobs = [
+        {**JOB, "name": name, "priority": level, "options": [{"gpu": "H100", "num_gpus": 16, "time": "20 h"}]}
+        for name, level in (("later", 0), ("first", 1))
+    ]
+    whole = json.dumps({**QUESTION, "jobs": jobs, "leave_least_urgent": True})
+    made = send("/plans", {"whole": whole}, page="/plans/new")
+    assert made.status_code == 303, made.text
+    solve(app)
+    found = client.get(f"/api/v1{made.headers['Location']}").json
+    assert found["plan"]["dropped"] == ["later"]
+    page = client.get(made.headers["Location"]).text
+    assert "because not all can be met" in page
+    assert "what is more urgent was kept" in page

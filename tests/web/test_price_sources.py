@@ -29,6 +29,15 @@ def test_every_source_is_listed_with_how_it_stands(client: FlaskClient) -> None:
     assert "PLANNER_GOOGLE_API_KEY" in page
 
 
+def test_regions_that_nobody_uses_are_folded_by_family(send: Send, client: FlaskClient) -> None:
+    assert send("/price-sources/aws-spot-us-east-1/refresh").status_code == 303
+    shown, folded = client.get("/price-sources").text.split("<details", 1)
+    assert "<code>azure</code>" in shown
+    assert "<code>aws-spot-us-east-1</code>" in shown
+    assert "<code>aws-spot-us-east-2</code>" not in shown
+    assert "AWS spot prices (DescribeSpotPriceHistory, JSON): 12 more, never read" in folded
+
+
 def test_a_source_is_asked_for_and_its_failure_stands_in_words(send: Send, client: FlaskClient, app: Flask) -> None:
     assert send("/price-sources/oci/refresh").headers["Location"].endswith("/price-sources/oci")
     assert "asked for" in client.get("/price-sources/oci").text

@@ -23,7 +23,7 @@ def test_groups_that_share_experts_are_kept_and_shown(client: FlaskClient, send:
 def test_experts_that_do_not_divide_are_refused_by_field(send: Send) -> None:
     bad = send("/estimates", {**ASKED, "expert_parallel": "3", "goal": "cost"})
     assert bad.status_code == 422
-    assert "does not divide the 8 experts of Mixtral-8x7B" in bad.text
+    assert "does not divide the experts of Mixtral-8x7B, 8" in bad.text
 
 
 def test_serving_over_nodes_is_estimated(client: FlaskClient, send: Send) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import html
+import json
+import re
 from io import BytesIO
 
 from flask.testing import FlaskClient
@@ -72,3 +75,17 @@ def test_page_names_bad_fields_and_says_when_nothing_keeps_the_level(client: Fla
     assert none.status_code == 200
     assert "Nothing keeps this level" in none.text
     assert "below the floor" in none.text
+
+
+def test_page_sizes_a_network_by_its_configuration_at_once(client: FlaskClient, send: Send) -> None:
+    config = {"model_type": "llama", "hidden_size": 512, "intermediate_size": 1024, "num_attention_heads": 8}
+    text = json.dumps(config | {"num_hidden_layers": 4, "vocab_size": 1000})
+    form = {**{k: str(v) for k, v in ASKED.items()}, "architecture": "llama-3-70b", "gpus": "H100-80GB-SXM"}
+    page = send("/services", {**form, "config_file": (BytesIO(text.encode()), "config.json")})
+    assert page.status_code == 200, page.text
+    assert "Latency against load" in page.text
+    assert "llama-3-70b" not in re.sub(r"<select.*?</select>", "", page.text, flags=re.S)
+    kept = re.search(r'<textarea[^>]*name="config"[^>]*>(.*?)</textarea>', page.text, re.S)
+    assert kept is not None, "the next answer needs it again"
+    assert html.unescape(kept[1]) == text
+    assert "is not JSON" in send("/services", {**form, "config": "{no"}).text

@@ -54,7 +54,7 @@ def test_they_are_filled_in_again(client: FlaskClient, world: World, send: Send)
     estimate_id, _ = made(client, send, JOB | AROUND)
     form = client.get(f"/estimates/new?like={estimate_id}").text
     assert 'name="evaluate_every"' in form
-    assert 'value="7200.0"' in form or 'value="7200"' in form
+    assert 'value="2 h"' in form
     assert '<details class="more" open>\n      <summary>Data, evaluation and waiting</summary>' in form
 
 

@@ -15,7 +15,8 @@ from planner.services.claims import ClaimedRun, begin_run, claim_run, finish_run
 from planner.services.devices import get_device, record_discovery
 from planner.services.estimates import make_estimate
 from planner.services.offers import sync_price_book
-from planner.services.plans import SearchProgress, ask_plan, claim_plan, finish_search, move_plan, note_search
+from planner.services.plan_search import claim_plan, finish_search, note_search
+from planner.services.plans import SearchProgress, ask_plan, move_plan
 from planner.services.requests import EstimateRequest, ScheduleRequest, parse
 from planner.services.requests.plans import PlanQuestion, StageRequest
 from planner.services.runs import TelemetryPoint

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,16 +17,22 @@ from typing import TypeVar
 
 import psutil
 import pytest
+from sqlalchemy import text
 
 from planner.gpu.cpu import look_at_cpu, look_at_node
 from planner.inventory.device import Discovery
 from planner.services.calibrations import request_run
 from planner.services.devices import record_discovery
 from planner.services.runs import RunDetail, get_run
-from planner.store.engine import Engine, Sessions, session_factory
+from planner.store.engine import Engine, Sessions, engine_of, readers_of, session_factory
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+BUSY_BACKENDS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND backend_type = 'client backend' AND state <> 'idle'
+"""
 PATIENCE_SECONDS = 60.0  # two busy cores may take so long to start a few processes
 Found = TypeVar("Found")
 
@@ -65,7 +72,7 @@ class Here:
             return request_run(session, self.device_id, "smoke", datetime.now(UTC), code_version="test").id
 
     def look(self, run_id: str) -> RunDetail:
-        with self.sessions() as session:
+        with readers_of(self.sessions)() as session:
             return get_run(session, run_id)
 
     def reaches(self, run_id: str, *states: str) -> RunDetail:
@@ -94,6 +101,32 @@ class Here:
             )
         self.processes.append(process)
         return process
+
+    def freeze(self, process: subprocess.Popen[bytes]) -> None:
+        """Stop that worker where it is writing nothing, so that what it holds is its lease and no lock."""
+
+        def stopped_between_writes() -> bool:
+            process.send_signal(signal.SIGSTOP)
+            wait_for(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED, "the worker to stop")
+            if not self._someone_writes():
+                return True
+            process.send_signal(signal.SIGCONT)
+            return False
+
+        wait_for(stopped_between_writes, "the worker to be between two writes")
+
+    def _someone_writes(self) -> bool:
+        engine = engine_of(self.sessions)
+        if engine.dialect.name == "sqlite":
+            with closing(sqlite3.connect(engine.url.database or "", timeout=0.5)) as connection:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError:
+                    return True
+                return False
+        with engine.connect() as connection:
+            found = connection.execute(text(BUSY_BACKENDS))
+            return bool(found.scalar_one())
 
     def words(self) -> str:
         """What the workers have logged so far."""

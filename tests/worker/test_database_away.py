@@ -78,7 +78,7 @@ def test_a_worker_that_waits_for_its_database_can_be_stopped(here: Here, outage:
         worker = here.start()
         wait_for(lambda: "worker.waiting_for_database" in here.words(), "a first try")
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(15) == 0
+        assert worker.wait(60) == 0
 
 
 @pytest.mark.fault(14)

@@ -140,7 +140,7 @@ def test_an_entry_acts_at_its_moment_without_the_leading_loop(sessions: Sessions
         leader.lead()
         schedule_id = keep(sessions)
         leader._set_entries({schedule_id: datetime.now(UTC) + timedelta(milliseconds=300)})
-        wait_for(lambda: runs(sessions), "the entry to fire", 10)
+        wait_for(lambda: runs(sessions), "the entry to fire", 30)
         assert [run.schedule_id for run in runs(sessions)] == [schedule_id]
 
 
@@ -193,6 +193,6 @@ def test_a_wall_clock_set_back_an_hour_does_not_stop_the_leading(sessions: Sessi
     try:
         first = wait_for(end, "the worker to lead")
         with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
-            wait_for(lambda: (end() or first) > first, "the lease to be renewed", 10)
+            wait_for(lambda: (end() or first) > first, "the lease to be renewed", 30)
     finally:
         leader.stop()

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from planner.calibration.run_states import RunState
 from planner.store.engine import Engine
 from tests.worker.conftest import ROOT, Here, is_alive, wait_for
 
@@ -28,7 +27,7 @@ def test_a_frozen_worker_that_wakes_after_its_lease_ran_out_stores_nothing(here:
     run_id = here.queue()
     frozen = here.start(child="frozen")
     here.child_pid("frozen")
-    frozen.send_signal(signal.SIGSTOP)
+    here.freeze(frozen)
     here.go("frozen")
     here.start(child="next")
     assert here.reaches(run_id, "lost").error == "its worker let the lease run out"
@@ -52,8 +51,8 @@ def test_the_frozen_worker_works_again_once_it_is_awake(here: Here) -> None:
     run_id = here.queue()
     worker = here.start()
     child = here.child_pid()
-    worker.send_signal(signal.SIGSTOP)
-    wait_for(lambda: here.look(run_id).state is RunState.RUNNING, "the run to be under way")
+    here.reaches(run_id, "running")
+    here.freeze(worker)
     worker.send_signal(signal.SIGCONT)
     here.go()
     here.reaches(run_id, "succeeded")

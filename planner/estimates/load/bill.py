@@ -58,10 +58,6 @@ class AgainstApi:
     api_per_request: float
     break_even_per_second: float | None
 
-    @property
-    def is_own_cheaper(self) -> bool:
-        return self.own_per_hour < self.api_per_hour
-
 
 def against_api(option: Sized, demand: Demand, input_price: float, output_price: float) -> AgainstApi | None:
     """Self-hosting against an API at these prices per million tokens; None where the GPUs' price is not known."""

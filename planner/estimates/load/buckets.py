@@ -9,7 +9,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.estimates.load.arrivals import Sizes
 from planner.estimates.load.requests import Requests
 
 PROMPT_EDGES = (25, 100, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000)
@@ -39,15 +38,6 @@ def bucketed(
     return tuple(
         Bucket(int(prompts[at // outputs.size]), int(outputs[at % outputs.size]), float(count) / requests.size)
         for at, count in zip(found.tolist(), counts.tolist(), strict=True)
-    )
-
-
-def as_sizes(buckets: Sequence[Bucket]) -> Sizes:
-    """Sizes to draw from: every request at its bucket's upper edges."""
-    return Sizes(
-        tuple(bucket.prompt_tokens for bucket in buckets),
-        tuple(bucket.output_tokens for bucket in buckets),
-        tuple(bucket.share for bucket in buckets),
     )
 
 

@@ -1,11 +1,13 @@
 """One replica that batches continuously, simulated request by request.
 
 Requests wait in the order of their arrival. One is admitted when a place in the batch is free and the cache holds its
-prompt; its prompt is taken in by chunks beside the decoding of others, its first token appears when the prompt is
-through, and each later step gives every running request a token (more with speculation). When the cache overflows, the
-request that was admitted last goes back to the head of the queue and its tokens so far are computed again.
+prompt, and as much of its answer as the engine keeps room for (all of it: no request is ever sent back). Its prompt is
+taken in by chunks beside the decoding of others, its first token appears when the prompt is through, and each later
+step gives every running request a token (more with speculation). When the cache overflows, the request that was
+admitted last goes back to the head of the queue and its tokens so far are computed again.
 Where no prompt waits, steps are jumped over until a request ends, one arrives or the cache is full: their seconds are
-an arithmetic series in the length of the cache.
+an arithmetic series in the length of the cache. What a server in front of the engine takes (front.py) moves the
+moments of a request alone and holds up no step.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ class EnginePolicy:
     in whole and others' decoding waits. `tokens_per_step` is what speculation gives a running request per step on
     average (1: none) and `speculation_cost` how much longer such a step is than a plain one. `reuses_prefixes` keeps
     the blocks of earlier prompts in whatever cache is free; `arrives_prefilled` is the decoding side of a service whose
-    prompts are computed elsewhere.
+    prompts are computed elsewhere. `front_seconds` is what a request takes in the server in front of the engine
+    (None: what published runs of the engine show).
     """
 
     max_sequences: int = 256
@@ -42,6 +45,7 @@ class EnginePolicy:
     speculation_cost: float = 1.0
     reuses_prefixes: bool = True
     arrives_prefilled: bool = False
+    front_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_sequences < 1 or self.batch_tokens < 1:
@@ -50,6 +54,8 @@ class EnginePolicy:
             raise ValueError("a step gives every running request at least one token")
         if not (self.speculation_cost >= 1 and math.isfinite(self.speculation_cost)):
             raise ValueError("a step that speculates takes at least as long as a plain one")
+        if self.front_seconds is not None and not (self.front_seconds >= 0 and math.isfinite(self.front_seconds)):
+            raise ValueError("the server in front takes no negative time")
 
     def for_groups(self, groups: int) -> EnginePolicy:
         """Of a replica with so many groups that attend apart: each takes requests and prompts as this policy says."""
@@ -60,17 +66,18 @@ class EnginePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What one replica did with its requests, in their order: moments of the first and of the last token in seconds.
+    """What one replica did with its requests, in their order: moments of the first and of the last token in seconds,
+    `front_seconds` after the engine had them.
 
-    `busy_seconds` is the time that steps took; `batch_seconds` the sum over steps of seconds × running requests.
+    `busy_seconds` is the time that steps took.
     """
 
     requests: Requests
     first_token: Array
     done: Array
+    front_seconds: Array
     busy_seconds: float
     decode_seconds: float
-    batch_seconds: float
     num_steps: int
     num_preempted: int
     cached_tokens: float  # of prompts, found in the cache
@@ -81,11 +88,6 @@ class Served:
     def end_seconds(self) -> float:
         """When the last request was done."""
         return float(self.done.max())
-
-    @property
-    def mean_running(self) -> float:
-        """Requests that decode at a time, over the time that the replica was busy."""
-        return self.batch_seconds / self.busy_seconds if self.busy_seconds else 0.0
 
 
 def simulate(requests: Requests, table: StepTable, policy: EnginePolicy) -> Served:
@@ -102,13 +104,17 @@ def simulate(requests: Requests, table: StepTable, policy: EnginePolicy) -> Serv
         raise ValueError(f"the table ends at {table.max_batch} sequences, the engine takes {policy.max_sequences}")
     replica = _Replica(requests, table, policy)
     replica.run()
+    first_token, done = np.array(replica.first_token), np.array(replica.done)
+    front = np.zeros(requests.size)
+    if not policy.arrives_prefilled:  # those have been in the service before
+        front = table.front.of_each(requests.arrival_seconds, done)
     return Served(
         requests=requests,
-        first_token=np.array(replica.first_token),
-        done=np.array(replica.done),
+        first_token=first_token + front,
+        done=done + front,
+        front_seconds=front,
         busy_seconds=replica.busy,
         decode_seconds=replica.decoding,
-        batch_seconds=replica.batch_seconds,
         num_steps=replica.num_steps,
         num_preempted=replica.num_preempted,
         cached_tokens=replica.prefixes.found_tokens if replica.prefixes else 0.0,
@@ -136,7 +142,9 @@ class _Replica:
         self.latest: list[int] = []  # running requests, the last admitted at the end; may hold ended ones
         self.clock, self.next, self.step, self.running, self.num_done = self.arrivals[0], 0, 0, 0, 0
         self.kv = self.kv_running = self.peak_kv = 0.0
-        self.busy = self.decoding = self.batch_seconds = 0.0
+        self.promised = 0.0  # room for all admitted requests with what is kept for their answers
+        self.promises = [0.0] * requests.size
+        self.busy = self.decoding = 0.0
         self.num_preempted = self.peak_running = self.num_steps = 0
 
     def run(self) -> None:
@@ -165,10 +173,13 @@ class _Replica:
             request = waiting[0]
             needed = self.prompts[request]
             step = (self.running + len(self.taking_in) + 1) * ahead  # every one of them grows by the next step
-            if self.kv + needed + step > self.table.capacity:
+            promise = needed + self.table.reserve * self.left[request]
+            if max(self.kv + needed + step, self.promised + promise) > self.table.capacity:
                 return
             waiting.popleft()
             room -= 1
+            self.promises[request] = promise
+            self.promised += promise
             self.kv += needed
             self.peak_kv = max(self.peak_kv, self.kv)
             self.at[request] = self._known(request)
@@ -205,7 +216,7 @@ class _Replica:
                 through.append(taking_in.popleft())
         before = max(0.0, work / tokens - 0.5 * tokens)  # the earlier tokens of one prompt with as much attention
         seconds = self._passes(tokens, before, beside)
-        self._pass_time(seconds, 1 if beside else 0, beside)
+        self._pass_time(seconds, 1 if beside else 0)
         self.num_steps += 1
         if beside:
             self._grow(1)
@@ -239,16 +250,15 @@ class _Replica:
         if can_admit and self.next < len(self.arrivals):
             steps = min(steps, _steps_within(self.arrivals[self.next] - self.clock, first, slope))
         last = cost * self.table.decode(self.running, self.kv_running + (steps - 1) * grows)
-        self._pass_time(0.5 * steps * (first + last), steps, self.running)
+        self._pass_time(0.5 * steps * (first + last), steps)
         self.num_steps += steps
         self._grow(steps)
         self._end()
         self._relieve()
 
-    def _pass_time(self, seconds: float, decode_steps: int, running: int) -> None:
+    def _pass_time(self, seconds: float, decode_steps: int) -> None:
         self.clock += seconds
         self.busy += seconds
-        self.batch_seconds += seconds * running
         if decode_steps:
             self.decoding += seconds
 
@@ -279,6 +289,7 @@ class _Replica:
             heappop(ends)
 
     def _finish(self, request: int) -> None:
+        self.promised -= self.promises[request]
         self.done[request] = self.clock
         self.joined[request] = -1
         self.num_done += 1
@@ -316,6 +327,7 @@ class _Replica:
             self.kv_running -= held
             self.running -= 1
             self.joined[request] = -1
+            self.promised -= self.promises[request]
             self.prompts[request] = held + 1.0
             self.left[request] = max(1.0, self.left[request] - made)
             self.num_preempted += 1

@@ -217,7 +217,8 @@ def _served(question: Question, phase: Phase, outcome: Outcome, ceilings: Ceilin
     step_bytes = _read_weights(question, batch) + batch * context * cached
     if phase is Phase.PROMPTS:
         done = _Done(outcome.extras["first_token_seconds"], prompt, taken, prompt_bytes)
-        return _press(phase, done, outcome, ceilings)
+        found = _press(phase, done, outcome, ceilings)
+        return replace(found, bound=_nearer_ceiling(found) or outcome.bottleneck)
     watts = _measured_watts(chosen, Operation.DECODE, outcome)
     if phase is Phase.DECODING:
         found = _press(phase, _Done(outcome.step_seconds, batch, batch * step, step_bytes), outcome, ceilings)
@@ -266,6 +267,14 @@ def _press(phase: Phase, done: _Done, outcome: Outcome, ceilings: Ceilings) -> P
         joules_per_token=None if watts is None else watts.mid * seconds / done.tokens,
         bound=outcome.bottleneck,
     )
+
+
+def _nearer_ceiling(press: Press) -> Bottleneck | None:
+    """Arithmetic or memory, whichever the phase uses the larger share of: what a whole request is bound by says
+    nothing of its prompt."""
+    if press.compute_share is None or press.memory_share is None:
+        return None
+    return Bottleneck.COMPUTE if press.compute_share >= press.memory_share else Bottleneck.BANDWIDTH
 
 
 def _harder(phases: tuple[Press, ...], name: str) -> Phase | None:

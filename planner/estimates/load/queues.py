@@ -17,10 +17,11 @@ def md1_wait_seconds(rate: float, service_seconds: float) -> float:
 
 
 def alone_seconds(table: StepTable, prompt_tokens: int, output_tokens: int) -> float:
-    """Seconds of a request that has the replica to itself: its prompt in one pass, then a step per further token."""
+    """Seconds of a request that has the replica to itself: the server in front, its prompt in one pass, then a step per
+    further token."""
     steps = output_tokens - 1
     decode = math.fsum(table.decode(1, prompt_tokens + step) for step in range(steps))
-    return table.prefill(prompt_tokens, 0.0) + decode
+    return float(table.front.seconds(1.0)) + table.prefill(prompt_tokens, 0.0) + decode
 
 
 def full_batch_rate(table: StepTable, prompt_tokens: int, output_tokens: int, batch: int) -> float:

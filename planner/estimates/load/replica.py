@@ -11,6 +11,7 @@ from planner.calibration.sample import Operation
 from planner.estimates import memory
 from planner.estimates.communication import communication_cause
 from planner.estimates.layout import inference_layouts
+from planner.estimates.load.front import Front
 from planner.estimates.load.step_table import StepTimes
 from planner.estimates.outcome import shared
 from planner.estimates.priors import load_priors
@@ -102,6 +103,16 @@ class Replica:
     @property
     def profile(self) -> Profile:
         return self.deployment.profile
+
+    @property
+    def front(self) -> Front:
+        """What the server in front of the engine takes."""
+        return Front.of(self.job.engine)
+
+    @property
+    def reserve(self) -> float:
+        """The part of an answer that the engine keeps room for when it admits a request."""
+        return self.deployment.engine.reserve
 
     @property
     def num_gpus(self) -> int:

@@ -82,10 +82,11 @@ def mean_prompt_seconds(table: StepTable, demand: Demand, policy: EnginePolicy) 
 
 
 def least_waits(table: StepTable, demand: Demand, policy: EnginePolicy) -> Latencies:
-    """What the sample's requests wait with a replica to themselves, by formula: the passes of the prompt, then a step
-    per further token (fewer with speculation) at the mean length of the cache. Prefixes are computed anew."""
+    """What the sample's requests wait with a replica to themselves, by formula: the server in front, the passes of the
+    prompt, then a step per further token (fewer with speculation) at the mean length of the cache. Prefixes are
+    computed anew."""
     requests = demand.sample()
-    first = _prompt_seconds(table, requests.prompt_tokens.astype(float), policy)
+    first = table.front.seconds(1.0) + _prompt_seconds(table, requests.prompt_tokens.astype(float), policy)
     steps = np.ceil((requests.output_tokens - 1) / policy.tokens_per_step)
     context = requests.prompt_tokens + 0.5 * np.maximum(steps - 1.0, 0.0) * policy.tokens_per_step
     step = np.interp(context, CONTEXTS, [table.decode(1, seen) for seen in CONTEXTS]) * policy.speculation_cost

@@ -45,6 +45,11 @@ class Way:
     def units_for(self, num_gpus: int) -> int:
         return math.ceil(num_gpus / self.unit_gpus)
 
+    @property
+    def units_per_group(self) -> int:
+        """Units that are rented together: the nodes of a replica that lies on several, else one."""
+        return self.units_for(self.gpus_per_replica)
+
     def cost_per_hour(self, num_gpus: int) -> float | None:
         """What so many GPUs cost; whole units are paid."""
         return None if self.cost_per_unit_hour is None else self.units_for(num_gpus) * self.cost_per_unit_hour

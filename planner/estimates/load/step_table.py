@@ -7,12 +7,14 @@ changes, so little is lost; in the number of prompt tokens the points lie a thir
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from planner.estimates.load.front import Front
 
 Array = NDArray[np.float64]
 CONTEXTS = (0.0, 512.0, 2_048.0, 8_192.0, 32_768.0, 131_072.0)  # tokens seen before, per sequence
@@ -68,7 +70,9 @@ class StepTable:
 
     `decode_lines[batch]` holds, per segment of CONTEXTS, (seconds at no cache, seconds per token of cache), each batch
     worked out when it is first asked for;
-    `prompt_seconds[i][j]` is a pass over `prompt_points[i]` tokens after `CONTEXTS[j]` earlier ones.
+    `prompt_seconds[i][j]` is a pass over `prompt_points[i]` tokens after `CONTEXTS[j]` earlier ones. `front` is what
+    each request takes beside all steps, `reserve` the part of its answer that the cache must have room for, beside its
+    prompt, before the engine admits it.
     """
 
     capacity: float
@@ -77,6 +81,8 @@ class StepTable:
     decode_lines: DecodeLines
     prompt_points: tuple[float, ...]
     prompt_seconds: tuple[tuple[float, ...], ...]
+    front: Front = field(default_factory=Front)
+    reserve: float = 0.0
 
     @property
     def max_tokens(self) -> float:
@@ -123,8 +129,11 @@ class StepTable:
         return self.decode(batch, kv_tokens) + max(self.prefill(num_tokens, context) - alone, 0.0)
 
 
-def tabulate(times: StepTimes, max_batch: int, max_tokens: int) -> StepTable:
-    """The table of steps of up to `max_batch` sequences and passes of up to `max_tokens` prompt tokens."""
+def tabulate(
+    times: StepTimes, max_batch: int, max_tokens: int, front: Front | None = None, reserve: float = 0.0
+) -> StepTable:
+    """The table of steps of up to `max_batch` sequences and passes of up to `max_tokens` prompt tokens; `front` None:
+    requests reach the engine at once."""
     if max_batch < 1 or max_tokens < 1:
         raise ValueError("a table needs at least one sequence and one token")
     points = np.array([batch for batch in FIRST_BATCHES if batch < max_batch] + [max_batch], dtype=float)
@@ -139,6 +148,8 @@ def tabulate(times: StepTimes, max_batch: int, max_tokens: int) -> StepTable:
         decode_lines=DecodeLines(points, seconds),
         prompt_points=tuple(tokens.tolist()),
         prompt_seconds=tuple(tuple(row) for row in prompts.tolist()),
+        front=Front() if front is None else front,
+        reserve=reserve,
     )
 
 

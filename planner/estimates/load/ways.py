@@ -10,6 +10,7 @@ import numpy as np
 from planner.estimates.estimate import Placement
 from planner.estimates.layout import served_experts, tensor_splits
 from planner.estimates.load.engine import EnginePolicy
+from planner.estimates.load.front import Front
 from planner.estimates.load.replica import Replica, Shape, replica
 from planner.estimates.load.sizing import Way
 from planner.estimates.load.step_table import StepTable, tabulate
@@ -193,7 +194,8 @@ class _Search:
         if isinstance(found, str):
             return found
         policy = self.policy.for_groups(shape.experts)
-        return found, tabulate(found.steps, policy.max_sequences, policy.batch_tokens)
+        front = found.front if policy.front_seconds is None else Front(policy.front_seconds)
+        return found, tabulate(found.steps, policy.max_sequences, policy.batch_tokens, front, found.reserve)
 
 
 def _stages(job: InferenceJob, most: int) -> list[int]:

@@ -38,6 +38,7 @@ class Prior:
     training_matmul: float  # under sustained training, as the next two
     training_matmul_8bit: float
     training_bandwidth: float
+    training_attention: float
     training_matmul_4bit: float
     matmul_fp32: float
     matmul_tf32: float
@@ -73,6 +74,7 @@ class Priors:
     stacks: Mapping[Stack, StackPrior]
     class_factors: Mapping[WorkClass, float]
     ranges: Mapping[str, float]  # log half-widths of training without calibration, by class (ranges.py)
+    told: Mapping[str, float]  # sources of published training runs that told about a family, by its name
 
     def of(self, gpu: Gpu) -> Prior:
         """The first family that the GPU's vendor, kind and generation belong to; the last one takes all."""
@@ -107,6 +109,7 @@ def priors_from(document: Mapping[str, Any]) -> Priors:
         MappingProxyType(stacks),
         MappingProxyType(classes),
         MappingProxyType(ranges),
+        MappingProxyType(dict(document["told"]["sources"])),
     )
 
 
@@ -150,6 +153,7 @@ def _prior(entry: Mapping[str, Any]) -> Prior:
         training_matmul=entry["training_matmul"],
         training_matmul_8bit=entry["training_matmul_8bit"],
         training_bandwidth=entry["training_bandwidth"],
+        training_attention=entry.get("training_attention", entry["attention"]),
         training_matmul_4bit=entry.get("training_matmul_4bit", entry["training_matmul_8bit"]),
         matmul_fp32=entry["matmul_fp32"],
         matmul_tf32=entry["matmul_tf32"],

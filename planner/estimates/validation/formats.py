@@ -6,48 +6,44 @@ import re
 from dataclasses import dataclass
 
 from planner.estimates.serving_profile import peak_of
+from planner.estimates.validation.precisions import MX_4BIT, Q8_0, Spelled, plain_format, spelled
 from planner.estimates.validation.subjects import Declined
 from planner.estimates.validation.table import Row
 from planner.hardware.gpu import Dtype, Gpu
 from planner.jobs.engine import Engine
 
-# Bits of a stored weight with its scales: groups of 128 with a 16-bit scale and a 4-bit zero (GPTQ, AWQ), of 32 with an
-# 8-bit scale (OCP MX), llama.cpp's q4_k_m (4.58 GiB for 8.03 B weights, its README), 8 bits with a scale per 32 (q8_0).
-GROUPED_4BIT = 4.16
-MX_4BIT = 4.25
-Q4_K_M = 4.85
-Q8_0 = 8.5
-PLAIN = {
-    "bf16": Dtype.BF16,
-    "fp16": Dtype.FP16,
-    "f16": Dtype.FP16,
-    "amp(fp16)": Dtype.FP16,
-    "amp": Dtype.FP16,
-    "fp32": Dtype.FP32,
-    "tf32": Dtype.TF32,
-    "fp8": Dtype.FP8,
-    "fp4": Dtype.FP4,
-    "nvfp4": Dtype.FP4,
-}
-PACKED = {"q4_k_m": Q4_K_M, "q8_0": Q8_0, "mxfp4": MX_4BIT, "int4": GROUPED_4BIT, "q4_0": 4.5, "w4a16": GROUPED_4BIT}
+# Bits in which weights lie that a GPU has no products for.
+UNPACKED = {Dtype.FP4: MX_4BIT, Dtype.FP8: 8.0, Dtype.INT8: Q8_0}
 # By a word of the framework's name; the first that matches.
 ENGINES = (
     ("tensorrt-llm", Engine.TENSORRT_LLM),
     ("trt-llm", Engine.TENSORRT_LLM),
+    ("trtllm", Engine.TENSORRT_LLM),
+    ("trt_llm", Engine.TENSORRT_LLM),
     ("vllm", Engine.VLLM),
     ("sglang", Engine.SGLANG),
     ("lmdeploy", Engine.LMDEPLOY),
     ("turbomind", Engine.LMDEPLOY),
     ("llama.cpp", Engine.LLAMA_CPP),
+    ("llama-cpp", Engine.LLAMA_CPP),
+    ("llamacpp", Engine.LLAMA_CPP),
+    ("llama-bench", Engine.LLAMA_CPP),
+    ("ollama", Engine.LLAMA_CPP),
     ("ctransformers", Engine.LLAMA_CPP),
     ("mlc", Engine.MLC),
     ("exllama", Engine.EXLLAMA),
+    ("exl2", Engine.EXLLAMA),
+    ("text-generation-inference", Engine.UNSTATED),  # a batching engine of its own
     ("habana", Engine.HABANA),
     ("deepspeed", Engine.DEEPSPEED),
     ("torch.compile", Engine.COMPILED),
-    ("xla", Engine.COMPILED),
+    ("inductor", Engine.COMPILED),
+    ("aitemplate", Engine.COMPILED),
+    ("openvino", Engine.COMPILED),
+    ("xla", Engine.PYTORCH),  # TensorFlow's executor starts what XLA compiled cluster by cluster, as an eager program
     ("no compile", Engine.PYTORCH),
     ("tensorrt", Engine.TENSORRT),
+    ("migraphx", Engine.TENSORRT),  # AMD's compiler of graphs
     ("tensorflow", Engine.PYTORCH),
     ("submission", Engine.TENSORRT),
     ("onnx", Engine.COMPILED),
@@ -59,6 +55,7 @@ ENGINES = (
     ("ctranslate", Engine.COMPILED),
     ("diffusers", Engine.PYTORCH),
     ("pytorch", Engine.PYTORCH),
+    ("hugging", Engine.TRANSFORMERS),
 )
 
 # Engines of language models, and what a bare name means where a language model runs.
@@ -105,35 +102,37 @@ def _is_early(row: Row, name: str) -> bool:
 
 def format_of(row: Row, gpu: Gpu, assumptions: list[str]) -> Format | Declined:
     """The formats of a row on that GPU; what the GPU cannot multiply is unpacked to 16 bits first."""
-    stated = row.text("precision").casefold()
-    cache = PLAIN.get(row.text("kv_precision").casefold())
+    stated = row.text("precision")
     if not stated:
         dtype = _usual(row, gpu)
         if dtype is None:
             return Declined(f"no number format of {gpu.key} is known")
         assumptions.append(f"{dtype.value} products")
-        return Format(dtype, cache)
-    wide = Dtype.BF16 if gpu.peak(Dtype.BF16) is not None else Dtype.FP16
-    if stated.startswith("int8"):
-        generates = row.text("model_family") in ("dense-transformer", "moe-transformer")
-        if generates or gpu.peak(Dtype.INT8) is None:
-            return Format(wide, cache, Q8_0) if peak_of(gpu, wide) else Declined(f"{gpu.key} has no 16-bit rate")
-        return Format(Dtype.INT8, cache)
-    bits = PACKED.get(re.sub(r"\(.*", "", stated))
-    dtype = PLAIN.get(stated)
-    if bits is None and dtype is None:
-        return Declined(f"the precision {row.text('precision')!r} is not known")
-    if dtype is Dtype.FP4 and gpu.peak(Dtype.FP4) is None:
-        bits = MX_4BIT
-    if bits is not None:
-        if stated == "mxfp4" and gpu.peak(Dtype.FP4) is not None and gpu.peak(Dtype.FP8) is not None:
-            return Format(Dtype.FP8, cache, MX_4BIT)
-        return Format(wide, cache, bits)
-    if dtype is Dtype.FP8 and cache is None and engine_of(row) in FP8_CACHE:
+        return Format(dtype, plain_format(row.text("kv_precision")))
+    found = spelled(stated)
+    if found is None:
+        return Declined(f"the precision {stated!r} is not known")
+    cache = plain_format(row.text("kv_precision")) or found.kv_dtype
+    if cache is None and found.dtype is Dtype.FP8 and engine_of(row) in FP8_CACHE:
         cache = Dtype.FP8
-    if dtype is Dtype.FP8 and gpu.peak(Dtype.FP8) is None:
-        return Format(wide, cache, 8.0)
-    return Format(dtype or wide, cache)
+    return _on(row, gpu, found, cache)
+
+
+def _on(row: Row, gpu: Gpu, found: Spelled, cache: Dtype | None) -> Format | Declined:
+    wide = Dtype.BF16 if gpu.peak(Dtype.BF16) is not None else Dtype.FP16
+    dtype, bits = found.dtype, found.weight_bits
+    if dtype is None and bits is None:  # 8-bit integers: of a language model usually the weights alone
+        generates = row.text("model_family") in ("dense-transformer", "moe-transformer")
+        dtype, bits = (None, Q8_0) if generates else (Dtype.INT8, None)
+    if dtype is Dtype.FP4 and found.is_mx:
+        has_both = gpu.peak(Dtype.FP4) is not None and gpu.peak(Dtype.FP8) is not None
+        return Format(Dtype.FP8 if has_both else wide, cache, MX_4BIT)
+    if dtype is not None and dtype in UNPACKED and gpu.peak(dtype) is None:
+        bits = bits or UNPACKED[dtype]
+        dtype = None
+    if dtype is None and peak_of(gpu, wide) is None:
+        return Declined(f"{gpu.key} has no 16-bit rate")
+    return Format(dtype or wide, cache, bits)
 
 
 def _usual(row: Row, gpu: Gpu) -> Dtype | None:

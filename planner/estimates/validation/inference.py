@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from planner.estimates.estimate import Placement
@@ -14,6 +14,7 @@ from planner.estimates.priors.serving import load_serving_priors
 from planner.estimates.serving_ranges import ServingClass, token_class
 from planner.estimates.validation.formats import Format, engine_of, format_of
 from planner.estimates.validation.gpus import NamedGpu, published_gpu
+from planner.estimates.validation.metrics import plain_metric
 from planner.estimates.validation.subjects import Declined, Subject, subject_of
 from planner.estimates.validation.table import Row
 from planner.estimates.validation.trials import DOUBTFUL
@@ -29,6 +30,9 @@ USUAL_PROMPT = 256  # of a chat, where a table does not state it
 # section 4), about 1,000 tokens with the instruction; those for Llama 3.1 405B 9,400 tokens (MLCommons on
 # Inference v5.0).
 MLPERF_PROMPTS = (("gptj", 1000), ("llama318b", 1000), ("405b", 9400))
+SHARED_LAYOUT = re.compile(r"_tp(\d+)_ep(\d+)_")
+COUNTS = ("num_gpus", "tp", "pp", "batch_or_concurrency")
+LENGTHS = ("input_len", "output_len")  # may be means
 SHARE_OF_LIMIT = "avg_power_frac_tdp"
 USUAL_BATCH = 128  # pictures or texts of an offline run, where a table does not state it
 GPUS_PER_NODE = 8
@@ -36,11 +40,16 @@ GPUS_PER_NODE = 8
 # (assumed).
 LONGEST_QUESTION = 384.0
 MEAN_QUESTION = 180.0
+# InferenceX draws the lengths of prompts and answers evenly between 0.8 of what it states and all of it (InferenceMAX
+# README, RANDOM_RANGE_RATIO; read 2026-11-21).
+DRAWN_LENGTHS = (("InferenceX", 0.9),)
 # Engines that put layers, not parts of them, on several GPUs unless told otherwise (their documentation).
 BY_LAYERS = (Engine.LLAMA_CPP, Engine.EXLLAMA, Engine.TRANSFORMERS)
 # Log half-width of what a table does not state: what such published rows miss by beyond those that state everything.
 ASSUMED = 0.22
 RACK = {"GB200": 72, "GB300": 72}
+# Standard deviations of a normal distribution below each percentile ÷ those below the 99th.
+DEVIATIONS = {"50": 0.0, "90": 1.2816 / 2.3263, "95": 1.6449 / 2.3263, "97": 1.8808 / 2.3263, "99": 1.0}
 Reader = Callable[[Outcome], Quantity | Declined]
 
 
@@ -62,8 +71,27 @@ def inference_trial(row: Row, catalogue: Catalogue) -> InferenceTrial | Declined
         return Declined(f"the table marks the row {doubt[1]}")
     if row.text("scenario") == "training":
         return Declined("a training run in an inference table")
-    if row.metric not in _READERS and row.metric != SHARE_OF_LIMIT:
+    metric, unit = plain_metric(row.metric)
+    if metric not in _READERS and metric != SHARE_OF_LIMIT:
         return Declined(f"the metric {row.metric!r} is not supported")
+    for name in (*COUNTS, *LENGTHS):
+        if row.text(name) and (row.whole(name) if name in COUNTS else row.number(name)) is None:
+            return Declined(f"{name} {row.text(name)!r} is not a {'whole ' if name in COUNTS else ''}number")
+    found = _trial(replace(row, metric=metric), catalogue)
+    if unit == 1.0 or isinstance(found, Declined):
+        return found
+    return replace(found, quantity_of=_in_unit(found.quantity_of, unit))
+
+
+def _in_unit(read: Reader, factor: float) -> Reader:
+    def in_unit(outcome: Outcome) -> Quantity | Declined:
+        found = read(outcome)
+        return found if isinstance(found, Declined) else found.times(factor)
+
+    return in_unit
+
+
+def _trial(row: Row, catalogue: Catalogue) -> InferenceTrial | Declined:
     named = _gpu(row, catalogue)
     if named is None:
         return Declined(f"the catalogue has no GPU {row.text('gpu_model')!r}")
@@ -74,7 +102,7 @@ def inference_trial(row: Row, catalogue: Catalogue) -> InferenceTrial | Declined
     form = format_of(row, named.gpu, assumptions)
     if isinstance(form, Declined):
         return form
-    num_gpus = row.whole("num_gpus") or 1
+    num_gpus = _gpus(row)
     job = _job(row, subject, form, num_gpus, assumptions)
     if isinstance(job, Declined):
         return job
@@ -89,6 +117,21 @@ def _gpu(row: Row, catalogue: Catalogue) -> NamedGpu | None:
     """The GPU that is named; what stands in brackets behind a name is where it stood."""
     name, memory = row.text("gpu_model"), row.number("gpu_memory_gb")
     return published_gpu(catalogue, name, memory) or published_gpu(catalogue, name.partition(" (")[0], memory)
+
+
+def _tensor_parallel(row: Row) -> int | None:
+    """As the column says, but for experts that lie on the same GPUs: what notes call tp8_ep8 is 8 GPUs, not 64, as an
+    engine spreads experts over the GPUs that share the rest (vLLM and SGLang on expert parallelism)."""
+    stated, found = row.whole("tp"), SHARED_LAYOUT.search(row.text("notes"))
+    if found is None or stated != int(found[1]) * int(found[2]):
+        return stated
+    return int(found[1])
+
+
+def _gpus(row: Row) -> int:
+    """As the column says, but for groups that count their experts' GPUs twice."""
+    stated, split = row.whole("num_gpus") or 1, row.whole("tp")
+    return stated if split is None else stated * (_tensor_parallel(row) or split) // split
 
 
 def _job(row: Row, subject: Subject, form: Format, num_gpus: int, assumptions: list[str]) -> InferenceJob | Declined:
@@ -116,19 +159,20 @@ def _job(row: Row, subject: Subject, form: Format, num_gpus: int, assumptions: l
         if batch > 1:
             assumptions.append(f"batches of {batch}")
     engine = engine_of(row)
-    splits = row.whole("tp"), row.whole("pp")
+    splits = _tensor_parallel(row), row.whole("pp")
     if engine in BY_LAYERS and not is_pass and splits == (None, None):
         splits = 1, num_gpus
     if is_pass and "MLPerf" in row.source and prompt == LONGEST_QUESTION:
         prompt = MEAN_QUESTION
         assumptions.append(f"texts of {MEAN_QUESTION:.0f} tokens on average, not padded")
+    drawn = next((share for source, share in DRAWN_LENGTHS if row.source.startswith(source)), 1.0)
     if (splits[0] or 1) * (splits[1] or 1) > num_gpus:
         return Declined(f"{splits[0]} × {splits[1]} model parallel is more than {num_gpus} GPUs")
     return InferenceJob(
         name=row.id,
         architecture=network,
-        prompt_tokens=max(1, round(prompt or 1.0)),
-        output_tokens=max(0, round(output or 0.0)),
+        prompt_tokens=max(1, round((prompt or 1.0) * drawn)),
+        output_tokens=max(0, round((output or 0.0) * drawn)),
         concurrency=batch if batch is None or not is_pass else batch * num_gpus * subject.passes,
         dtype=form.dtype,
         kv_dtype=form.kv_dtype,
@@ -163,7 +207,7 @@ def _batching(row: Row) -> Batching:
 
 def _kind(row: Row, job: InferenceJob) -> ServingClass:
     if row.metric.startswith(("energy", "avg_power")):
-        return ServingClass.POWER
+        return ServingClass.ENERGY if job.output_tokens and row.metric.startswith("energy") else ServingClass.POWER
     if job.output_tokens and row.metric in ("ttft_ms", "prefill_tokens_per_s"):
         is_loaded = job.batching is Batching.CONTINUOUS and (job.concurrency or 2) > 1
         return ServingClass.FIRST_TOKEN_LOADED if is_loaded else ServingClass.FIRST_TOKEN
@@ -233,7 +277,7 @@ def _prefill_rate(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
 def _decode_rate(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
     def read(outcome: Outcome) -> Quantity | Declined:
         found = outcome.step_seconds
-        amount = float(job.concurrency or 1)
+        amount = float(job.concurrency or outcome.extras["concurrency"].mid)
         return Quantity(
             amount / found.high, amount / found.mid, amount / found.low, "tokens/s", found.basis, found.causes
         )
@@ -249,7 +293,8 @@ def _samples(row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
 def _latency(row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
     """Of a pass alone; under a server's load, of the 99th percentile at the highest rate that its limit allows."""
     figures = load_serving_priors().figures
-    factor = 1e3 * _steps(row) * (figures["percentile_99"] if row.metric.endswith("p99") else 1.0)
+    percentile = re.search(r"_p(\d+)$", row.metric)
+    factor = 1e3 * _steps(row) * figures["percentile_99"] ** (DEVIATIONS[percentile[1]] if percentile else 0.0)
     if row.text("scenario") == "server":
         return lambda _outcome: Declined("the latency limit decides a server's percentile, not the machine")
     return lambda outcome: _named(outcome, "request_seconds", factor)
@@ -318,8 +363,7 @@ _READERS: dict[str, Callable[[Row, InferenceJob, int], Reader]] = {
     "samples_per_s": _samples,
     "decode_tokens_per_s": _decode_rate,
     "prefill_tokens_per_s": _prefill_rate,
-    "latency_ms_p99": _latency,
-    "latency_ms_p50": _latency,
+    **{f"latency_ms_p{percentile}": _latency for percentile in DEVIATIONS},
     "latency_ms_avg": _latency,
     "latency_ms_per_sample": _per_sample,
     "energy_j_per_request": _extra("joules_per_request"),

@@ -6,7 +6,9 @@ import math
 import re
 from dataclasses import dataclass, replace
 
+from planner.estimates.validation.names import known_shapes
 from planner.estimates.validation.table import Row
+from planner.estimates.validation.vocabularies import usual_vocabulary
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
 from planner.jobs.detection import detector
@@ -213,15 +215,10 @@ def _encoder_head(row: Row) -> float:
 
 def _known(row: Row) -> Transformer | None:
     """A named architecture whose number of layers is the row's, where the row states one."""
-    name = row.text("model_name").rpartition("/")[2]  # without the organisation
-    wanted = re.sub(r"[^a-z0-9.]+", "", name.casefold().replace("pretraining", ""))
-    for key, named in sorted(ARCHITECTURES.items(), key=lambda pair: -len(pair[0])):
-        plain = re.sub(r"[^a-z0-9.]+", "", key)
-        if wanted.startswith(plain):
-            architecture = named.architecture
-            stated = (row.whole("layers"), architecture.num_layers), (row.whole("hidden"), architecture.hidden)
-            if all(value is None or value == known for value, known in stated):
-                return architecture
+    for architecture in known_shapes(row.text("model_name")):
+        stated = (row.whole("layers"), architecture.num_layers), (row.whole("hidden"), architecture.hidden)
+        if all(value is None or value == known for value, known in stated):
+            return architecture
     return None
 
 
@@ -240,7 +237,7 @@ def _shaped(row: Row, family: str, assumed: list[str]) -> Transformer | Declined
         assumed.append(f"a feed-forward width of {ffn}")
     vocabulary = row.whole("vocab")
     if vocabulary is None:
-        vocabulary = USUAL_VOCABULARY
+        vocabulary = usual_vocabulary(row.text("model_name")) or USUAL_VOCABULARY
         assumed.append(f"a vocabulary of {vocabulary}")
     experts = row.whole("n_experts") or 1
     try:

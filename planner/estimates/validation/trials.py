@@ -9,11 +9,12 @@ from decimal import Decimal
 
 from planner import units
 from planner.estimates.estimate import Placement
-from planner.estimates.validation.gpus import published_gpu
+from planner.estimates.validation.gpus import published_gpu, sockets_together
+from planner.estimates.validation.precisions import plain_format
 from planner.estimates.validation.subjects import Declined, Subject, subject_of
 from planner.estimates.validation.table import Row
 from planner.hardware.catalogue import Catalogue
-from planner.hardware.gpu import Dtype, Gpu
+from planner.hardware.gpu import Dtype, Gpu, GpuKind
 from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
 from planner.jobs.job import LoraTargets, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
@@ -33,12 +34,14 @@ EPOCHS = re.compile(r"\d+ epochs of (?:ImageNet|COCO)\b")
 MASKED_PICTURES = re.compile(r"\bMAE\b.*pretraining")
 FROZEN = re.compile(r"frozen backbone")
 TOKENS_PER_GPU = re.compile(r"batch (\d+)(?:/(\d+))? tokens per GPU")
+# The batch that a program starts with, where a table says no other: "default recipe 2048, mbs 4".
+RECIPE = re.compile(r"default(?: recipe)? (\d+), mbs (\d+)")
 OFFLOAD = re.compile(r"offload(?!=False)", re.IGNORECASE)
 # What a published format means here. The 8-bit recipes differ in how they scale, not in their products' rate.
 DTYPES = {
     "bf16": Dtype.BF16,
     "fp16": Dtype.FP16,
-    "fp16 (AMP)": Dtype.FP16,
+    "fp16 (amp)": Dtype.FP16,
     "amp": Dtype.FP16,
     "mixed": Dtype.FP16,
     "fp32": Dtype.FP32,
@@ -89,14 +92,20 @@ def training_trial(row: Row, catalogue: Catalogue) -> Trial | Declined:
     if isinstance(dtype, Declined):
         return dtype
     assumptions = list(subject.assumptions)
+    if _offloads(row):  # a frozen base is only read: from the host's memory over the same slot
+        assumptions.append("weights in host memory cross the slot as those of another card would")
     usual = [named.assumption] if named.assumption else []
+    gpu, num_placed = named.gpu, num_gpus
+    if gpu.kind is GpuKind.CPU and num_gpus > 1:  # tables count sockets
+        gpu, num_placed = sockets_together(gpu, num_gpus), 1
+        assumptions.append(f"{num_gpus} sockets compute as one processor")
     if not row.text("precision"):
         usual.append(f"{dtype.value} products")
-    job = _job(row, subject, dtype, num_gpus, assumptions)
+    job = _job(row, subject, dtype, num_placed, assumptions)
     if isinstance(job, Declined):
         return job
-    placement = Placement(named.gpu, Decimal(num_gpus), num_nodes=_nodes(row, num_gpus))
-    metric_of = _metric(row, job, named.gpu, num_gpus)
+    placement = Placement(gpu, Decimal(num_placed), num_nodes=_nodes(row, num_placed))
+    metric_of = _metric(row, job, gpu, num_gpus)
     if isinstance(metric_of, Declined):
         return metric_of
     rises = row.metric in ("step_time_s", "wall_s")
@@ -118,9 +127,13 @@ def _declined(row: Row) -> Declined | None:
         return Declined("a network of which the last layer alone is trained is not estimated yet")
     if row.metric in CAMPAIGN:
         return Declined(f"{row.metric} of a whole campaign, with restarts and evaluation: not a steady step")
-    if OFFLOAD.search(row.text("notes")) or OFFLOAD.search(row.text("framework")):
-        return Declined("offloading to the host is not estimated yet")
+    if _offloads(row) and _method(row) is TrainingMethod.FULL:
+        return Declined("optimizer states and gradients that live in host memory are not estimated yet")
     return None
+
+
+def _offloads(row: Row) -> bool:
+    return any(OFFLOAD.search(row.text(column)) for column in ("notes", "framework"))
 
 
 def _nodes(row: Row, num_gpus: int) -> int:
@@ -131,7 +144,7 @@ def _nodes(row: Row, num_gpus: int) -> int:
 def _dtype(row: Row, gpu: Gpu) -> Dtype | Declined:
     stated = row.text("precision")
     if stated:
-        found = DTYPES.get(stated)
+        found = DTYPES.get(stated.casefold()) or plain_format(stated)  # "fp8 (rowwise)", "BF16-mixed"
         return found if found is not None else Declined(f"the precision {stated!r} is not estimated yet")
     for usual in (Dtype.BF16, Dtype.FP16, Dtype.FP32):
         if gpu.peak(usual) is not None:
@@ -154,6 +167,10 @@ def _job(row: Row, subject: Subject, dtype: Dtype, num_gpus: int, assumptions: l
         assumptions.append("the fastest layout that fits")
     ranks = num_gpus // model_parallel
     micro, batch = row.whole("micro_batch"), row.whole("global_batch")
+    recipe = RECIPE.search(row.text("notes"))
+    if micro is None and batch is None and recipe:
+        batch, micro = int(recipe[1]), int(recipe[2])
+        assumptions.append("the batch of the default recipe")
     if micro is None and batch is None:
         micro = _sequences_per_gpu(row, subject.sequence_length, dtype)
     if micro is None and batch is None and is_picture:
@@ -224,10 +241,10 @@ def _experts(network: Transformer | ConvNet, stated: int | None) -> int | None:
 
 
 def _method(row: Row) -> TrainingMethod:
-    name = row.text("model_name").casefold()
-    if "qlora" in name:
+    told = f"{row.text('model_name')} {row.text('framework')}".casefold()
+    if re.search(r"q-?lora", told):
         return TrainingMethod.QLORA
-    return TrainingMethod.LORA if "lora" in name else TrainingMethod.FULL
+    return TrainingMethod.LORA if re.search(r"\b(?:q?do|lo)ra\b|_lora|\bpeft\b", told) else TrainingMethod.FULL
 
 
 def _recompute(row: Row) -> Recompute:
@@ -236,9 +253,10 @@ def _recompute(row: Row) -> Recompute:
 
 
 def _recomputes(row: Row) -> tuple[Recompute, ...]:
-    """What may have been computed again where nothing is stated, the least first: nothing or all before 2023, and
-    nothing that takes time since, when programs came to choose among the parts of a block."""
-    if row.text("activation_checkpointing") in ("none", "selective", "full") or _is_recent(row):
+    """What may have been computed again where nothing is stated, the least first: nothing or all, but for what
+    Megatron runs since 2023, when it came to choose among the parts of a block: nothing that takes time."""
+    is_chosen = _is_recent(row) and _stack(row) in (Stack.MEGATRON, Stack.COMPILED)
+    if row.text("activation_checkpointing") in ("none", "selective", "full") or is_chosen:
         return ()
     return (Recompute.NONE, Recompute.FULL)
 

@@ -35,8 +35,29 @@ class Answered:
     last_token: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the engine, in seconds after the start: a prompt of `new_tokens` read while `running` requests wait,
+    or a token for each of `running` requests, whose caches hold `cached_tokens` in all and `longest` at most."""
+
+    begun: float
+    ended: float
+    running: int
+    new_tokens: int
+    cached_tokens: int
+    longest: int
+
+    @property
+    def is_prompt(self) -> bool:
+        return self.new_tokens > 0
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.begun
+
+
 class Engine:
-    """A model with a cache of so many places, each of `capacity` tokens."""
+    """A model with a cache of so many places, each of `capacity` tokens. `steps` are those of the last load."""
 
     def __init__(self, model: Transformer, accelerator: Accelerator, slots: int, capacity: int) -> None:
         self._model, self._accelerator, self._slots = model, accelerator, slots
@@ -45,12 +66,14 @@ class Engine:
         self._lengths = [0] * slots
         self._left = [0] * slots
         self._of: list[int] = []  # requests by place
+        self.steps: list[Step] = []
 
     def serve(
         self, requests: Sequence[Request], clock: Callable[[], float] = time.perf_counter
     ) -> tuple[list[Answered], Tensor]:
         """Answer requests in the order of their arrival; their moments, and the last scores."""
         waiting = deque(range(len(requests)))
+        self.steps = []
         answered = [Answered(request.arrival_seconds) for request in requests]
         begun = clock()
         scores = torch.zeros(1, device=self._accelerator.device)
@@ -58,15 +81,26 @@ class Engine:
             now = clock() - begun
             if waiting and len(self._of) < self._slots and requests[waiting[0]].arrival_seconds <= now:
                 number = waiting.popleft()
+                running, held = len(self._of), self._held()
                 scores = self._take_in(number, requests[number])
-                answered[number].first_token = answered[number].last_token = clock() - begun
-                self._give_up_places(answered, clock() - begun)
+                ended = clock() - begun
+                self.steps.append(Step(now, ended, running, requests[number].prompt_tokens, *held))
+                answered[number].first_token = answered[number].last_token = ended
+                self._give_up_places(answered, ended)
             elif self._of:
+                running, held = len(self._of), self._held()
                 scores = self._step()
-                self._give_up_places(answered, clock() - begun)
+                ended = clock() - begun
+                self.steps.append(Step(now, ended, running, 0, *held))
+                self._give_up_places(answered, ended)
             else:
                 time.sleep(max(0.0, requests[waiting[0]].arrival_seconds - now))
         return answered, scores
+
+    def _held(self) -> tuple[int, int]:
+        """Tokens in the caches of the running requests, in all and of the longest."""
+        lengths = self._lengths[: len(self._of)]
+        return sum(lengths), max(lengths, default=0)
 
     def _take_in(self, number: int, request: Request) -> Tensor:
         """Read a whole prompt into the next place; its first token comes out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from planner.jobs.known.named import NamedArchitecture, decoder
+from planner.jobs.known.named import NamedArchitecture, decoder, sharing
 
 DENSE: tuple[NamedArchitecture, ...] = (
     NamedArchitecture(
@@ -38,6 +38,30 @@ DENSE: tuple[NamedArchitecture, ...] = (
         110e6,
         "google-bert/bert-base-uncased config.json; Devlin et al. 2018, section 3",
         date(2018, 10, 11),
+    ),
+    NamedArchitecture(
+        "albert-base",
+        "ALBERT base, an encoder whose layers share their weights",
+        sharing(decoder("ALBERT-base", (12, 768, 12, 12, 3072, 30000), 512, tied=True, gated=False, causal=False)),
+        11.68e6,
+        "albert/albert-base-v2 config.json and model card; 12 M in Lan et al. 2020, table 1",
+        date(2019, 12, 30),
+    ),
+    NamedArchitecture(
+        "albert-large",
+        "ALBERT large, an encoder whose layers share their weights",
+        sharing(decoder("ALBERT-large", (24, 1024, 16, 16, 4096, 30000), 512, tied=True, gated=False, causal=False)),
+        17.68e6,
+        "albert/albert-large-v2 config.json and model card; 18 M in Lan et al. 2020, table 1",
+        date(2019, 12, 30),
+    ),
+    NamedArchitecture(
+        "albert-xxlarge",
+        "ALBERT xxlarge, an encoder whose layers share their weights",
+        sharing(decoder("ALBERT-xxlarge", (12, 4096, 64, 64, 16384, 30000), 512, tied=True, gated=False, causal=False)),
+        222.6e6,
+        "albert/albert-xxlarge-v2 config.json and model card; 235 M in Lan et al. 2020, table 1",
+        date(2019, 12, 30),
     ),
     NamedArchitecture(
         "qwen2.5-0.5b",

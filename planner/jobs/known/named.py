@@ -1,8 +1,8 @@
-"""An architecture under a short key, with the public configuration that it was read from."""
+"""An architecture under a short key, with the public configuration that has its shape."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from planner.jobs.architecture import Transformer
@@ -10,7 +10,11 @@ from planner.jobs.architecture import Transformer
 
 @dataclass(frozen=True, slots=True)
 class NamedArchitecture:
-    """An architecture with the public configuration that it was read from."""
+    """An architecture with the public configuration that has its shape.
+
+    `was_read` is False where the shape was written down from memory of that source: it then has been held against the
+    published number of parameters alone.
+    """
 
     key: str
     title: str
@@ -18,6 +22,12 @@ class NamedArchitecture:
     published_parameters: float  # as the source states them, rounded as it rounds
     source: str
     as_of: date  # when that version of the source was published
+    was_read: bool = True
+
+
+def recalled(*known: NamedArchitecture) -> tuple[NamedArchitecture, ...]:
+    """The same, marked as written down from memory of their sources."""
+    return tuple(replace(one, was_read=False) for one in known)
 
 
 def decoder(
@@ -49,3 +59,8 @@ def decoder(
         experts_per_token=experts[1],
         head_width=head_width,
     )
+
+
+def sharing(shape: Transformer, embedding_width: int = 128) -> Transformer:
+    """The same with one layer's weights for all layers and narrow vectors of words (ALBERT, Lan et al. 2020)."""
+    return replace(shape, layer_groups=1, embedding_width=embedding_width, pooler=True)

@@ -14,6 +14,7 @@ from planner.jobs.vision import patches, vision_network
 
 TIMM = "pytorch-image-models, results/model_metadata-in1k.csv"
 TORCHVISION = "torchvision, table of its models' parameters"
+EFFICIENTDET = "google/automl efficientdet README; Tan et al. 2020, table 2"
 YOLOV5 = "ultralytics/yolov5 README, v7.0"
 
 
@@ -106,6 +107,16 @@ PICTURES: dict[str, NamedPicture] = {
             "deeplabv3-r50", "DeepLabv3, ResNet-50, a segmenter", "DeepLabv3 ResNet-50", 520, 42.00e6, TORCHVISION
         ),
         NamedPicture(
+            "deeplabv3plus-r101",
+            "DeepLabv3+, ResNet-101, a segmenter",
+            "DeepLabv3+ ResNet-101",
+            513,
+            59.34e6,
+            "jfzhang95/pytorch-deeplab-xception, counted by its users",
+        ),
+        NamedPicture("efficientdet-d1", "EfficientDet-D1, a detector", "EfficientDet-D1", 640, 6.6e6, EFFICIENTDET),
+        NamedPicture("efficientdet-d4", "EfficientDet-D4, a detector", "EfficientDet-D4", 1024, 20.7e6, EFFICIENTDET),
+        NamedPicture(
             "unet", "U-Net, a segmenter", "U-Net", 572, 31.0e6, "Ronneberger et al. 2015, counted by its users"
         ),
         NamedPicture(
@@ -138,6 +149,14 @@ def known_picture(architecture: Transformer | ConvNet) -> tuple[str, int | None]
     )
     found = next(matching, None)
     return None if found is None else (found.key, pixels)
+
+
+def drawing_rows(architecture: Transformer | ConvNet) -> int | None:
+    """Rows of each step's pass that one drawing takes: 2 with and without its text, else 1. None where the network does
+    not draw."""
+    known = known_picture(architecture)
+    found = None if known is None else denoiser(PICTURES[known[0]].name, known[1])
+    return None if found is None else found.passes
 
 
 def _side(architecture: Transformer | ConvNet) -> int | None:

@@ -25,7 +25,7 @@ def vgg16(image_size: int) -> ConvNet:
     size, inputs = image_size, 3
     for outputs, repeats in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
         for _ in range(repeats):
-            convs.append(Conv(size, inputs, outputs, 3))
+            convs.append(Conv(size, inputs, outputs, 3, is_linear=True))  # an activation alone, no normalisation
             inputs = outputs
         size //= 2
     convs += [Conv(1, 512 * 7 * 7, 4096, is_linear=True), Conv(1, 4096, 4096, is_linear=True)]
@@ -66,8 +66,8 @@ def convnext(variant: str, image_size: int) -> ConvNet:
             size //= 2
             convs.append(Conv(size, widths[stage - 1], width, 2))
         convs += [
-            Conv(size, width, width, 7, width, blocks),
-            Conv(size, width, 4 * width, count=blocks),
+            Conv(size, width, width, 7, width, blocks, is_linear=True),
+            Conv(size, width, 4 * width, count=blocks, is_linear=True),
             Conv(size, 4 * width, width, count=blocks, is_linear=True),
         ]
     return ConvNet(f"ConvNeXt-{variant}", tuple(convs), image_size, widths[-1])

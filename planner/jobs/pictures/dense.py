@@ -12,6 +12,8 @@ from planner.jobs.pictures.sketch import Sketch
 
 CLASSES = 21  # of Pascal VOC
 KEPT = (1, 2, 1, 1)  # strides of the stages: the last two dilate their kernels instead (Chen et al. 2017)
+KEPT_SIXTEENTH = (1, 2, 2, 1)  # the last stage alone dilates
+FEWER = 48  # channels of the first stage that a decoder sees (Chen et al. 2018, section 4.1)
 AUXILIARY = 256  # width of the second head that looks at the third stage in training
 ATROUS = 256  # channels of each of DeepLab's parallel convolutions
 BINS = (1, 2, 3, 6)  # sides of PSPNet's pooled pictures (Zhao et al. 2017)
@@ -25,13 +27,26 @@ def fcn(image_size: int, depth: int = 50, classes: int = CLASSES) -> ConvNet:
 def deeplab(image_size: int, depth: int = 50, classes: int = CLASSES) -> ConvNet:
     """DeepLabv3: a product, three dilated convolutions and the picture's mean side by side (Chen et al. 2017)."""
 
-    def head(sketch: Sketch) -> Sketch:
-        paths = [sketch.branch().conv(ATROUS), *(sketch.branch().conv(ATROUS, 3) for _ in range(3))]
-        mean = Sketch(1, sketch.channels).conv(ATROUS)
-        sketch.join(*paths, mean)
-        return sketch.conv(ATROUS).conv(ATROUS, 3)
+    return _labelled("DeepLabv3", depth, image_size, classes, lambda sketch: _at_several_rates(sketch).conv(ATROUS, 3))
 
-    return _labelled("DeepLabv3", depth, image_size, classes, head)
+
+def deeplab_plus(image_size: int, depth: int = 50, classes: int = CLASSES) -> ConvNet:
+    """DeepLabv3+: the same head on a sixteenth of the picture, and a decoder that puts it beside the first stage's
+    channels, made fewer, on a quarter of it (Chen et al. 2018, figure 2; plain convolutions)."""
+    backbone = resnet(depth, image_size, strides=KEPT_SIXTEENTH)
+    sketch = _at_several_rates(Sketch(math.ceil(image_size / 16), backbone.features, list(backbone.convs)))
+    side, first = math.ceil(image_size / 4), backbone.features // 8
+    decoder = Sketch(side, ATROUS + FEWER, [Conv(side, first, FEWER)]).conv(ATROUS, 3).conv(ATROUS, 3)
+    decoder.conv(classes, linear=True)
+    convs = (*sketch.convs, *decoder.convs)
+    return ConvNet(f"DeepLabv3+ ResNet-{depth}", convs, image_size, features=0, classes=classes)
+
+
+def _at_several_rates(sketch: Sketch) -> Sketch:
+    """A product, three dilated convolutions and the picture's mean side by side, and a product over all of them."""
+    paths = [sketch.branch().conv(ATROUS), *(sketch.branch().conv(ATROUS, 3) for _ in range(3))]
+    mean = Sketch(1, sketch.channels).conv(ATROUS)
+    return sketch.join(*paths, mean).conv(ATROUS)
 
 
 def pspnet(image_size: int, depth: int = 50, classes: int = CLASSES) -> ConvNet:

@@ -15,6 +15,11 @@ _EFFICIENTNET = (
 _EFFICIENTNET_SCALES = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8), (1.6, 2.2), (1.8, 2.6), (2.0, 3.1))
 
 
+def efficientnet_width(variant: int) -> float:
+    """By how much the channels of a variant are more than those of B0."""
+    return _EFFICIENTNET_SCALES[variant][0]
+
+
 def efficientnet(variant: int, image_size: int) -> ConvNet:
     """EfficientNet-B0 … B7 (Tan and Le 2019)."""
     wide, deep = _EFFICIENTNET_SCALES[variant]

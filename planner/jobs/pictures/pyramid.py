@@ -19,6 +19,10 @@ BOX = 4
 REGIONS, OBJECTS = 512, 128
 POOLED, MASK = 7, 14  # sides of a region's picture for boxes and for masks
 STEP = 32  # pictures are padded to multiples of it
+# Small operations per picture with which training chooses regions, counted in the usual programs' order of work: of
+# each scale the best boxes without overlaps, anchors and regions matched with objects and drawn (lots of which depend
+# on how many were found, so that the host waits); then for every object its mask cut out, resized and put aside.
+CHOOSING_STEPS, OBJECT_STEPS = 200, 3
 
 
 def retinanet(
@@ -74,7 +78,9 @@ def region_network(
             Conv(2 * MASK, WIDTH, classes, is_linear=True, height=grown),
         ]
     name = "Mask R-CNN" if has_masks else "Faster R-CNN"
-    return ConvNet(name, (*stretched(convs, side, lines), *regions), side, features=0, classes=classes)
+    steps = CHOOSING_STEPS + (OBJECTS * OBJECT_STEPS if has_masks else 0)
+    shapes = (*stretched(convs, side, lines), *regions)
+    return ConvNet(name, shapes, side, features=0, classes=classes, host_steps=steps)
 
 
 def ssd_resnet50(image_size: int = 300, classes: int = 81) -> ConvNet:

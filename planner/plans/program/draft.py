@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.plans.linear import Model
+from planner.plans.linear import INFINITY, Model
 from planner.plans.program.pools import Pool
 from planner.plans.request import PlanRequest
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Which slot a row is about, the family of rows that say the same of others, and its weight in a sum of them."""
+
+    slot: int
+    family: tuple[object, ...]
+    weight: float
 
 
 @dataclass
@@ -33,6 +43,7 @@ class Draft:
     )  # service, pool, slot: instances or replicas
     used: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, source, slot: GPU-hours
     rented: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, source, slot: shared instances paid
+    patterns: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, pattern, slot: instances filled so
     committed: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, source, start slot: instances
     dropped: dict[int, int] = field(default_factory=dict)  # job: the share left undone
     unserved: dict[tuple[int, int], int] = field(default_factory=dict)  # service, slot: demand unserved
@@ -41,6 +52,7 @@ class Draft:
     waits: dict[int, int] = field(default_factory=dict)  # whole job: start where it is free to choose it
     uses: dict[tuple[int, int], list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
     peaks: dict[tuple[int, int], list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
+    may_begin: dict[str, list[int]] = field(default_factory=dict)  # commitments: start slots by supply
     forces: dict[tuple[str, int], Array] = field(default_factory=dict)  # supply, start slot: hours in force
     spends: dict[int, list[tuple[int, float]]] = field(default_factory=dict)  # column: money by slot
     capacity_rows: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -49,12 +61,30 @@ class Draft:
     budget_rows: dict[int, int] = field(default_factory=dict)
     work_rows: dict[int, int] = field(default_factory=dict)
     demand_rows: dict[tuple[int, int], int] = field(default_factory=dict)
+    alike: dict[int, Likeness] = field(default_factory=dict)  # rows that say of their slot what others say of theirs
     finish: int | None = None  # the column of the time when the last job ends
     last_slot: int | None = None  # the column of how much of the last slot is used, where that is open
 
     def pools_of(self, name: str) -> list[Pool]:
         """The pools that a demand may use."""
         return [pool for pool in self.pools if name in pool.users]
+
+    def row_of(
+        self,
+        slot: int,
+        family: tuple[object, ...],
+        terms: Sequence[tuple[int, float]],
+        *,
+        lower: float = -INFINITY,
+        upper: float = INFINITY,
+        is_moment: bool = False,
+    ) -> int:
+        """A row about one slot; those of a family say the same of other slots. `is_moment`: in GPUs, replicas or a
+        level at any moment of it, not in hours of the slot as a whole."""
+        place = self.model.row(terms, lower, upper)
+        hours = float(self.request.horizon.slot_hours[slot]) if is_moment else 1.0
+        self.alike[place] = Likeness(slot, family, hours)
+        return place
 
     def paid(self, hours: float, slot: int) -> float:
         """Hours in one happening of a slot, times how often it happens."""

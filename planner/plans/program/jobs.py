@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from planner.plans.demand import Job, Work
 from planner.plans.horizon import Horizon
 from planner.plans.program.draft import Draft
@@ -44,24 +46,27 @@ def _add_flow(draft: Draft, place: int, job: Job) -> None:
     start, end = window(job, horizon)
     free = horizon.overlap(start, end)
     work: list[tuple[int, float]] = []
-    for slot in range(horizon.num_slots):
-        if free[slot] <= TINY:
-            continue
+    ways = []
+    for pool in draft.pools_of(job.name):
+        option = option_on(job, pool.gpu)
+        gpus = pool.taken(option.num_gpus)
+        has_room = None if pool.most is None else (pool.most >= gpus).tolist()
+        ways.append((pool, float(gpus), pool.work_share / option.hours, has_room))
+    for slot in np.flatnonzero(free > TINY).tolist():
+        most, repeats = float(free[slot]) * job.copies, float(horizon.weights[slot])
         at_once = []
-        for pool in draft.pools_of(job.name):
-            option = option_on(job, pool.gpu)
-            gpus = pool.taken(option.num_gpus)
-            if pool.most is not None and pool.most[slot] < gpus:
+        for pool, taken, speed, has_room in ways:
+            if has_room is not None and not has_room[slot]:
                 continue
-            column = draft.model.column(upper=float(free[slot]) * job.copies)
+            column = draft.model.column(upper=most)
             draft.runs[place, pool.place, slot] = column
-            draft.take(pool, slot, column, float(gpus))
-            work.append((column, draft.paid(pool.work_share, slot) / option.hours))
+            draft.take(pool, slot, column, taken)
+            work.append((column, speed * repeats))
             at_once.append((column, 1.0))
         if slot == horizon.num_slots - 1 and draft.last_slot is not None and at_once:
             draft.model.row([*at_once, (draft.last_slot, -float(job.copies))], upper=0.0)
         elif len(at_once) > 1:
-            draft.model.row(at_once, upper=float(free[slot]) * job.copies)
+            draft.row_of(slot, ("at once", place), at_once, upper=most)
     if place in draft.dropped:
         work.append((draft.dropped[place], 1.0))
     draft.work_rows[place] = draft.model.row(work, lower=1.0, upper=1.0)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.plans.program.commitments import in_force
 from planner.plans.program.draft import Draft
 from planner.plans.program.jobs import option_on
 from planner.plans.program.pools import Pool
 from planner.plans.program.services import replica_on, unit_of
-from planner.plans.program.sources import in_force
 from planner.plans.solution import Assignment, Commitment, Use
 from planner.plans.supply import Kind, Supply
 

@@ -59,15 +59,17 @@ def _meet(draft: Draft, place: int, service: Service, slot: int, columns: list[t
         draft.unserved[place, slot] = column
         hours = draft.paid(float(draft.request.horizon.slot_hours[slot]), slot)
         draft.charge(column, slot, service.drop_cost * hours, is_spent=False)
-        draft.demand_rows[place, slot] = draft.model.row([*columns, (column, 1.0)], lower=needed)
+        terms = [*columns, (column, 1.0)]
+        draft.demand_rows[place, slot] = draft.row_of(slot, ("demand", place), terms, lower=needed, is_moment=True)
         return
     rates = sorted({rate for _, rate in columns})
     if len(rates) == 1:  # whole units of one rate: the rounded row says all
         units = [(column, 1.0) for column, _ in columns]
-        draft.demand_rows[place, slot] = draft.model.row(units, lower=math.ceil(needed / rates[0] - ROUNDING))
+        least = math.ceil(needed / rates[0] - ROUNDING)
+        draft.demand_rows[place, slot] = draft.row_of(slot, ("demand", place), units, lower=least, is_moment=True)
         return
-    draft.demand_rows[place, slot] = draft.model.row(columns, lower=needed)
+    draft.demand_rows[place, slot] = draft.row_of(slot, ("demand", place), columns, lower=needed, is_moment=True)
     for rate in rates[:MAX_CUTS]:
         whole = math.ceil(needed / rate - ROUNDING)
         weights = [(column, float(math.ceil(each / rate - ROUNDING))) for column, each in columns]
-        draft.model.row(weights, lower=float(whole))
+        draft.row_of(slot, ("whole", place, rate), weights, lower=float(whole), is_moment=True)

@@ -46,6 +46,7 @@ class ActualRequest(Subject):
     energy_joules: Annotated[float, *count(1e-6, 1e18)] | None = None
     average_power_watts: Annotated[float, *count(1e-6, 1e9)] | None = None
     cost: Money | None = None
+    items_per_second: Annotated[float, *count(1e-9, 1e15)] | None = None
 
     def measured(self) -> dict[Metric, float]:
         """What is given, by metric; a cost as a float for comparing only."""

@@ -108,6 +108,13 @@ def _read_moment(value: Any) -> Any:
     )
 
 
+def _read_day_or_moment(value: Any) -> Any:
+    """A day alone is its first moment in UTC."""
+    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
+        return f"{value.strip()}T00:00:00Z"
+    return _read_moment(value)
+
+
 def _read_day(value: Any) -> Any:
     """Only what is written as a day: pydantic would take "2026" for seconds since 1970."""
     if isinstance(value, date) or (isinstance(value, str) and _DATE.fullmatch(value)):
@@ -126,6 +133,17 @@ def _in_utc(value: datetime) -> datetime:
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 Day = Annotated[date, BeforeValidator(_read_day)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_read_moment), AfterValidator(_in_utc)]
+DayOrMoment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_read_day_or_moment),
+    AfterValidator(_in_utc),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}],
+            "examples": ["2026-11-01", "2026-11-21T09:00:00Z"],
+        }
+    ),
+]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Key = Annotated[str, Field(min_length=1, max_length=100)]
 Keys = Annotated[tuple[Key, ...], Field(max_length=50)]

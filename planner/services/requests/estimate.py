@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from planner.errors import FieldProblem, InvalidInput
 from planner.estimates.carbon import Site
@@ -14,11 +14,18 @@ from planner.estimates.limits import Limits
 from planner.estimates.own_step import OwnStep
 from planner.estimates.surroundings import Surroundings
 from planner.estimates.training import layout_faults
-from planner.hardware.gpu import Dtype
+from planner.hardware.gpu import Dtype, Vendor
 from planner.jobs.architecture import Transformer
-from planner.jobs.convnet import ConvNet
-from planner.jobs.engine import Engine
-from planner.jobs.job import InferenceJob, Job, LoraTargets, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
+from planner.jobs.job import (
+    InferenceJob,
+    Job,
+    LoraTargets,
+    Recompute,
+    Sharding,
+    Stack,
+    TrainingJob,
+    TrainingMethod,
+)
 from planner.jobs.known.pictures import Picture
 from planner.jobs.presets import JOBS
 from planner.offers.offer import OfferKind
@@ -32,7 +39,8 @@ from planner.services.requests.base import (
     field_problem,
     whole,
 )
-from planner.services.requests.networks import NetworkRequest
+from planner.services.requests.networks import require
+from planner.services.requests.served import ANSWERED, SERVED_LAYOUT, ServedRequest, check_context, pick
 
 LAYOUT = (
     *("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"),
@@ -40,14 +48,20 @@ LAYOUT = (
 )
 TAUGHT = ("method", "lora_rank", "lora_targets", "recompute", "stack")
 LORA_RANK = 16
-SERVED_LAYOUT = ("tensor_parallel", "pipeline_parallel", "expert_parallel")  # those that serving has too
 
 MEASURED = ("measured_step", "measured_gpu", "measured_num_gpus", "measured_nodes")
 SURVIVAL = ("checkpoint_stall", "restart_time", "gpu_hours_between_failures", "spot_interruptions_per_hour")
 AROUND = ("feed_rate", "evaluate_every", "evaluation_samples", "startup_time", "queue_time")
 
 
-class EstimateRequest(NetworkRequest):
+def _vendor(given: Any) -> Any:
+    """A vendor by its name in small or capital letters."""
+    if not isinstance(given, str):
+        return given
+    return next((vendor for vendor in Vendor if vendor.value.casefold() == given.strip().casefold()), given)
+
+
+class EstimateRequest(ServedRequest):
     """Ask what a job takes and costs, on the attached devices and on the offers that pass the filters.
 
     `preset` fills every field that is not given; `architecture` names a known one whose shape the fields
@@ -56,11 +70,16 @@ class EstimateRequest(NetworkRequest):
     `pictures` and may be given another `image_size`; an encoder–decoder (`encoder_layers`) reads `sequence_length`
     tokens of each sequence and writes `target_length`, and `tokens` counts those that it reads. `nodes` is how many of
     each offer work together. `feed_rate` is what data loading delivers to one node, in sequences a second.
+    `power_limit` is what the GPUs may draw together on average, in watts.
+
+    Inference on pictures, on texts that an encoder reads (or a decoder with `output_tokens` 0) and drawings (in so many
+    `steps`) takes one pass each: `requests` counts the items, `concurrency` those at a time (left out: the batch that
+    answers most), `answer_within` is the longest that one may take. With `frame_rate` items are the frames of
+    `concurrency` cameras, or of as many as GPUs keep up with.
     """
 
     preset: Key | None = None
     kind: Literal["training", "inference"] | None = None
-    dtype: Dtype | None = None
 
     tokens: Annotated[float, *count(1, 1e17)] | None = None
     pictures: Annotated[float, *count(1, 1e15)] | None = None
@@ -73,10 +92,7 @@ class EstimateRequest(NetworkRequest):
     lora_targets: LoraTargets | None = None
     recompute: Recompute | None = None
     data_parallel: Annotated[int, *whole(1, 1_000_000)] | None = None
-    tensor_parallel: Annotated[int, *whole(1, 1_000)] | None = None
-    pipeline_parallel: Annotated[int, *whole(1, 1_000)] | None = None
     context_parallel: Annotated[int, *whole(1, 1_000)] | None = None
-    expert_parallel: Annotated[int, *whole(1, 1_000)] | None = None
     virtual_stages: Annotated[int, *whole(1, 1_000)] | None = None
     sharding: Sharding | None = None
     stack: Stack | None = None
@@ -93,14 +109,6 @@ class EstimateRequest(NetworkRequest):
     startup_time: Annotated[float, *duration(1e-3, 1e8)] | None = None
     queue_time: Annotated[float, *duration(1e-3, 1e9)] | None = None
 
-    prompt_tokens: Annotated[int, *whole(1, 100_000_000)] | None = None
-    output_tokens: Annotated[int, *whole(1, 100_000_000)] | None = None
-    requests: Annotated[float, *count(1, 1e15)] | None = None
-    concurrency: Annotated[int, *whole(1, 1_000_000)] | None = None
-    kv_dtype: Dtype | None = None
-    engine: Engine | None = None
-    weight_bits: Annotated[float, *count(1, 32)] | None = None
-
     measured_step: Annotated[float, *duration(1e-6, 1e7)] | None = None
     measured_gpu: Key | None = None
     measured_num_gpus: Annotated[int, *whole(1, 1_000_000)] | None = None
@@ -112,7 +120,9 @@ class EstimateRequest(NetworkRequest):
     goal: Literal["cost", "time"] = "cost"
     deadline: Annotated[float, *duration(1e-3, 1e10)] | None = None
     budget: Money | None = None
+    power_limit: Annotated[float, *count(1, 1e12)] | None = None
     price_age_days: Annotated[int, *whole(0, 36_500)] | None = None
+    vendors: Annotated[tuple[Annotated[Vendor, BeforeValidator(_vendor)], ...], Field(max_length=10)] = ()
     gpus: Keys = ()
     providers: Keys = ()
     regions: Keys = ()
@@ -137,8 +147,9 @@ class EstimateRequest(NetworkRequest):
         return self._inference_job(network, base if isinstance(base, InferenceJob) else None)
 
     def limits(self, moment: datetime) -> Limits:
-        """The deadline, the budget and the age of prices that were given, the latter as seen from that moment."""
-        return Limits(self.deadline, self.budget, self.price_age_days, moment.astimezone(UTC).date())
+        """The deadline, the budget, the power and the age of prices that were given, as seen from that moment."""
+        today = moment.astimezone(UTC).date()
+        return Limits(self.deadline, self.budget, self.price_age_days, today, self.power_limit)
 
     def resilience(self) -> Resilience:
         """What is known of checkpoints and failures; what is left out is assumed and told."""
@@ -176,30 +187,29 @@ class EstimateRequest(NetworkRequest):
         return Site(self.carbon_intensity, self.pue)
 
     def _training_job(self, network: Transformer | Picture, base: TrainingJob | None) -> TrainingJob:
-        own = ("prompt_tokens", "output_tokens", "requests", "concurrency", "kv_dtype", "engine", "weight_bits")
-        self._refuse(own, "training")
+        self.refuse(ANSWERED, "training")
         is_picture = isinstance(network, Picture)
         architecture = network.architecture if isinstance(network, Picture) else network
         if base is None:
             wanted = ("pictures",) if is_picture else ("tokens", "sequence_length")
-            _require(self, (*wanted, "global_batch"), "a training job needs it")
+            require(self, (*wanted, "global_batch"), "a training job needs it")
         job = TrainingJob(
             name=self.name or (base.name if base else f"Train {architecture.name}"),
             architecture=architecture,
             **(self._of_pictures(network, base) if isinstance(network, Picture) else self._of_text(network, base)),
-            global_batch=_pick(self.global_batch, base and base.global_batch),
-            dtype=_pick(self.dtype, base and base.dtype, Dtype.BF16),
-            method=_pick(self.method, base and base.method, TrainingMethod.FULL),
+            global_batch=pick(self.global_batch, base and base.global_batch),
+            dtype=pick(self.dtype, base and base.dtype, Dtype.BF16),
+            method=pick(self.method, base and base.method, TrainingMethod.FULL),
             micro_batch=self.micro_batch or (base.micro_batch if base else None),
-            lora_rank=_pick(self.lora_rank, base and base.lora_rank, LORA_RANK),
-            lora_targets=_pick(self.lora_targets, base and base.lora_targets, LoraTargets.ALL),
-            recompute=_pick(self.recompute, base and base.recompute, Recompute.NONE),
-            stack=_pick(self.stack, base and base.stack, Stack.EAGER),
+            lora_rank=pick(self.lora_rank, base and base.lora_rank, LORA_RANK),
+            lora_targets=pick(self.lora_targets, base and base.lora_targets, LoraTargets.ALL),
+            recompute=pick(self.recompute, base and base.recompute, Recompute.NONE),
+            stack=pick(self.stack, base and base.stack, Stack.EAGER),
             **{name: getattr(self, name) for name in LAYOUT},
         )
         problems = [FieldProblem(name, message) for name, message in layout_faults(job)]
-        _check_context(problems, "sequence_length", job.sequence_length, architecture)
-        _check_context(problems, "target_length", job.target_length or 0, architecture)
+        check_context(problems, "sequence_length", job.sequence_length, architecture)
+        check_context(problems, "target_length", job.target_length or 0, architecture)
         if job.micro_batch is not None and job.micro_batch > job.global_batch:
             problems.append(
                 FieldProblem("micro_batch", f"{job.micro_batch} is more than the global batch of {job.global_batch}")
@@ -212,20 +222,20 @@ class EstimateRequest(NetworkRequest):
 
     def _of_text(self, architecture: Transformer, base: TrainingJob | None) -> dict[str, Any]:
         """How much of which length. Raises InvalidInput for what belongs to pictures or other architectures."""
-        self._refuse(("pictures",), f"{architecture.name}, which reads text")
+        self.refuse(("pictures",), f"{architecture.name}, which reads text")
         if not architecture.encoder_layers:
-            self._refuse(("target_length",), f"{architecture.name}, which has no encoder")
+            self.refuse(("target_length",), f"{architecture.name}, which has no encoder")
         is_pair = base is not None and architecture.encoder_layers
         return {
-            "num_tokens": _pick(self.tokens, base and base.num_tokens),
-            "sequence_length": _pick(self.sequence_length, base and base.sequence_length),
+            "num_tokens": pick(self.tokens, base and base.num_tokens),
+            "sequence_length": pick(self.sequence_length, base and base.sequence_length),
             "target_length": self.target_length or (base.target_length if base and is_pair else None),
             "head_share": base.head_share if base and base.architecture == architecture else 1.0,
         }
 
     def _of_pictures(self, picture: Picture, base: TrainingJob | None) -> dict[str, Any]:
         """So many pictures, each of so many positions, of which one is classified."""
-        self._refuse(("tokens", "sequence_length", "target_length"), "networks for pictures, which count `pictures`")
+        self.refuse(("tokens", "sequence_length", "target_length"), "networks for pictures, which count `pictures`")
         seen = self.pictures
         if seen is None and base is not None:
             seen = base.num_tokens / base.sequence_length
@@ -236,58 +246,13 @@ class EstimateRequest(NetworkRequest):
         }
 
     def _inference_job(self, network: Transformer | Picture, base: InferenceJob | None) -> InferenceJob:
-        if isinstance(network, Picture):
-            raise InvalidInput.of(
-                "architecture", "a network for pictures is estimated in training; size a service for requests to it"
-            )
-        architecture = network
-        own = (*("tokens", "pictures", "sequence_length", "target_length", "global_batch", "micro_batch"), *TAUGHT)
-        self._refuse(
+        own = (*("tokens", "sequence_length", "target_length", "global_batch", "micro_batch"), *TAUGHT)
+        self.refuse(
             (*own, *(name for name in LAYOUT if name not in SERVED_LAYOUT), *SURVIVAL, *AROUND, *MEASURED), "inference"
         )
-        if base is None:
-            _require(self, ("prompt_tokens", "output_tokens"), "an inference job needs it")
-        splits: dict[str, Any] = {
-            name: getattr(self, name) or (getattr(base, name) if base else None) for name in SERVED_LAYOUT
-        }
-        job = InferenceJob(
-            name=self.name or (base.name if base else f"Serve {architecture.name}"),
-            architecture=architecture,
-            prompt_tokens=_pick(self.prompt_tokens, base and base.prompt_tokens),
-            output_tokens=_pick(self.output_tokens, base and base.output_tokens),
-            num_requests=self.requests or (base.num_requests if base else None),
-            concurrency=self.concurrency or (base.concurrency if base else None),
-            dtype=_pick(self.dtype, base and base.dtype, Dtype.BF16),
-            kv_dtype=self.kv_dtype or (base.kv_dtype if base else None),
-            engine=_pick(self.engine, base and base.engine, Engine.UNSTATED),
-            weight_bits=self.weight_bits or (base.weight_bits if base else None),
-            **splits,
-        )
-        problems: list[FieldProblem] = []
-        if job.expert_parallel is not None and architecture.num_experts % job.expert_parallel:
-            message = f"does not divide the {architecture.num_experts} experts of {architecture.name}"
-            problems.append(FieldProblem("expert_parallel", message))
-        is_pair = architecture.encoder_layers > 0  # each half has positions of its own
-        length = max(job.prompt_tokens, job.output_tokens) if is_pair else job.prompt_tokens + job.output_tokens
-        _check_context(problems, "prompt_tokens", length, architecture)
-        if problems:
-            raise InvalidInput(problems)
-        return job
-
-    def _refuse(self, names: tuple[str, ...], kind: str) -> None:
-        problems = [
-            FieldProblem(name, f"does not belong to {kind}; leave it out")
-            for name in names
-            if getattr(self, name) is not None
-        ]
-        if problems:
-            raise InvalidInput(problems)
-
-
-def _require(request: EstimateRequest, names: tuple[str, ...], why: str) -> None:
-    problems = [FieldProblem(name, f"is needed: {why}") for name in names if getattr(request, name) is None]
-    if problems:
-        raise InvalidInput(problems)
+        if self.pictures is not None:
+            raise InvalidInput.of("pictures", "does not belong to inference; say how many as requests")
+        return self.served_job(network, base)
 
 
 def _less_than_a_step(job: TrainingJob, is_picture: bool) -> FieldProblem:
@@ -296,17 +261,3 @@ def _less_than_a_step(job: TrainingJob, is_picture: bool) -> FieldProblem:
         return FieldProblem("pictures", f"{seen:,.0f} is less than one step of {job.global_batch:,}")
     step = job.sequence_length * job.global_batch
     return FieldProblem("tokens", f"{job.num_tokens:,.0f} is less than one step of {step:,} (sequence × batch)")
-
-
-def _check_context(problems: list[FieldProblem], field: str, length: int, architecture: Transformer | ConvNet) -> None:
-    limit = architecture.max_positions
-    if limit is not None and length > limit:
-        whole = "prompt and output together are" if field == "prompt_tokens" else "is"
-        problems.append(
-            FieldProblem(field, f"{whole} {length:,} tokens, more than the {limit:,} of {architecture.name}")
-        )
-
-
-def _pick(*values: Any) -> Any:
-    """The first value that was given."""
-    return next(value for value in values if value is not None)

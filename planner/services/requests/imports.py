@@ -10,7 +10,6 @@ from planner.offers.change_guard import AllowedChanges
 from planner.services.requests.base import Day, Key, Request, whole
 
 GpuName = Annotated[str, Field(min_length=1, max_length=200)]
-Actor = Annotated[str, Field(max_length=200)]
 
 
 class ReadRequest(Request):

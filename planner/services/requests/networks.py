@@ -8,6 +8,7 @@ from pydantic import Field
 
 from planner.errors import FieldProblem, InvalidInput
 from planner.jobs.architecture import Transformer
+from planner.jobs.config_packing import Stored, stored_from_config
 from planner.jobs.convnet import ConvNet
 from planner.jobs.huggingface import MAX_CHARACTERS, architecture_from_config, picture_from_config
 from planner.jobs.known.pictures import PICTURES, Picture, known_picture
@@ -66,13 +67,20 @@ class NetworkRequest(Request):
         known = self._known(base if isinstance(base, Transformer) else None)
         changes = self._changes()
         if known is None:
-            _require(self, NEEDED, "a custom architecture needs it")
+            require(self, NEEDED, "a custom architecture needs it")
             changes.setdefault("num_kv_heads", changes["num_heads"])
             return _transformer({"name": self.name or "custom", **changes})
         if not changes:
             return known
         fields = {name: getattr(known, name) for name in Transformer.__dataclass_fields__}
         return _transformer({**fields, **changes, "name": f"{known.name}, changed"})
+
+    def stored(self) -> Stored:
+        """How the configuration, if any, says that weights are stored. Raises InvalidInput for unknown ways."""
+        try:
+            return Stored() if self.config is None else stored_from_config(self.config)
+        except ValueError as error:
+            raise InvalidInput.of("weight_bits", str(error)) from None
 
     def _picture(self, base: Transformer | ConvNet | None) -> Picture | None:
         """A network for pictures, None where another kind is meant."""
@@ -115,7 +123,20 @@ class NetworkRequest(Request):
         return {field: value for field, value in given.items() if value is not None}
 
 
-def _require(request: Request, names: tuple[str, ...], why: str) -> None:
+def generating(network: Transformer | Picture) -> Transformer:
+    """The network, if it writes token by token. Raises InvalidInput for one that answers in single passes."""
+    shape = network.architecture if isinstance(network, Picture) else network
+    if isinstance(network, Picture) or not isinstance(shape, Transformer):
+        message = f"{shape.name} is a network for pictures: it generates no tokens"
+    elif not shape.causal and not shape.encoder_layers:
+        message = f"{shape.name} is an encoder: it generates no tokens"
+    else:
+        return shape
+    raise InvalidInput.of("architecture", f"{message}; size a service of single passes")
+
+
+def require(request: Request, names: tuple[str, ...], why: str) -> None:
+    """Raise InvalidInput for those of the fields that were left out."""
     problems = [FieldProblem(name, f"is needed: {why}") for name in names if getattr(request, name) is None]
     if problems:
         raise InvalidInput(problems)

@@ -164,7 +164,8 @@ class PlanQuestion(Request):
 
     `request` is a whole question in the program's own form instead of `jobs`, `services` and `supply`. `without` names
     supplies of which none can be had (sold out). The search stops at `gap` (a share of the cost) or after `time_limit`.
-    `limits` are those of the program: budgets, quotas, power_cap_kw, providers, regions.
+    `limits` are those of the program: budgets, quotas, power_cap_kw, providers, regions. Where not all can be met the
+    answer names what clashes, or, with `leave_least_urgent`, plans for as much as can be, by priority.
     """
 
     name: Name = "Plan"
@@ -177,6 +178,7 @@ class PlanQuestion(Request):
     supply: SupplyAsk = SupplyAsk()
     limits: dict[str, Any] | None = None
     without: SupplyNames = ()
+    leave_least_urgent: bool = False
     request: dict[str, Any] | None = None
     gap: Annotated[float, Field(ge=0, le=1)] = 0.01
     time_limit: Annotated[float, *duration(1, 3600)] = 120.0
@@ -209,6 +211,7 @@ class ScenarioRequest(Request):
     supply: SupplyAsk | None = None
     limits: dict[str, Any] | None = None
     without: SupplyNames | None = None
+    leave_least_urgent: bool | None = None
     gap: Annotated[float, Field(ge=0, le=1)] | None = None
     time_limit: Annotated[float, *duration(1, 3600)] | None = None
 

@@ -9,11 +9,10 @@ from pydantic import Field, model_validator
 from planner.errors import FieldProblem, InvalidInput
 from planner.estimates.load.pressure import TRAINED_IN, Question
 from planner.hardware.gpu import Dtype
-from planner.jobs.architecture import Transformer
 from planner.jobs.huggingface import MAX_CHARACTERS
-from planner.jobs.job import InferenceJob
 from planner.services.requests.base import Key, Keys, Request, field_problem, whole
 from planner.services.requests.estimate import EstimateRequest
+from planner.services.requests.networks import generating
 
 
 class PressureRequest(Request):
@@ -53,12 +52,8 @@ class PressureRequest(Request):
             prompt_tokens=self.prompt_tokens,
             output_tokens=self.output_tokens,
         )
-        job = asked.job()
-        if not isinstance(job, InferenceJob) or not isinstance(job.architecture, Transformer):
-            raise InvalidInput.of("architecture", "is not one that generates tokens")
-        network = job.architecture
-        if not network.causal:
-            raise InvalidInput.of("architecture", f"{network.name} is an encoder: it generates no tokens")
+        network = generating(asked.network(None))
+        asked.job()  # refuses what no hardware could serve
         if network.max_positions is not None and self.sequence_length > network.max_positions:
             message = f"{self.sequence_length:,} tokens are more than the {network.max_positions:,} of {network.name}"
             raise InvalidInput([FieldProblem("sequence_length", message)])

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from planner.errors import FieldProblem, InvalidInput
+from planner.estimates.layout import served_layout_faults
 from planner.estimates.load.arrivals import Sizes
 from planner.estimates.load.demand import Demand, RandomDemand, TraceDemand
 from planner.estimates.load.engine import EnginePolicy
@@ -19,7 +20,6 @@ from planner.estimates.load.requests import Requests
 from planner.estimates.load.sizing import Terms
 from planner.estimates.load.traces import read_trace
 from planner.hardware.gpu import Dtype
-from planner.jobs.architecture import Transformer
 from planner.jobs.engine import Engine
 from planner.jobs.huggingface import MAX_CHARACTERS
 from planner.jobs.job import InferenceJob
@@ -38,6 +38,7 @@ from planner.services.requests.base import (
     whole,
 )
 from planner.services.requests.estimate import EstimateRequest
+from planner.services.requests.networks import generating
 
 MAX_TRACE_CHARACTERS = 64 * 2**20
 HOURS_OF = (24, 168)  # a day, a week
@@ -61,6 +62,7 @@ ENGINE = {
     "tokens_per_step": "tokens_per_step",
     "speculation_cost": "speculation_cost",
     "prefix_caching": "reuses_prefixes",
+    "front": "front_seconds",
 }
 
 
@@ -79,8 +81,9 @@ class SizingRequest(Request):
     `rate`. `balancing` is how random requests reach replicas: each any of them (left out), or in turn as those of a
     trace do.
     The level: `percentile` percent of requests wait at most `first_token`, `per_token` and `end_to_end` (left out:
-    any). API prices are per million tokens. With `apart_link`, bytes per second between replicas, the best way is sized
-    with prefill and decode apart too.
+    any). `front` is what a request takes in the server in front of the engine (left out: as published runs of the
+    engine show). API prices are per million tokens. With `apart_link`, bytes per second between replicas, the best way
+    is sized with prefill and decode apart too.
     """
 
     name: Name | None = None
@@ -117,6 +120,7 @@ class SizingRequest(Request):
     prefix_caching: bool | None = None
     tokens_per_step: Annotated[float, *count(1, 100)] | None = None
     speculation_cost: Annotated[float, *count(1, 100)] | None = None
+    front: Annotated[float, *duration(0, 60)] | None = None
 
     api_input_price: Money | None = None
     api_output_price: Money | None = None
@@ -189,24 +193,25 @@ class SizingRequest(Request):
 
     def job(self, demand: Demand) -> InferenceJob:
         """The model as a job. Raises InvalidInput, by the field, for what cannot be served."""
+        asked = self.estimate(demand)
+        generating(asked.network(None))
         try:
-            job = self.estimate(demand).job()
+            job = asked.job()
         except InvalidInput as error:
             raise InvalidInput([self._in_trace(problem) for problem in error.problems]) from None
-        if not isinstance(job, InferenceJob) or not isinstance(job.architecture, Transformer):
-            raise InvalidInput.of("architecture", "is not one that generates tokens")
-        if self.expert_parallel is not None and job.architecture.num_experts % self.expert_parallel:
-            experts = job.architecture.num_experts
-            raise InvalidInput.of(
-                "expert_parallel", f"does not divide the {experts} experts of {job.architecture.name}"
-            )
-        return replace(
+        if not isinstance(job, InferenceJob):
+            raise ValueError("an inference job was asked for")
+        job = replace(
             job,
             engine=self.engine,
-            weight_bits=self.weight_bits,
+            weight_bits=self.weight_bits or job.weight_bits,
             pipeline_parallel=self.pipeline_parallel,
             expert_parallel=self.expert_parallel,
         )
+        faults = served_layout_faults(replace(job, tensor_parallel=self.tensor_parallel))
+        if faults:
+            raise InvalidInput([FieldProblem(name, message) for name, message in faults])
+        return job
 
     def _in_trace(self, problem: FieldProblem) -> FieldProblem:
         """What is wrong with the longest request, laid on the trace that it comes from."""

@@ -10,9 +10,11 @@ from flask import Blueprint, Flask, Response, request
 from planner.web.api import (
     actuals,
     assets,
+    focus,
     fx_rates,
     imports,
     market,
+    odata,
     outcomes,
     pass_sizing,
     plans,
@@ -30,7 +32,7 @@ PREFIX = "/api/v1"
 MODULES = (  # beside `resources`: each puts its operations on `api`
     *(imports, price_sources, market, actuals, outcomes, sizing, plans, upkeep),
     *(assets, fx_rates, price_books, pass_sizing, pressure),
-    replays,
+    *(replays, focus, odata),
 )
 
 

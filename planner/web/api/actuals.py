@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from flask import Response, request, url_for
+from flask import request, url_for
 
 from planner.errors import InvalidInput
 from planner.estimates.ledger import TrackRecord
+from planner.services.actual_tables import CSV_COLUMNS, Upload, upload_actuals
 from planner.services.actuals import (
-    CSV_COLUMNS,
     ActualView,
     Logged,
-    Upload,
     get_actual,
     ledger_summary,
     list_actuals,
     record_actual,
     record_step_log,
-    upload_actuals,
 )
 from planner.services.requests.actuals import ActualRequest, StepLogRequest
 from planner.version import code_version
 from planner.web.api.resources import api
 from planner.web.database import now, session
-from planner.web.exports import csv_response
-from planner.web.queries import LedgerQuery
+from planner.web.exports import Table
+from planner.web.queries import LedgerOfSpanQuery
+
+ACTUAL_COLUMNS = (
+    *("id", "recorded_at", "measured_at", "source", "reference", "estimate_id", "option", "title", "job_kind"),
+    *("family", "gpu", "metric", "unit", "measured", "predicted", "low", "high", "error", "inside", "replaced_by"),
+    "unknown_reason",
+)
+NOT_PREDICTED = "the estimate does not say it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +45,10 @@ class RecordList:
     records: list[TrackRecord]
 
 
-@api.get("/actuals", tag="ledger", answers=ActualList, query=LedgerQuery)
-def list_all_actuals(query: LedgerQuery) -> ActualList:
+@api.get("/actuals", tag="ledger", answers=ActualList, query=LedgerOfSpanQuery)
+def list_all_actuals(query: LedgerOfSpanQuery) -> ActualList:
     """What finished jobs took beside what was predicted, newest first; corrected rows name their successor."""
-    found = list_actuals(session(), query.limit, query.after, query.estimate_id)
+    found = list_actuals(session(), query.limit, query.after, query.estimate_id, span=query.span)
     return ActualList(found, found[-1].id if len(found) == query.limit else None)
 
 
@@ -59,7 +65,7 @@ def enter_actual(body: ActualRequest) -> tuple[ActualView, str]:
     "/step-logs", tag="ledger", answers=Logged, body=StepLogRequest, status=201, problems=(404, 409), location=True
 )
 def enter_step_log(body: StepLogRequest) -> tuple[Logged, str]:
-    """Enter the median step of a training log: CSV, JSON lines, or what the program printed."""
+    """Enter the median step of a log, or its images or samples per second: CSV, JSON lines, or what was printed."""
     made = record_step_log(session(), body, now(), code_version())
     return made, url_for("api.get_one_actual", actual_id=made.actual.id)
 
@@ -70,26 +76,25 @@ def upload_table() -> Upload:
     return upload_actuals(session(), table_text(request.get_data()), now(), code_version())
 
 
-@api.get("/actuals.csv", tag="ledger", answers=str, content_type="text/csv")
-def get_actuals_csv() -> Response:
-    """The whole ledger, a line per measured figure."""
-    columns = (
-        *("id", "recorded_at", "measured_at", "source", "reference", "estimate_id", "option", "title", "job_kind"),
-        *("family", "gpu", "metric", "unit", "measured", "predicted", "low", "high", "error", "inside", "replaced_by"),
-    )
-    return csv_response(
-        "ledger.csv",
-        columns,
-        (
-            (
-                *(row.id, row.recorded_at, row.measured_at, row.source, row.reference, row.estimate_id, row.option),
-                *(row.title, row.job_kind, row.family, row.gpu_key, figure.metric, figure.unit, figure.measured),
-                *(figure.predicted, figure.low, figure.high, figure.error, figure.is_inside, row.replaced_by),
-            )
-            for row in list_actuals(session(), limit=None)
-            for figure in row.figures
-        ),
-    )
+@api.table("/actuals", tag="ledger", query=LedgerOfSpanQuery)
+def get_actuals_table(query: LedgerOfSpanQuery) -> Table:
+    """The same as CSV, a line per measured figure; without `limit` the whole ledger."""
+    found = list_actuals(session(), query.rows, query.after, query.estimate_id, span=query.span)
+    return Table("ledger", ACTUAL_COLUMNS, actual_rows(found), found[-1].id if len(found) == query.rows else None)
+
+
+def actual_rows(found: list[ActualView]) -> list[list[Any]]:
+    """The cells of ACTUAL_COLUMNS: one line per measured figure."""
+    return [
+        [
+            *(row.id, row.recorded_at, row.measured_at, row.source, row.reference, row.estimate_id, row.option),
+            *(row.title, row.job_kind, row.family, row.gpu_key, figure.metric, figure.unit, figure.measured),
+            *(figure.predicted, figure.low, figure.high, figure.error, figure.is_inside, row.replaced_by),
+            NOT_PREDICTED if figure.predicted is None else "",
+        ]
+        for row in found
+        for figure in row.figures
+    ]
 
 
 @api.get("/track-records", tag="ledger", answers=RecordList)

@@ -28,6 +28,12 @@ from planner.services.assets import (
 from planner.services.requests.assets import AssetRequest, CostQuery, ImaginedAsset
 from planner.web.api.resources import api
 from planner.web.database import now, session
+from planner.web.exports import Table
+
+ASSET_COLUMNS = (
+    *("asset_id", "version", "name", "gpu_key", "num_gpus", "currency", "purchased_on", "lead_time_days", "is_planned"),
+    *("utilisation", "utilisation_basis", "wall_hour", "used_hour", "unknown_reason", "assumptions", "updated_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,17 @@ def list_all_assets() -> AssetList:
     return AssetList([_item(view) for view in list_assets(session())])
 
 
+@api.table("/assets", tag="assets")
+def list_assets_table() -> Table:
+    """The same as CSV, a line per asset; figures are of one GPU."""
+    return Table("assets", ASSET_COLUMNS, asset_rows(list_assets(session())))
+
+
+def asset_rows(found: list[AssetView]) -> list[list[Any]]:
+    """The cells of ASSET_COLUMNS."""
+    return [_row(_item(view)) for view in found]
+
+
 @api.post("/assets", tag="assets", answers=AssetView, body=AssetRequest, status=201, location=True, problems=(409,))
 def create_one_asset(body: AssetRequest) -> tuple[AssetView, str]:
     """Enter an asset. Price and draw are needed; what else is left out is assumed, and listed in `assumptions`."""
@@ -194,6 +211,16 @@ def _item(view: AssetView) -> AssetItem:
     cost = cost_of(session(), view, now())
     wall_hour = None if cost.wall_hour is None else cost.wall_hour.total
     return AssetItem(view, cost.utilisation, wall_hour, cost.used_hour, cost.unknown)
+
+
+def _row(item: AssetItem) -> list[Any]:
+    view, used = item.asset, item.utilisation
+    return [
+        *(view.id, view.version, view.name, view.gpu_key, view.num_gpus, view.currency, view.purchased_on),
+        *(view.lead_time_days, view.is_planned, None if used is None else used.share),
+        *(None if used is None else used.basis, item.wall_hour, item.used_hour, item.unknown),
+        *("; ".join(f"{each.field}: {each.words}" for each in view.assumptions), view.updated_at),
+    ]
 
 
 def _answer(report: AssetReport) -> AssetCostAnswer:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import BytesIO
+from typing import Any
 
 from flask import request, url_for
 
@@ -22,9 +23,13 @@ from planner.services.fx import (
 from planner.services.held_rates import HeldRate, approve_rates, list_held_rates, refuse_rates
 from planner.services.requests.fx import ConversionRequest, HeldRateQuery, RateFileQuery, RateQuery, RatesRequest
 from planner.web.api.resources import api
+from planner.web.clients import actor
 from planner.web.database import now, session
+from planner.web.exports import Table
 from planner.web.price_files import ACTOR
 from planner.web.queries import RowsRequest
+
+RATE_COLUMNS = ("rate_id", "base", "quote", "rate", "rate_date", "source", "recorded_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,27 @@ def list_fx_rates(query: RateQuery) -> RateList:
     return RateList(None, [*listed], listed[-1].id if len(listed) == query.limit else None)
 
 
+@api.table("/fx-rates", tag="exchange rates", query=RateQuery)
+def list_fx_rates_table(query: RateQuery) -> Table:
+    """The same as CSV, a line per rate; without `limit` all that pass the filters."""
+    if query.as_of is not None:
+        found = rates_on(session(), query.as_of, query.known_at or now())
+        return _table([(None, rate, None) for rate in found if _is_asked(rate, query)])
+    is_page = "limit" in query.model_fields_set
+    listed = list_rates(session(), query, whole=not is_page)
+    following = listed[-1].id if is_page and len(listed) == query.limit else None
+    return _table([(view.id, view.rate, view.recorded_at) for view in listed], following)
+
+
+def _table(rates: list[tuple[int | None, Rate, datetime | None]], next_after: int | None = None) -> Table:
+    return Table("fx-rates", RATE_COLUMNS, rate_rows(rates), next_after)
+
+
+def rate_rows(rates: list[tuple[int | None, Rate, datetime | None]]) -> list[list[Any]]:
+    """The cells of RATE_COLUMNS."""
+    return [[id_, rate.base, rate.quote, rate.rate, rate.rate_date, rate.source, at] for id_, rate, at in rates]
+
+
 @api.post(
     "/fx-rates",
     tag="exchange rates",
@@ -115,13 +141,13 @@ def list_held_fx_rates(query: HeldRateQuery) -> HeldRateList:
 @api.post("/held-fx-rates/approve", tag="exchange rates", answers=DecidedRates, body=RowsRequest, problems=(409,))
 def approve_held_fx_rates(body: RowsRequest) -> DecidedRates:
     """Let held rates count from now on: `rows` by id, or every one that waits with `all`."""
-    return DecidedRates(approve_rates(session(), now(), body.chosen, ACTOR), now())
+    return DecidedRates(approve_rates(session(), now(), body.chosen, actor(ACTOR)), now())
 
 
 @api.post("/held-fx-rates/refuse", tag="exchange rates", answers=DecidedRates, body=RowsRequest, problems=(409,))
 def refuse_held_fx_rates(body: RowsRequest) -> DecidedRates:
     """Decide that held rates are wrong; the same ones are refused from now on."""
-    return DecidedRates(refuse_rates(session(), now(), body.chosen, ACTOR), now())
+    return DecidedRates(refuse_rates(session(), now(), body.chosen, actor(ACTOR)), now())
 
 
 def _is_asked(rate: Rate, query: RateQuery) -> bool:

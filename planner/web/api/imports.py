@@ -9,7 +9,7 @@ from datetime import datetime
 from flask import request, url_for
 
 from planner.services.gpu_names import MappedName, UnmappedName, map_gpu_name, unmapped_names
-from planner.services.importing import ChangedPrice, HeldPrice, ImportCounts, ImportPreview, RejectedRow
+from planner.services.import_report import ChangedPrice, HeldPrice, ImportCounts, ImportPreview, RejectedRow
 from planner.services.price_imports import (
     AppliedImport,
     ImportView,
@@ -24,6 +24,7 @@ from planner.services.price_imports import (
 from planner.services.requests.imports import MapNameRequest
 from planner.web.api.layer import Answered
 from planner.web.api.resources import api
+from planner.web.clients import actor
 from planner.web.database import now, session
 from planner.web.price_files import ACTOR, apply_file, preview_file
 from planner.web.queries import ImportQuery, ListQuery, RowsQuery, RowsRequest
@@ -131,7 +132,7 @@ def list_price_import_rows(import_id: str, query: RowsQuery) -> ImportRowList:
 )
 def approve_price_import_rows(import_id: str, body: RowsRequest) -> tuple[ImportView, str]:
     """Let held rows hold after all: `rows` by id, or every one that waits with `all`. Answers with the approval."""
-    made = approve_rows(session(), import_id, now(), body.chosen, ACTOR)
+    made = approve_rows(session(), import_id, now(), body.chosen, actor(ACTOR))
     return made, url_for("api.get_price_import", import_id=made.id)
 
 
@@ -140,7 +141,7 @@ def approve_price_import_rows(import_id: str, body: RowsRequest) -> tuple[Import
 )
 def refuse_price_import_rows(import_id: str, body: RowsRequest) -> RefusedRows:
     """Decide that held rows are wrong; the same amounts are rejected from now on."""
-    return RefusedRows(refuse_rows(session(), import_id, now(), body.chosen, ACTOR))
+    return RefusedRows(refuse_rows(session(), import_id, now(), body.chosen, actor(ACTOR)))
 
 
 @api.post(
@@ -153,7 +154,7 @@ def refuse_price_import_rows(import_id: str, body: RowsRequest) -> RefusedRows:
 )
 def roll_back_price_import(import_id: str) -> tuple[ImportView, str]:
     """Let everything hold as if the import had never been, by appending. Answers with the rollback."""
-    made = roll_back_import(session(), import_id, now(), ACTOR)
+    made = roll_back_import(session(), import_id, now(), actor(ACTOR))
     return made, url_for("api.get_price_import", import_id=made.id)
 
 
@@ -166,7 +167,7 @@ def list_unmapped_names() -> UnmappedList:
 @api.post("/gpu-aliases", tag="price imports", answers=MappedName, body=MapNameRequest, status=201)
 def map_one_name(body: MapNameRequest) -> MappedName:
     """Say which GPU a provider's word stands for; its offers follow, now and in imports to come."""
-    return map_gpu_name(session(), body.name, body.scope, body.gpu_key, now(), ACTOR)
+    return map_gpu_name(session(), body.name, body.scope, body.gpu_key, now(), actor(ACTOR))
 
 
 def _result(preview: ImportPreview, done: AppliedImport | None) -> ImportResult:

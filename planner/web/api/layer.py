@@ -6,23 +6,30 @@ Response. What the layer knows of each operation is what the OpenAPI document is
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
 from pydantic import BaseModel
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from planner.errors import FieldProblem, InvalidInput, NotFound, Stale
 from planner.services.documents import document
 from planner.services.requests import parse
+from planner.version import code_version
 from planner.web.api.once import once
+from planner.web.exports import Table, csv_response
+from planner.web.workbooks import CONTENT_TYPE as WORKBOOK
+from planner.web.workbooks import workbook_response
 
 View = Callable[..., Any]
 MAX_PATH_TEXT = 200
+MARK = "bom"  # the parameter by which a table is asked for with a byte order mark
+FORMS = (("csv", "text/csv", str, "CSV"), ("xlsx", WORKBOOK, bytes, "an Excel workbook"))  # that a table can be had in
 UPLOAD_TYPES = ("text/csv", "application/json", "application/gzip", "application/octet-stream")
 
 
@@ -47,11 +54,17 @@ class Operation:
     upload: bool = False  # the body is a file, which the view reads
     also: int | None = None  # another status that the same answer may have
     revision: Callable[..., int] | None = None  # of what is at this address: ETags begin with it
+    slash: bool = False  # the address may also end with a slash, as people write the root of a feed
 
     @property
     def takes_key(self) -> bool:
         """Whether an Idempotency-Key counts."""
         return self.method == "POST" and not self.upload
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it answers with CSV, which may begin with a byte order mark for a spreadsheet."""
+        return self.content_type == "text/csv"
 
     @property
     def takes_match(self) -> bool:
@@ -99,6 +112,21 @@ class Api:
     def get(self, path: str, **more: Any) -> Callable[[View], View]:
         return self.operation("GET", path, **more)
 
+    def table(self, path: str, **more: Any) -> Callable[[View], View]:
+        """Register a view NAME_table that gives a Table: at `path`.csv as NAME_csv, at `path`.xlsx as NAME_xlsx.
+
+        The view's docstring says "as CSV", for which the second says "as an Excel workbook".
+        """
+
+        def register(view: View) -> View:
+            about = view.__doc__ or ""
+            for ending, content_type, answers, words in FORMS:
+                twin = _named(view, f"{view.__name__.removesuffix('_table')}_{ending}", about.replace("CSV", words))
+                self.get(f"{path}.{ending}", answers=answers, content_type=content_type, **more)(twin)
+            return view
+
+        return register
+
     def post(self, path: str, **more: Any) -> Callable[[View], View]:
         return self.operation("POST", path, **more)
 
@@ -110,7 +138,18 @@ class Api:
 
     def attach(self, blueprint: Blueprint) -> None:
         for found in self.operations:
-            blueprint.add_url_rule(found.path, found.name, _handler(found), methods=[found.method])
+            strict = not found.slash
+            blueprint.add_url_rule(
+                found.path, found.name, _handler(found), methods=[found.method], strict_slashes=strict
+            )
+
+
+def _named(view: View, name: str, about: str) -> View:
+    def twin(**arguments: Any) -> Any:
+        return view(**arguments)
+
+    twin.__name__, twin.__doc__ = name, about
+    return twin
 
 
 def _handler(operation: Operation) -> View:
@@ -125,6 +164,7 @@ def _handler(operation: Operation) -> View:
             _check_match(operation, path)
         arguments: dict[str, Any] = dict(path)
         given = query_values()
+        with_mark = operation.is_table and _wants_mark(given)
         if operation.query is not None:
             arguments["query"] = parse(operation.query, given)
         elif given:
@@ -133,7 +173,8 @@ def _handler(operation: Operation) -> View:
             arguments["body"] = parse(operation.body, json_body())
         if operation.upload and request.mimetype not in UPLOAD_TYPES:
             raise UnsupportedMediaType
-        return _response(operation, operation.view(**arguments), path)
+        found = operation.view(**arguments)
+        return _response(operation, found, path, with_mark)
 
     handle.__name__ = operation.name
     return handle
@@ -211,6 +252,38 @@ def is_text(value: str) -> bool:
     return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
+def _wants_mark(given: dict[str, str]) -> bool:
+    """Whether the answer is to begin with a byte order mark; takes the parameter out of the others."""
+    value = given.pop(MARK, "false")
+    if value not in ("true", "false"):
+        raise InvalidInput.of(MARK, f"must be true or false, not {value[:40]!r}")
+    return value == "true"
+
+
+def _marked(table: Response) -> Response:
+    table.set_data(codecs.BOM_UTF8 + table.get_data())
+    return table
+
+
+def link_next(response: Response, after: Any) -> Response:
+    """Name the address of the next page in a Link header (RFC 8288), where there is one."""
+    if after is not None and request.endpoint is not None:
+        address = url_for(request.endpoint, **{**(request.view_args or {}), **request.args.to_dict(), "after": after})
+        response.headers["Link"] = f'<{address}>; rel="next"'
+    return response
+
+
+def _about() -> dict[str, str]:
+    """What a workbook says of itself."""
+    return {
+        "made by": f"GPU Planner {code_version()}",
+        "asked for": request.full_path.rstrip("?"),
+        "unknown": "An empty cell is unknown, never 0; unknown_reason says why. Leave such rows out of sums.",
+        "units": "Times are UTC. Seconds, bytes, joules; money in the currency of its row.",
+        "digits": "A spreadsheet keeps 15 digits; the CSV of the same address keeps all.",
+    }
+
+
 def _check_path(path: Mapping[str, Any]) -> None:
     for value in path.values():
         if isinstance(value, str) and (len(value) > MAX_PATH_TEXT or not is_text(value)):
@@ -228,9 +301,12 @@ def _check_match(operation: Operation, path: Mapping[str, Any]) -> None:
         raise Stale(f"it is at revision {now_there} now: somebody has changed it since; read it again and then decide")
 
 
-def _response(operation: Operation, found: Any, path: Mapping[str, Any]) -> Response:
+def _response(operation: Operation, found: Any, path: Mapping[str, Any], with_mark: bool) -> Response:
     if isinstance(found, Response):
         response = found
+    elif isinstance(found, Table):
+        response = csv_response(found) if operation.is_table else workbook_response(found, _about())
+        link_next(_marked(response) if with_mark else response, found.next_after)
     elif operation.status == 204:
         response = Response(status=204)
     else:
@@ -243,6 +319,7 @@ def _response(operation: Operation, found: Any, path: Mapping[str, Any]) -> Resp
             found, headers["Location"] = found
         body = json.dumps(document(found), ensure_ascii=False, allow_nan=False)
         response = Response(body, status, headers, content_type=operation.content_type)
+        link_next(response, getattr(found, "next_after", None))
     if request.method in ("GET", "HEAD") and response.status_code == 200:
         tag = hashlib.sha256(response.get_data()).hexdigest()[:32]
         response.set_etag(tag if operation.revision is None else f"{operation.revision(**path)}-{tag}")

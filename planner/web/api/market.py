@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from flask import Response
-
 from planner.offers.comparison import Comparison
 from planner.offers.market import Step
 from planner.offers.priced import PricedOffer
@@ -25,7 +23,7 @@ from planner.services.requests.prices import CompareListQuery, MarketQuery
 from planner.web.api import views
 from planner.web.api.resources import OFFER, api
 from planner.web.database import now, session
-from planner.web.exports import csv_response
+from planner.web.exports import Table
 from planner.web.queries import MomentQuery
 
 HISTORY_COLUMNS = (
@@ -80,8 +78,8 @@ def get_price_steps(offer_id: int, query: MomentQuery) -> OfferSteps:
     return OfferSteps(offer_id, found.item.offer.currency, found.as_of, found.known_at, list(found.steps))
 
 
-@api.get(f"/prices/{OFFER}/history.csv", tag="prices", answers=str, query=MomentQuery, content_type="text/csv")
-def get_price_history_csv(offer_id: int, query: MomentQuery) -> Response:
+@api.table(f"/prices/{OFFER}/history", tag="prices", query=MomentQuery)
+def get_price_history_table(offer_id: int, query: MomentQuery) -> Table:
     """Every price of one offer that was known at `known_at` as CSV, corrected ones too."""
     known_at = query.known_at or now()
     item = offer_steps(session(), offer_id, query.as_of or now(), known_at).item
@@ -92,7 +90,7 @@ def get_price_history_csv(offer_id: int, query: MomentQuery) -> Response:
         ]
         for price_id, price in price_history(session(), offer_id, known_at)
     ]
-    return csv_response(f"offer-{offer_id}-prices.csv", HISTORY_COLUMNS, rows)
+    return Table(f"offer-{offer_id}-prices", HISTORY_COLUMNS, rows)
 
 
 @api.get("/gpus/<key>/prices", tag="prices", answers=GpuMarket, query=MarketQuery, problems=(404,))
@@ -105,8 +103,8 @@ def get_gpu_prices(key: str, query: MarketQuery) -> GpuMarket:
     return _market(key, query)
 
 
-@api.get("/gpus/<key>/prices.csv", tag="prices", answers=str, query=MarketQuery, content_type="text/csv")
-def get_gpu_prices_csv(key: str, query: MarketQuery) -> Response:
+@api.table("/gpus/<key>/prices", tag="prices", query=MarketQuery)
+def get_gpu_prices_table(key: str, query: MarketQuery) -> Table:
     """The same as CSV."""
     found = _market(key, query)
     rows = [
@@ -116,7 +114,7 @@ def get_gpu_prices_csv(key: str, query: MarketQuery) -> Response:
         ]
         for point in found.points
     ]
-    return csv_response(f"{key}-{found.kind.value}-prices.csv", MARKET_COLUMNS, rows)
+    return Table(f"{key}-{found.kind.value}-prices", MARKET_COLUMNS, rows)
 
 
 @api.get("/prices/compare", tag="prices", answers=OfferComparison, query=CompareListQuery, problems=(404,))
@@ -129,22 +127,17 @@ def compare_some_offers(query: CompareListQuery) -> OfferComparison:
     as_of, known_at = query.as_of or now(), query.known_at or now()
     items, comparison, work = _compared(query, as_of, known_at)
     offers = [
-        ComparedOffer(views.offer_price(item, now()), found.dearer, found.unknown, found.reasons, work[item.offer_id])
+        ComparedOffer(
+            views.offer_price(item, known_at), found.dearer, found.unknown, found.reasons, work[item.offer_id]
+        )
         for item, found in zip(items, comparison.against, strict=True)
     ]
     differing = [row.name for row in comparison.rows if row.differs]
     return OfferComparison(as_of, known_at, comparison.cheapest_id, offers, differing)
 
 
-@api.get(
-    "/prices/compare.csv",
-    tag="prices",
-    answers=str,
-    query=CompareListQuery,
-    content_type="text/csv",
-    problems=(404,),
-)
-def compare_offers_csv(query: CompareListQuery) -> Response:
+@api.table("/prices/compare", tag="prices", query=CompareListQuery, problems=(404,))
+def compare_offers_table(query: CompareListQuery) -> Table:
     """The same as CSV, one line per offer."""
     as_of, known_at = query.as_of or now(), query.known_at or now()
     items, comparison, work = _compared(query, as_of, known_at)
@@ -156,7 +149,7 @@ def compare_offers_csv(query: CompareListQuery) -> Response:
         ]
         for item, found in zip(items, comparison.against, strict=True)
     ]
-    return csv_response("compared-offers.csv", COMPARISON_COLUMNS, rows)
+    return Table("compared-offers", COMPARISON_COLUMNS, rows)
 
 
 def _market(key: str, query: MarketQuery) -> GpuMarket:

@@ -10,6 +10,7 @@ from flask import Response, request
 
 from planner.errors import InvalidInput
 from planner.services.idempotency import HEADER, GivenAnswer, earlier_answer, keep_answer
+from planner.web.clients import current_token
 from planner.web.database import now, read_once, session
 
 KEY = re.compile(r"[!-~]{1,200}")
@@ -37,6 +38,7 @@ def once(name: str, perform: Callable[[], Response]) -> Response:
 
 
 def _fingerprint() -> str:
-    """What makes two requests the same: method, address with its query, and body."""
-    told = f"{request.method} {request.full_path}\n".encode() + request.get_data()
+    """What makes two requests the same: who asks, method, address with its query, and body."""
+    token = current_token()
+    told = f"{token.id if token else ''}{request.method} {request.full_path}\n".encode() + request.get_data()
     return hashlib.sha256(told).hexdigest()

@@ -9,14 +9,15 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from planner.version import code_version
-from planner.web.api.layer import UPLOAD_TYPES, Api, Operation
+from planner.web.api.layer import MARK, UPLOAD_TYPES, Api, Operation
 from planner.web.errors import PROBLEM_TYPE
 
 REFERENCE = "#/components/schemas/{model}"
 ARGUMENT = re.compile(r"<(?:(?P<converter>[^:<>]+):)?(?P<name>[^<>]+)>")
 DESCRIPTIONS = {
     400: "The request cannot be read, or a form is out of date",
-    403: "From another machine or another site",
+    401: "A token is needed, or the one that was sent does not count",
+    403: "From another machine or another site, or beyond what the token may do",
     404: "There is nothing under that name or id",
     409: "The change clashes with what is there now",
     412: "It has changed since its ETag was read",
@@ -24,6 +25,7 @@ DESCRIPTIONS = {
     415: "The body is of another type than those named",
     421: "Asked under a name that is not this machine's",
     422: "One or more fields cannot be used; `errors` names each and what would be right",
+    429: "The token asks too often; Retry-After says when it may again",
     503: "The database cannot be used at the moment",
 }
 IDEMPOTENCY_KEY = {
@@ -33,12 +35,27 @@ IDEMPOTENCY_KEY = {
     "description": "A key of your own, kept for a week: the same request under it is answered the same and done once.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
 }
+BYTE_ORDER_MARK = {
+    "name": MARK,
+    "in": "query",
+    "required": False,
+    "description": "Begin with a byte order mark, by which Excel knows a file that it opens for UTF-8.",
+    "schema": {"type": "boolean", "default": False},
+}
+LINK = {
+    "description": 'The address of the next page, `<…>; rel="next"`; absent on the last one.',
+    "schema": {"type": "string"},
+}
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
     "required": False,
     "description": "The ETag that was read: refused with 412 where somebody has changed it since.",
     "schema": {"type": "string", "pattern": '^"[!#-~]{1,100}"$'},
+}
+SECURITY_SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer", "description": "A token of `planner tokens add`."},
+    "password": {"type": "http", "scheme": "basic", "description": "The same token as password, under any name."},
 }
 PROBLEM = {
     "type": "object",
@@ -84,7 +101,8 @@ def openapi_document(api: Api, prefix: str) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in api.operations)],
         "paths": paths,
-        "components": {"schemas": {**components, "Problem": PROBLEM}},
+        "components": {"schemas": {**components, "Problem": PROBLEM}, "securitySchemes": SECURITY_SCHEMES},
+        "security": [{}, *({name: []} for name in SECURITY_SCHEMES)],  # {}: on the machine of the service itself
     }
 
 
@@ -104,6 +122,8 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     parameters = [_path_parameter(match) for match in ARGUMENT.finditer(operation.path)]
     if operation.query is not None:
         parameters += query_parameters(operation.query)
+    if operation.is_table:
+        parameters.append(BYTE_ORDER_MARK)
     if operation.takes_key:
         parameters.append(IDEMPOTENCY_KEY)
     if operation.takes_match:
@@ -173,6 +193,8 @@ def _responses(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         responses[str(operation.also)] = {**plain, "description": HTTPStatus(operation.also).phrase}
     if operation.method == "GET":
         done.setdefault("headers", {})["ETag"] = {"schema": {"type": "string"}}
+        if operation.query is not None and "after" in operation.query.model_fields:
+            done["headers"]["Link"] = LINK
         responses["304"] = {"description": "Not changed since the ETag in If-None-Match"}
     for status in sorted({*operation.problems, *_usual_problems(operation)}):
         responses[str(status)] = {
@@ -183,7 +205,7 @@ def _responses(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _usual_problems(operation: Operation) -> set[int]:
-    usual = {403, 421, 422, 503}
+    usual = {401, 403, 421, 422, 429, 503}
     if "<" in operation.path:
         usual.add(404)
     if operation.body is not None:

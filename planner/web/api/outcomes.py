@@ -12,6 +12,7 @@ from planner.services.comparison import (
 )
 from planner.services.drift import DeviceDrift, device_drift
 from planner.services.fit_versions import FitHistory, fit_history
+from planner.services.node_counts import NodeCounts, node_counts
 from planner.services.siblings import SiblingGroup, sibling_groups
 from planner.services.worth import EstimateWorth, estimate_worth
 from planner.web.api.resources import api
@@ -54,6 +55,12 @@ def list_siblings() -> SiblingList:
 def get_cpu_against_gpu(query: CpuGpuQuery) -> CpuAgainstGpu:
     """One ready job on every measured device, from each device's own fit alone."""
     return cpu_against_gpu(session(), query.preset)
+
+
+@api.get("/estimates/<estimate_id>/nodes", tag="estimates", answers=NodeCounts, problems=(422,))
+def get_node_counts(estimate_id: str) -> NodeCounts:
+    """A stored estimate's training job on 1, 2, 4 … 256 nodes: best, fastest, and the fewest inside its limits."""
+    return node_counts(session(), estimate_id)
 
 
 @api.get("/estimates/<estimate_id>/worth", tag="estimates", answers=EstimateWorth)

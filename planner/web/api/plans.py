@@ -10,7 +10,9 @@ from typing import Any
 from flask import url_for
 
 from planner.plans.break_even import BreakEven, break_evens
+from planner.plans.shares import idle_commitments
 from planner.services.plan_comparison import ComparedPlan, compare_family
+from planner.services.plan_timetable import PlanTimetable, timetable_of
 from planner.services.plan_tracking import Tracking, track_plan
 from planner.services.plans import (
     PlanStep,
@@ -26,12 +28,14 @@ from planner.services.plans import (
     move_plan,
     unpriced_supplies,
 )
+from planner.services.requests.lists import SpanQuery
 from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest
 from planner.version import code_version
+from planner.web.api.plan_tables import plan_lines_table, plans_table, timetable_table, tracking_table
 from planner.web.api.resources import api
-from planner.web.clients import client
+from planner.web.clients import actor, client
 from planner.web.database import now, session
-from planner.web.queries import ListQuery
+from planner.web.exports import Table
 
 APART = ("request", "plan", "outlook")  # documents of their own, from which the rest is worked out
 
@@ -46,7 +50,8 @@ class PlanList:
 class PlanAnswer:
     """A plan. `request` is the program's input and `plan` what was found, null until there is something.
 
-    `break_evens`: where each reservation and purchase costs what renting does. `unpriced`: supplies in use whose cost
+    `break_evens`: where each reservation and purchase costs what renting does. `idle_commitments`: those that nobody
+    uses, with their cost, which is in no demand's. `unpriced`: supplies in use whose cost
     of use is unknown and in no sum.
     """
 
@@ -68,6 +73,7 @@ class PlanAnswer:
     plan: Mapping[str, Any] | None
     outlook: Mapping[str, Any] | None
     break_evens: tuple[BreakEven, ...]
+    idle_commitments: Mapping[str, float]
     unpriced: tuple[str, ...]
     started_at: datetime | None
     finished_at: datetime | None
@@ -81,11 +87,40 @@ class Comparison:
     plans: list[ComparedPlan]
 
 
-@api.get("/plans", tag="plans", answers=PlanList, query=ListQuery)
-def list_all_plans(query: ListQuery) -> PlanList:
+@api.get("/plans", tag="plans", answers=PlanList, query=SpanQuery)
+def list_all_plans(query: SpanQuery) -> PlanList:
     """Capacity plans, newest first."""
-    found = list_plans(session(), query.limit, query.after)
+    found = list_plans(session(), query.limit, query.after, span=query.span)
     return PlanList(found, found[-1].id if len(found) == query.limit else None)
+
+
+@api.table("/plans", tag="plans", query=SpanQuery)
+def list_plans_table(query: SpanQuery) -> Table:
+    """The same as CSV, a line per plan; without `limit` all that pass the filters."""
+    found = list_plans(session(), query.rows, query.after, span=query.span)
+    return plans_table(found, found[-1].id if len(found) == query.rows else None)
+
+
+@api.table("/plans/<plan_id>/lines", tag="plans")
+def get_plan_lines_table(plan_id: str) -> Table:
+    """A plan as CSV: its total, the parts that add up to it, commitments, use by slot, and what runs where.
+
+    `line` tells them apart. Sum the costs of one sort of line only: each sort divides the same money anew.
+    """
+    view = get_plan(session(), plan_id)
+    return plan_lines_table(view, unpriced_supplies(view))
+
+
+@api.get("/plans/<plan_id>/timetable", tag="plans", answers=PlanTimetable)
+def get_timetable(plan_id: str) -> PlanTimetable:
+    """When each job and service of a plan runs, to the minute: on how many GPUs of which kind and supply."""
+    return timetable_of(get_plan(session(), plan_id))
+
+
+@api.table("/plans/<plan_id>/timetable", tag="plans")
+def get_timetable_table(plan_id: str) -> Table:
+    """The same as CSV, a line per run."""
+    return timetable_table(timetable_of(get_plan(session(), plan_id)))
 
 
 @api.post("/plans", tag="plans", answers=PlanAnswer, body=PlanQuestion, status=202, problems=(404, 409), location=True)
@@ -95,7 +130,7 @@ def create_plan(body: PlanQuestion) -> tuple[PlanAnswer, str]:
     Demands come from stored estimates or by hand, supply from what is owned, planned and on offer; or give a whole
     `request` in the program's own form.
     """
-    made = ask_plan(session(), body, now(), code_version(), client=client("api"))
+    made = ask_plan(session(), body, now(), code_version(), actor(), client("api"))
     return _answer(made), url_for("api.get_one_plan", plan_id=made.id)
 
 
@@ -129,7 +164,7 @@ def list_scenarios(plan_id: str) -> PlanList:
 )
 def create_scenario(plan_id: str, body: ScenarioRequest) -> tuple[PlanAnswer, str]:
     """Ask the plan's question again with some fields replaced, under a name of its own."""
-    made = ask_scenario(session(), plan_id, body, now(), code_version(), client=client("api"))
+    made = ask_scenario(session(), plan_id, body, now(), code_version(), actor(), client("api"))
     return _answer(made), url_for("api.get_one_plan", plan_id=made.id)
 
 
@@ -150,7 +185,7 @@ def compare_plans(plan_id: str) -> Comparison:
 )
 def replan(plan_id: str, body: ReplanRequest) -> tuple[PlanAnswer, str]:
     """Plan what is left from a moment on: what happened stays, what was committed to is kept."""
-    made = ask_rest(session(), plan_id, body, now(), code_version(), client=client("api"))
+    made = ask_rest(session(), plan_id, body, now(), code_version(), actor(), client("api"))
     return _answer(made), url_for("api.get_one_plan", plan_id=made.id)
 
 
@@ -158,6 +193,12 @@ def replan(plan_id: str, body: ReplanRequest) -> tuple[PlanAnswer, str]:
 def get_tracking(plan_id: str) -> Tracking:
     """A locked plan beside what happened: each demand's time and cost by the ledger, prices then and now."""
     return track_plan(session(), plan_id, now())
+
+
+@api.table("/plans/<plan_id>/tracking", tag="plans", problems=(409,))
+def get_tracking_table(plan_id: str) -> Table:
+    """The same as CSV, a line per demand: planned, happened, and the difference."""
+    return tracking_table(track_plan(session(), plan_id, now()))
 
 
 @api.post("/plans/<plan_id>/stages", tag="plans", answers=PlanAnswer, body=StageRequest, problems=(409,))
@@ -177,5 +218,6 @@ def _answer(view: PlanView) -> PlanAnswer:
         plan=plan,
         outlook=outlook,
         break_evens=flips,
+        idle_commitments={} if view.plan is None else idle_commitments(view.plan),
         unpriced=unpriced_supplies(view),
     )

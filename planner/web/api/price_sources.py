@@ -15,6 +15,7 @@ from planner.services.price_sources import (
 )
 from planner.services.requests.imports import PriceSourceRequest
 from planner.web.api.resources import api
+from planner.web.clients import actor
 from planner.web.database import now, session
 from planner.web.price_files import ACTOR
 
@@ -62,5 +63,5 @@ def set_one_price_source(name: str, body: PriceSourceRequest) -> PriceSourceView
 )
 def refresh_one_price_source(name: str) -> tuple[PriceSourceView, str]:
     """Ask for a source to be read at once. The worker does the network; `state` tells how it goes."""
-    found = request_refresh(session(), name, now(), ACTOR)
+    found = request_refresh(session(), name, now(), actor(ACTOR))
     return found, url_for("api.get_one_price_source", name=name)

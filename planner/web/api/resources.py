@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, url_for
+from flask import url_for
 
 from planner.errors import NotFound, Unavailable
 from planner.hardware.catalogue import load_catalogue
@@ -22,6 +22,7 @@ from planner.services.offers import (
     price_history,
 )
 from planner.services.requests import CalibrationRequest, EstimateRequest, PriceQuery, ScheduleRequest
+from planner.services.requests.lists import EstimatesQuery
 from planner.services.run_now import run_schedule_now
 from planner.services.runs import RunDetail, RunView, get_run, list_runs
 from planner.services.schedules import (
@@ -38,15 +39,16 @@ from planner.version import code_version
 from planner.web.api import tables, views
 from planner.web.api.layer import Api
 from planner.web.catalogue import find_gpus
+from planner.web.clients import actor
 from planner.web.database import is_ready, now, session
+from planner.web.exports import Table
 from planner.web.queries import (
     CatalogueQuery,
     EstimateQuery,
-    ListQuery,
     MomentQuery,
     PlanQuery,
     PreviewQuery,
-    RunsQuery,
+    RunsOfSpanQuery,
     price_filter,
 )
 
@@ -119,19 +121,20 @@ def list_prices(query: PriceQuery) -> views.PriceList:
     found = find_prices(
         session(), price_filter(query), as_of, known_at, order=query.order, limit=query.limit, after=query.after
     )
-    listed = [views.offer_price(item, now()) for item in found]
+    listed = [views.offer_price(item, known_at) for item in found]
     return views.PriceList(as_of, known_at, listed, next_after(found, query.order, query.limit))
 
 
-@api.get("/prices.csv", tag="prices", answers=str, query=PriceQuery, content_type="text/csv")
-def list_prices_csv(query: PriceQuery) -> Response:
+@api.table("/prices", tag="prices", query=PriceQuery)
+def list_prices_table(query: PriceQuery) -> Table:
     """The same as CSV; without `limit` all that pass the filters."""
     as_of, known_at = query.as_of or now(), query.known_at or now()
     limit = query.limit if "limit" in query.model_fields_set else None
     found = find_prices(
         session(), price_filter(query), as_of, known_at, order=query.order, limit=limit, after=query.after
     )
-    return tables.prices_csv(found, as_of, known_at, now())
+    following = None if limit is None else next_after(found, query.order, limit)
+    return tables.prices_table(found, as_of, known_at, following)
 
 
 @api.get("/prices/summary", tag="prices", answers=views.PriceSummary)
@@ -143,8 +146,8 @@ def get_price_summary() -> views.PriceSummary:
 @api.get(f"/prices/{OFFER}", tag="prices", answers=views.OfferPrice, query=MomentQuery)
 def get_one_offer(offer_id: int, query: MomentQuery) -> views.OfferPrice:
     """One offer with the price that held."""
-    found = get_offer(session(), offer_id, query.as_of or now(), query.known_at or now())
-    return views.offer_price(found, now())
+    known_at = query.known_at or now()
+    return views.offer_price(get_offer(session(), offer_id, query.as_of or now(), known_at), known_at)
 
 
 @api.get(f"/prices/{OFFER}/history", tag="prices", answers=views.PriceHistory, query=MomentQuery)
@@ -167,11 +170,18 @@ def list_suites() -> views.SuiteList:
     return views.SuiteList(suites.list_suites(session()))
 
 
-@api.get("/calibrations", tag="calibrations", answers=views.RunList, query=RunsQuery)
-def list_calibrations(query: RunsQuery) -> views.RunList:
+@api.get("/calibrations", tag="calibrations", answers=views.RunList, query=RunsOfSpanQuery)
+def list_calibrations(query: RunsOfSpanQuery) -> views.RunList:
     """Calibration runs, newest first."""
-    found = list_runs(session(), query.limit, query.device_id, query.state, query.after)
+    found = list_runs(session(), query.limit, query.device_id, query.state, query.after, query.span)
     return views.RunList(found, found[-1].id if len(found) == query.limit else None)
+
+
+@api.table("/calibrations", tag="calibrations", query=RunsOfSpanQuery)
+def list_calibrations_table(query: RunsOfSpanQuery) -> Table:
+    """The same as CSV, a line per run; without `limit` all that pass the filters."""
+    found = list_runs(session(), query.rows, query.device_id, query.state, query.after, query.span)
+    return tables.runs_table(found, found[-1].id if len(found) == query.rows else None)
 
 
 @api.post(
@@ -185,7 +195,7 @@ def list_calibrations(query: RunsQuery) -> views.RunList:
 )
 def request_calibration(body: CalibrationRequest) -> tuple[RunView, str]:
     """Queue a calibration run of one device; a worker of its node takes it."""
-    run = request_run(session(), body.device_id, body.suite, now(), code_version=code_version(), actor="api")
+    run = request_run(session(), body.device_id, body.suite, now(), code_version=code_version(), actor=actor())
     return run, url_for("api.get_calibration", run_id=run.id)
 
 
@@ -204,7 +214,7 @@ def get_calibration(run_id: str) -> RunDetail:
 @api.post("/calibrations/<run_id>/cancel", tag="calibrations", answers=RunView, status=202, problems=(409,))
 def cancel_calibration(run_id: str) -> RunView:
     """End a queued run, or ask the worker of a running one to stop."""
-    return cancel_run(session(), run_id, now(), actor="api")
+    return cancel_run(session(), run_id, now(), actor=actor())
 
 
 @api.get("/schedules", tag="schedules", answers=views.ScheduleList)
@@ -276,6 +286,7 @@ def list_presets() -> views.PresetList:
             found.published_parameters,
             found.source,
             found.as_of,
+            found.was_read,
         )
         for found in ARCHITECTURES.values()
     ]
@@ -293,11 +304,18 @@ def list_presets() -> views.PresetList:
     return views.PresetList(presets, architectures, pictures)
 
 
-@api.get("/estimates", tag="estimates", answers=views.EstimateList, query=ListQuery)
-def list_all_estimates(query: ListQuery) -> views.EstimateList:
-    """Stored estimates, newest first."""
-    found = list_estimates(session(), query.limit, query.after)
+@api.get("/estimates", tag="estimates", answers=views.EstimateList, query=EstimatesQuery)
+def list_all_estimates(query: EstimatesQuery) -> views.EstimateList:
+    """Stored estimates, newest first, each with its best option."""
+    found = list_estimates(session(), query.limit, query.after, query.span, query.kind)
     return views.EstimateList(found, found[-1].id if len(found) == query.limit else None)
+
+
+@api.table("/estimates", tag="estimates", query=EstimatesQuery)
+def list_estimates_table(query: EstimatesQuery) -> Table:
+    """The same as CSV, a line per estimate; without `limit` all that pass the filters."""
+    found = list_estimates(session(), query.rows, query.after, query.span, query.kind)
+    return tables.estimates_table(found, found[-1].id if len(found) == query.rows else None)
 
 
 @api.post("/estimates", tag="estimates", answers=views.EstimateAnswer, body=EstimateRequest, status=201, location=True)
@@ -311,15 +329,15 @@ def create_estimate(body: EstimateRequest) -> tuple[views.EstimateAnswer, str]:
     return answer, url_for("api.get_one_estimate", estimate_id=made.id)
 
 
-@api.get("/estimates/<estimate_id>.csv", tag="estimates", answers=str, content_type="text/csv")
-def get_estimate_csv(estimate_id: str) -> Response:
+@api.table("/estimates/<estimate_id>", tag="estimates")
+def get_estimate_table(estimate_id: str) -> Table:
     """All options and rejections of a stored estimate as CSV."""
-    return tables.estimate_csv(get_estimate(session(), estimate_id))
+    return tables.estimate_table(get_estimate(session(), estimate_id))
 
 
 @api.get("/estimates/<estimate_id>", tag="estimates", answers=views.EstimateAnswer, query=EstimateQuery)
 def get_one_estimate(estimate_id: str, query: EstimateQuery) -> views.EstimateAnswer:
     """A stored estimate, as it was made."""
-    if estimate_id.endswith(".csv"):
+    if estimate_id.endswith((".csv", ".xlsx")):
         raise NotFound(f"there is no estimate {estimate_id!r}")
     return views.estimate_answer(get_estimate(session(), estimate_id), query.options, query.rejections)

@@ -23,6 +23,7 @@ from planner.services.runs import RunDetail, RunView
 from planner.services.suites import SuiteView, get_own_suite, keep_suite
 from planner.version import code_version
 from planner.web.api.resources import api
+from planner.web.clients import actor
 from planner.web.database import now, session
 
 
@@ -42,14 +43,14 @@ def get_quarantine(device_id: str) -> QuarantineHistory:
 @api.post("/devices/<device_id>/quarantine", tag="devices", answers=DeviceView, body=ReasonRequest)
 def put_in_quarantine(device_id: str, body: ReasonRequest) -> DeviceView:
     """Keep a device from work; the first reason stays where it is kept already."""
-    quarantine_device(session(), device_id, body.reason, now(), "api")
+    quarantine_device(session(), device_id, body.reason, now(), actor())
     return get_device(session(), device_id)
 
 
 @api.post("/devices/<device_id>/release", tag="devices", answers=DeviceView, body=ReasonRequest, problems=(409,))
 def release_from_quarantine(device_id: str, body: ReasonRequest) -> DeviceView:
     """Let a quarantined device work again."""
-    release_device(session(), device_id, body.reason, now(), "api")
+    release_device(session(), device_id, body.reason, now(), actor())
     return get_device(session(), device_id)
 
 
@@ -64,7 +65,8 @@ def release_from_quarantine(device_id: str, body: ReasonRequest) -> DeviceView:
 )
 def check_device(device_id: str, body: CheckRequest) -> tuple[RunView, str]:
     """Queue a check, also in quarantine: if it succeeds, the device is let out."""
-    run = request_run(session(), device_id, body.suite, now(), code_version=code_version(), actor="api", is_check=True)
+    version, by = code_version(), actor()
+    run = request_run(session(), device_id, body.suite, now(), code_version=version, actor=by, is_check=True)
     return run, url_for("api.get_calibration", run_id=run.id)
 
 
@@ -77,7 +79,7 @@ def label_device(device_id: str, body: LabelRequest) -> DeviceView:
 @api.post("/suites", tag="calibrations", answers=SuiteView, body=SuiteRequest, status=201, location=True)
 def create_suite(body: SuiteRequest) -> tuple[SuiteView, str]:
     """Keep a suite of benches you chose, by their keys; under a name there is, as its next version."""
-    made = keep_suite(session(), body, now(), "api")
+    made = keep_suite(session(), body, now(), actor())
     return made, url_for("api.get_one_suite", name=made.name)
 
 
@@ -90,7 +92,7 @@ def get_one_suite(name: str) -> SuiteView:
 @api.post("/calibrations/<run_id>/review", tag="calibrations", answers=RunDetail, body=ReviewRequest, problems=(409,))
 def review_calibration(run_id: str, body: ReviewRequest) -> RunDetail:
     """Decide of a suspect run: accepted, it draws a new fit. Once."""
-    return review_run(session(), run_id, body.accepted, body.reason, now(), code_version(), "api")
+    return review_run(session(), run_id, body.accepted, body.reason, now(), code_version(), actor())
 
 
 @api.get("/pause", tag="schedules", answers=Pause)
@@ -102,4 +104,4 @@ def get_pause() -> Pause:
 @api.post("/pause", tag="schedules", answers=Pause, body=PauseRequest, problems=(409,))
 def change_pause(body: PauseRequest) -> Pause:
     """Pause all schedules, or resume them. Due times that pass meanwhile do not count."""
-    return set_paused(session(), body.paused, body.reason, now(), "api")
+    return set_paused(session(), body.paused, body.reason, now(), actor())

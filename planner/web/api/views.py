@@ -8,8 +8,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from planner.estimates.choices import Choice, choices, common_lacks
 from planner.estimates.contests import Contest, contests
-from planner.estimates.estimate import Bottleneck, Layout, MemoryItem, Option, Placement, Rejection
+from planner.estimates.estimate import Answer, Bottleneck, Layout, MemoryItem, Option, Placement, Rejection
 from planner.estimates.frontier import frontier
 from planner.hardware.gpu import Gpu, GpuKind, Vendor
 from planner.jobs.job import InferenceJob, TrainingJob
@@ -22,6 +23,7 @@ from planner.services.offers import BookAge, PricedOffer, PriceFacets
 from planner.services.runs import RunView
 from planner.services.schedules import ScheduleView
 from planner.services.suites import SuiteView
+from planner.web.lack_words import LACK_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,10 @@ class GpuList:
 
 @dataclass(frozen=True, slots=True)
 class OfferPrice:
-    """An offer with the price that holds. `per_gpu_hour` and `age_days` are null where no price is known."""
+    """An offer with the price that holds. `per_gpu_hour` and `age_days` are null where no price is known.
+
+    `age_days` is how old what the source states was at `known_at`.
+    """
 
     offer_id: int
     offer: Offer
@@ -164,6 +169,7 @@ class OptionView:
     cost: Quantity | None
     cost_per_hour: Quantity | None
     cost_per_million_tokens: Quantity | None
+    cost_per_thousand_requests: Quantity | None
     carbon_kg: Quantity | None
     bottleneck: Bottleneck
     basis: Basis
@@ -182,6 +188,17 @@ class RejectionView:
 
 
 @dataclass(frozen=True, slots=True)
+class LackView:
+    """Rejections that lack the same: how many, what that is, what would help, and the one nearest to fitting."""
+
+    bottleneck: Bottleneck
+    num_rejected: int
+    lacks: str
+    way_out: str
+    first: RejectionView
+
+
+@dataclass(frozen=True, slots=True)
 class FrontierPoint:
     """An option that none beats in both time and cost; `rank` counts the options from 0."""
 
@@ -195,7 +212,10 @@ class FrontierPoint:
 class EstimateAnswer:
     """A stored estimate. `options` and `rejections` are the first of `num_options` and `num_rejections`, best first.
 
-    `contests` rank the best of each vendor, way to get it and provider; a rank counts `options` from 0.
+    `choices` are the few that a decision is usually between: the cheapest, the fastest, the cheapest that nobody
+    interrupts and the best device at hand, one that wins several of these once. `common_lacks` count all rejections by
+    what they lack, the commonest first. `contests` rank the best of each vendor, way to get it and provider. A rank
+    counts `options` from 0.
     """
 
     id: str
@@ -212,6 +232,8 @@ class EstimateAnswer:
     num_rejections: int
     num_unpriced: int
     frontier: list[FrontierPoint]
+    choices: tuple[Choice, ...]
+    common_lacks: list[LackView]
     contests: tuple[Contest, ...]
     options: list[OptionView]
     rejections: list[RejectionView]
@@ -238,12 +260,15 @@ class PresetView:
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureView:
+    """`was_read` is false where the shape was written down from memory of `source`."""
+
     key: str
     title: str
     num_parameters: float
     published_parameters: float
     source: str
     as_of: date
+    was_read: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +309,8 @@ def gpu_summary(gpu: Gpu) -> GpuSummary:
     )
 
 
-def offer_price(item: PricedOffer, now: datetime) -> OfferPrice:
-    return OfferPrice(item.offer_id, item.offer, item.price_id, item.price, item.per_gpu_hour, item.age_days(now))
+def offer_price(item: PricedOffer, known_at: datetime) -> OfferPrice:
+    return OfferPrice(item.offer_id, item.offer, item.price_id, item.price, item.per_gpu_hour, item.age_days(known_at))
 
 
 def estimate_answer(view: EstimateView, num_options: int, num_rejections: int) -> EstimateAnswer:
@@ -296,6 +321,8 @@ def estimate_answer(view: EstimateView, num_options: int, num_rejections: int) -
         num_options=len(view.answer.options),
         num_rejections=len(view.answer.rejections),
         frontier=_frontier(view.answer.options),
+        choices=choices(view.answer),
+        common_lacks=_lacks(view.answer),
         contests=contests(view.answer),
         options=[_option(option) for option in view.answer.options[:num_options]],
         rejections=[_rejection(rejection) for rejection in view.answer.rejections[:num_rejections]],
@@ -309,6 +336,15 @@ def _frontier(options: Sequence[Option]) -> list[FrontierPoint]:
         if option.seconds is not None and option.cost is not None:
             points.append(FrontierPoint(rank, option.placement.title, option.seconds, option.cost))
     return points
+
+
+def _lacks(answer: Answer) -> list[LackView]:
+    found = []
+    for lack in common_lacks(answer):
+        words = LACK_WORDS[lack.bottleneck]
+        first = _rejection(lack.first)
+        found.append(LackView(lack.bottleneck, lack.num_rejected, words.lacks, words.way_out, first))
+    return found
 
 
 def _option(option: Option) -> OptionView:

@@ -33,6 +33,7 @@ from planner.web.pages import (
     schedules,
     sizing,
     upkeep,
+    words,
 )
 from planner.web.pages.blueprint import pages
 
@@ -59,6 +60,7 @@ MODULES = (
     replays,
     schedules,
     upkeep,
+    words,
     api_guide,
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import render_template
 
+from planner.web.api.layer import MARK, Operation
 from planner.web.api.resources import api
 from planner.web.errors import TITLES
 from planner.web.pages.blueprint import pages
@@ -15,6 +16,7 @@ def api_guide() -> str:
     return render_template("api/guide.html", operations=api.operations, titles=TITLES, parameters=_parameters)
 
 
-def _parameters(operation: object) -> list[str]:
-    query = getattr(operation, "query", None)
-    return [] if query is None else list(query.model_fields)
+def _parameters(operation: Operation) -> list[str]:
+    """Its parameters by the names that an address has."""
+    fields = {} if operation.query is None else operation.query.model_fields
+    return [*(field.alias or name for name, field in fields.items()), *((MARK,) if operation.is_table else ())]

@@ -17,6 +17,7 @@ from planner.web.forms import Form
 from planner.web.pages.blueprint import pages
 from planner.web.queries import NewCalibrationQuery, RunsQuery, read_query
 from planner.web.run_charts import traces
+from planner.web.sample_groups import sample_groups
 
 
 @pages.get("/calibrations")
@@ -70,7 +71,7 @@ def calibration_page(run_id: str) -> str:
     devices = {device.id: device for device in list_devices(session())}
     peers = [devices[peer] for peer in run.peers]
     page = {"run": run, "device": devices[run.device_id], "peers": peers}
-    return render_template("calibrations/show.html", **page, traces=traces(run))
+    return render_template("calibrations/show.html", **page, traces=traces(run), groups=sample_groups(run.samples))
 
 
 @pages.get("/calibrations/<run_id>/progress")

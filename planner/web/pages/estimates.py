@@ -4,32 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from planner.errors import InvalidInput, NotFound
+from planner.estimates.choices import choices, common_lacks, nearest_miss
 from planner.estimates.contests import contests
+from planner.estimates.estimate import Bottleneck, Option
+from planner.estimates.evidence import Evidence, evidence
+from planner.estimates.load.pass_networks import is_drawing
 from planner.hardware.catalogue import load_catalogue
+from planner.hardware.gpu import Vendor
 from planner.jobs.architecture import Transformer
-from planner.jobs.document import job_kind
+from planner.jobs.document import items_words, job_kind
 from planner.jobs.engine import Engine
-from planner.jobs.job import InferenceJob, Job, LoraTargets, TrainingJob, TrainingMethod
+from planner.jobs.job import Item, Job, TrainingJob, TrainingMethod
 from planner.jobs.known.pictures import PICTURES, known_picture
 from planner.jobs.presets import ARCHITECTURES, JOBS
+from planner.quantity import Basis, Quantity
 from planner.services.actuals import list_actuals
 from planner.services.estimates import EstimateView, get_estimate, list_estimates, make_estimate
 from planner.services.offers import price_facets
 from planner.services.requests import EstimateRequest, parse
 from planner.services.requests.estimate import AROUND, MEASURED, SURVIVAL
 from planner.services.requests.networks import SHAPE
+from planner.units import typed_seconds
 from planner.version import code_version
+from planner.web.asked_words import SPLITS, filters_of, shape_of
+from planner.web.config_files import take_config
 from planner.web.database import now, session
 from planner.web.forms import Form
 from planner.web.frontier_chart import frontier_chart
+from planner.web.lack_words import LACK_WORDS
 from planner.web.pages.blueprint import pages
 from planner.web.queries import EstimateQuery, ListQuery, NewEstimateQuery, read_query
 
-LISTS = frozenset({"gpus", "providers", "regions", "offer_kinds"})
+DURATIONS = ("deadline", "checkpoint_stall", "restart_time", "startup_time", "queue_time", "measured_step")
+LISTS = frozenset({"vendors", "gpus", "providers", "regions", "offer_kinds"})
 OFFER_KINDS = (
     ("owned", "attached devices only"),
     ("on_demand", "on demand"),
@@ -37,10 +48,6 @@ OFFER_KINDS = (
     ("reserved_1y", "reserved, 1 year"),
     ("reserved_3y", "reserved, 3 years"),
     ("negotiated", "negotiated"),
-)
-SPLITS = (
-    *("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"),
-    "virtual_stages",
 )
 
 
@@ -58,12 +65,13 @@ def list_estimates_page() -> tuple[str, int]:
 @pages.get("/estimates/new")
 def new_estimate() -> tuple[str, int]:
     """The presets to choose from, or the form filled from what was chosen."""
-    query, asked = read_query(NewEstimateQuery)
+    query, sent = read_query(NewEstimateQuery)
     if query is None:
-        return _form_page(Form(problems=asked.problems), None, 422)
+        return _form_page(Form(problems=sent.problems), None, 422)
     if query.like is not None:
         earlier = get_estimate(session(), query.like)
-        form = Form.filled({**_typed(earlier.job), **_places(earlier.request)})
+        asked = {**_typed(earlier.job), **_places(earlier.request), **_configured(earlier.request)}
+        form = Form.filled(asked if query.nodes is None else {**asked, "nodes": query.nodes})
         return _form_page(form, form.value("kind"), 200)
     if query.preset is not None:
         if query.preset not in JOBS:
@@ -78,7 +86,7 @@ def new_estimate() -> tuple[str, int]:
     cards = [
         (preset, job_kind(preset.job), known_picture(preset.job.architecture) is not None) for preset in JOBS.values()
     ]
-    return render_template("estimates/start.html", cards=cards), 200
+    return render_template("estimates/start.html", cards=cards, items_words=items_words), 200
 
 
 @pages.post("/estimates")
@@ -86,27 +94,13 @@ def create_estimate() -> Response | tuple[str, int]:
     """Make the estimate and go to it; a form that cannot be used comes back with its faults."""
     form = Form.sent()
     try:
-        given = form.given(EstimateRequest, lists=LISTS)
-        asked = parse(EstimateRequest, _with_config(given))
+        take_config(form)
+        asked = parse(EstimateRequest, form.given(EstimateRequest, lists=LISTS))
         view = make_estimate(session(), asked, now(), code_version())
     except InvalidInput as error:
         form.problems = list(error.problems)
         return _form_page(form, form.value("kind"), 422)
     return redirect(url_for("pages.show_estimate", estimate_id=view.id), 303)
-
-
-def _with_config(given: dict[str, Any]) -> dict[str, Any]:
-    """The configuration that was sent as a file; a named architecture gives way to it, as to one that was pasted."""
-    sent = request.files.get("config_file")
-    data = sent.read() if sent is not None else b""
-    if data:
-        if "config" in given:
-            raise InvalidInput.of("config_file", "give a file or its text, not both")
-        try:
-            given = {**given, "config": data.decode("utf-8-sig")}
-        except UnicodeDecodeError:
-            raise InvalidInput.of("config_file", "is not UTF-8 text") from None
-    return {name: value for name, value in given.items() if name != "architecture" or "config" not in given}
 
 
 @pages.post("/estimates/<estimate_id>/again")
@@ -126,6 +120,10 @@ def show_estimate(estimate_id: str) -> tuple[str, int]:
     wanted = query or ShowQuery()
     view = get_estimate(session(), estimate_id)
     before = get_estimate(session(), wanted.before) if wanted.before else None
+    rejections = [one for one in view.answer.rejections if wanted.lack in (None, one.bottleneck)]
+    chart = frontier_chart(view.answer.options)
+    actuals = list_actuals(session(), 50, estimate_id=estimate_id)
+    lacks = common_lacks(view.answer)
     page = render_template(
         "estimates/show.html",
         view=view,
@@ -133,23 +131,65 @@ def show_estimate(estimate_id: str) -> tuple[str, int]:
         form=form,
         best=view.answer.options[0] if view.answer.options else None,
         options=view.answer.options[: wanted.options],
-        rejections=view.answer.rejections[: wanted.rejections],
+        rejections=rejections[: wanted.rejections],
+        num_rejected=len(rejections),
+        choices=choices(view.answer),
+        lacks=lacks,
+        miss=nearest_miss(lacks),
+        filters=filters_of(view.request),
+        rests_on=_rests_on(view),
+        lack_words=LACK_WORDS,
+        price_days=_price_days(view),
+        wanted=wanted,
+        parts=_parts(view, chart is not None, bool(actuals)),
         is_service=bool(view.answer.options) and view.answer.options[0].seconds is None,
-        shape=_shape_of(view),
+        shape=shape_of(view),
         scale=_scale(view, wanted.options),
-        chart=frontier_chart(view.answer.options),
+        item=_item(view.job),
+        rate_of=_rate_of,
+        unit_cost_of=_unit_cost_of,
+        chart=chart,
         contests=contests(view.answer),
-        actuals=list_actuals(session(), 50, estimate_id=estimate_id),
+        actuals=actuals,
     )
     return page, 422 if query is None else 200
 
 
 class ShowQuery(EstimateQuery):
-    """How much of an estimate's page is shown, and the earlier estimate that it is held against."""
+    """How much of an estimate's page is shown, which rejections, and the earlier estimate that it is held against."""
 
     options: int = 15
     rejections: int = 10
+    lack: Bottleneck | None = None
     before: str | None = None
+
+
+def _rests_on(view: EstimateView) -> Evidence | None:
+    """The published runs behind the best option; None where it rests on a measurement or there is none."""
+    best = view.answer.options[0] if view.answer.options else None
+    return evidence(view.job, best.placement.gpu) if best is not None and best.basis is Basis.DERIVED else None
+
+
+def _price_days(view: EstimateView) -> int | None:
+    """How many days before the moment of the prices the best option's was stated; None where it has no price."""
+    price = view.answer.options[0].placement.price if view.answer.options else None
+    return None if price is None or price.amount is None else max((view.as_of.date() - price.source_date).days, 0)
+
+
+def _parts(view: EstimateView, is_drawn: bool, has_run: bool) -> list[tuple[str, str]]:
+    """The sections of an estimate's page that are there, by anchor."""
+    parts = [
+        ("best", "The best", True),
+        ("time-parts", "Time", bool(view.answer.options and view.answer.options[0].time_parts)),
+        ("memory", "Memory", True),
+        ("contests", "Best of each", True),
+        ("frontier", "Time against cost", is_drawn),
+        ("options", f"All {len(view.answer.options):,} options", True),
+        ("rejected", f"{len(view.answer.rejections):,} rejected", bool(view.answer.rejections)),
+        ("actuals", "What it took", has_run),
+        ("used", "What it rests on", True),
+    ]
+    return [(anchor, words) for anchor, words, is_there in parts if is_there]
 
 
 def _form_page(form: Form, kind: str | None, status: int) -> tuple[str, int]:
@@ -161,13 +201,23 @@ def _form_page(form: Form, kind: str | None, status: int) -> tuple[str, int]:
         form=form,
         kind=kind if kind in ("training", "inference") else "training",
         sees=sees,
+        draws=sees and is_drawing(form.value("architecture")),
+        reads=_reads(form),
         architectures=_picture_choices() if sees else _text_choices(),
         gpus=[(facet.value, facet.value) for facet in facets.gpu_keys if facet.value in catalogue.gpus],
         providers=[(facet.value, facet.value) for facet in facets.providers],
         regions=sorted((facet.value, facet.value) for facet in facets.regions),
         kinds=OFFER_KINDS,
+        vendors=[(vendor.value, vendor.value) for vendor in Vendor if vendor is not Vendor.OTHER],
     )
     return page, status
+
+
+def _reads(form: Form) -> bool:
+    """Whether texts are embedded: the architecture is an encoder, or no token is to be written."""
+    known = ARCHITECTURES.get(form.value("architecture"))
+    encodes = known is not None and not known.architecture.causal and not known.architecture.encoder_layers
+    return encodes or form.value("output_tokens") == "0"
 
 
 def _text_choices() -> list[tuple[str, str]]:
@@ -204,8 +254,11 @@ def _typed(job: Job) -> dict[str, Any]:
         }
     return values | {
         "kind": "inference",
-        "prompt_tokens": job.prompt_tokens,
-        "output_tokens": job.output_tokens,
+        "prompt_tokens": job.prompt_tokens if picture is None else None,
+        "output_tokens": job.output_tokens if picture is None else None,
+        "answer_within": None if job.answer_seconds is None else typed_seconds(job.answer_seconds),
+        "frame_rate": None if job.frame_rate is None else f"{job.frame_rate:g}",
+        "steps": job.passes if job.item is Item.DRAWING else None,
         "requests": None if job.num_requests is None else _count(job.num_requests),
         "concurrency": job.concurrency,
         "kv_dtype": None if job.kv_dtype is None else job.kv_dtype.value,
@@ -228,12 +281,21 @@ def _typed_shape(architecture: Transformer) -> dict[str, Any]:
     return {**values, "gated": architecture.gated, "tied_embeddings": architecture.tied_embeddings}
 
 
+def _configured(request: dict[str, Any]) -> dict[str, Any]:
+    """The configuration that an earlier request gave, in place of the shape that was read from it: a form has no
+    fields for windows, latent attention or shared experts, and they must not get lost."""
+    if "config" not in request:
+        return {}
+    shape = {name: request.get(name) for name in (*SHAPE, "gated", "tied_embeddings")}
+    return {**shape, "architecture": None, "config": request["config"]}
+
+
 def _places(request: dict[str, Any]) -> dict[str, Any]:
     """Goal, limits and filters of an earlier request."""
-    single = ("goal", "budget", "price_age_days", "nodes", "carbon_intensity", "pue")
+    single = ("goal", "budget", "power_limit", "price_age_days", "nodes", "carbon_intensity", "pue")
     kept = {name: request.get(name) for name in (*single, *MEASURED, *SURVIVAL, *AROUND, *LISTS)}
-    deadline = request.get("deadline")
-    return {**kept, "goal": kept["goal"] or "cost", "deadline": None if deadline is None else f"{deadline:g} s"}
+    times = {name: typed_seconds(value) for name in DURATIONS if (value := request.get(name)) is not None}
+    return {**kept, "goal": kept["goal"] or "cost", **times}
 
 
 def _count(value: float) -> str:
@@ -245,63 +307,31 @@ def _count(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _length_of(job: TrainingJob) -> list[tuple[str, Any]]:
-    """How much is trained on, in pictures or in tokens."""
-    picture = known_picture(job.architecture)
-    if picture is not None:
-        side = f"{picture[1]:,} pixels a side" if picture[1] else "as published"
-        return [("pictures", f"{job.num_tokens / job.sequence_length:,.0f}"), ("size of a picture", side)]
-    written = [] if job.target_length is None else [("tokens written", f"{job.target_length:,}")]
-    return [("tokens", f"{job.num_tokens:,.0f}"), ("sequence length", f"{job.sequence_length:,}"), *written]
+def _item(job: Job) -> str | None:
+    """What is answered in a pass each, in a word; None where requests are answered token by token, and in training."""
+    if isinstance(job, TrainingJob) or not job.is_pass or job.item is Item.REQUEST:
+        return None
+    return job.item.value
 
 
-def _adapters_of(job: TrainingJob) -> list[tuple[str, Any]]:
-    where = "every linear layer" if job.lora_targets is LoraTargets.ALL else "queries, keys and values"
-    return [("adapters on", where), ("rank of the adapters", job.lora_rank)]
+def _rate_of(option: Option) -> Quantity:
+    """What a service does each second: items of a pass each, else tokens."""
+    return option.extras["requests_per_second"] if "alone_seconds" in option.extras else option.tokens_per_second
 
 
-def _shape_of(view: EstimateView) -> list[tuple[str, str]]:
-    """The job's own settings as words and values."""
-    job = view.job
-    given: list[tuple[str, Any]] = [("architecture", job.architecture.name), ("number format", job.dtype.value)]
-    if isinstance(job, TrainingJob):
-        given += [
-            *_length_of(job),
-            ("global batch", f"{job.global_batch:,}"),
-            ("micro-batch", job.micro_batch or "the most that fits"),
-            ("method", job.method.value),
-            *(() if job.method is TrainingMethod.FULL else _adapters_of(job)),
-            ("recomputation", job.recompute.value),
-            ("software", job.stack.value),
-            *((name.replace("_", " "), found) for name in SPLITS if (found := getattr(job, name)) is not None),
-            *(() if job.sharding is None else (("sharding", job.sharding.value),)),
-        ]
-    elif isinstance(job, InferenceJob):
-        given += [
-            ("prompt tokens", f"{job.prompt_tokens:,}"),
-            ("output tokens", f"{job.output_tokens:,}"),
-            ("requests", "a service" if job.num_requests is None else f"{job.num_requests:,.0f}"),
-            ("concurrency", job.concurrency or "as many as fit"),
-            ("engine", "not named" if job.engine is Engine.UNSTATED else job.engine.value),
-            *(() if job.weight_bits is None else (("stored bits of a weight", f"{job.weight_bits:g}"),)),
-        ]
-    request = view.request
-    if request.get("nodes"):
-        given.append(("nodes", request["nodes"]))
-    for name in ("deadline", "budget", "price_age_days"):
-        if request.get(name) is not None:
-            given.append((name, f"{request[name]} s" if name == "deadline" else str(request[name])))
-    for name in sorted(LISTS):
-        if request.get(name):
-            given.append((name.replace("_", " "), ", ".join(request[name])))
-    return [(words, str(value)) for words, value in given]
+def _unit_cost_of(option: Option) -> Quantity | None:
+    """The cost of a thousand items of a pass each, else of a million tokens."""
+    if "alone_seconds" in option.extras:
+        return option.cost_per_thousand_requests
+    return option.cost_per_million_tokens
 
 
 def _scale(view: EstimateView, count: int) -> dict[str, float]:
     """The highest end of each range among the options shown, for the bars."""
     shown = view.answer.options[:count]
-    names = ("seconds", "tokens_per_second", "cost", "cost_per_hour")
+    names = ("seconds", "cost", "cost_per_hour")
     ends = {
         name: [getattr(option, name).high for option in shown if getattr(option, name) is not None] for name in names
     }
+    ends["rate"] = [_rate_of(option).high for option in shown]
     return {name: max(values, default=0.0) for name, values in ends.items()}

@@ -8,9 +8,9 @@ from flask import render_template
 
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Figure, Gpu
-from planner.units import format_bytes, format_flops_per_second
+from planner.units import format_bytes, format_flops_per_second, format_watts
 from planner.web.catalogue import find_gpus
-from planner.web.formats import bandwidth, hertz, watts
+from planner.web.formats import bandwidth, hertz
 from planner.web.pages.blueprint import pages
 from planner.web.queries import CatalogueQuery, read_query
 
@@ -55,7 +55,7 @@ def figure_lines(gpu: Gpu) -> list[Line]:
         line("Memory", gpu.memory_bytes, format_bytes),
         line("Memory bandwidth", gpu.memory_bandwidth, bandwidth),
         *peaks,
-        line("Board power", gpu.power_watts, watts),
+        line("Board power", gpu.power_watts, format_watts),
         line("Boost clock", gpu.boost_hz, hertz),
         line("L2 cache", gpu.l2_bytes, format_bytes),
         line(f"Link bandwidth, one way ({gpu.link_name or 'link'})", gpu.link_bandwidth, bandwidth),

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from planner.errors import InvalidInput, NotFound
 from planner.offers.change_guard import AllowedChanges
 from planner.services.gpu_names import unmapped_names
-from planner.services.importing import ImportPreview
+from planner.services.import_report import ImportPreview
 from planner.services.incoming import price_template
 from planner.services.price_imports import (
     approve_rows,

@@ -9,13 +9,12 @@ from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from planner.errors import Conflict, InvalidInput, NotFound
+from planner.services.actual_tables import CSV_COLUMNS, upload_actuals
 from planner.services.actuals import (
-    CSV_COLUMNS,
     ledger_summary,
     list_actuals,
     record_actual,
     record_step_log,
-    upload_actuals,
 )
 from planner.services.estimates import get_estimate
 from planner.services.requests import parse

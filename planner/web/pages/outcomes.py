@@ -11,6 +11,7 @@ from planner.services.devices import get_device, list_devices
 from planner.services.drift import device_drift
 from planner.services.estimates import get_estimate
 from planner.services.fit_versions import fit_history
+from planner.services.node_counts import node_counts
 from planner.services.siblings import sibling_groups
 from planner.services.worth import estimate_worth
 from planner.web.database import now, session
@@ -51,6 +52,13 @@ def compare_devices_page() -> tuple[str, int]:
         preset=preset,
     )
     return page, 422 if query is None else 200
+
+
+@pages.get("/estimates/<estimate_id>/nodes")
+def nodes_page(estimate_id: str) -> str:
+    """A training job on more and more nodes: time, cost, and the fewest that keep its limits."""
+    found = node_counts(session(), estimate_id)
+    return render_template("estimates/nodes.html", view=get_estimate(session(), estimate_id), found=found)
 
 
 @pages.get("/estimates/<estimate_id>/worth")

@@ -11,6 +11,7 @@ from planner.errors import InvalidInput
 from planner.hardware.catalogue import load_catalogue
 from planner.jobs.architecture import Transformer
 from planner.jobs.presets import ARCHITECTURES
+from planner.services.devices import list_devices
 from planner.services.pressure import USUAL, PressureView, compare_pressure
 from planner.services.requests import parse
 from planner.services.requests.pressure import PressureRequest
@@ -58,6 +59,7 @@ def _page(form: Form, view: PressureView | None, status: int) -> tuple[str, int]
         form=form,
         view=view,
         usual=USUAL,
+        device_names={device.id: device.name for device in list_devices(session())} if view else {},
         architectures=sorted(
             (
                 (key, found.title)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from flask import flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
@@ -9,6 +11,7 @@ from planner.errors import InvalidInput
 from planner.services.price_imports import list_imports
 from planner.services.price_sources import (
     PriceSourceView,
+    SourceState,
     get_price_source,
     list_price_sources,
     request_refresh,
@@ -33,9 +36,30 @@ def price_sources_page() -> str:
     found = list_price_sources(session(), now(), every=True)
     return render_template(
         "price_sources/list.html",
-        network=[source for source in found if source.is_on_network],
-        files=[source for source in found if not source.is_on_network],
+        network=_folded([source for source in found if source.is_on_network]),
+        files=_folded([source for source in found if not source.is_on_network]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Sources as a page lists them: those to see at once, and by family those that nobody has used."""
+
+    shown: list[PriceSourceView]
+    families: dict[str, list[PriceSourceView]]
+
+
+def _folded(sources: list[PriceSourceView]) -> Folded:
+    """Regions, clouds and providers of one sort of list ("…: us-east-1") are folded until they are used."""
+    shown: list[PriceSourceView] = []
+    families: dict[str, list[PriceSourceView]] = {}
+    for source in sources:
+        family, _, member = source.title.partition(": ")
+        if not member or source.enabled or source.state is not SourceState.NEVER:
+            shown.append(source)
+        else:
+            families.setdefault(family, []).append(source)
+    return Folded(shown, families)
 
 
 @pages.get("/price-sources/<name>")

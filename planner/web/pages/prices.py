@@ -21,6 +21,7 @@ from planner.web.pages.blueprint import pages
 from planner.web.queries import price_filter, read_query
 
 _PAGING = frozenset({"limit", "after"})
+ROWS = 50  # of a page, where nothing else is asked for
 ORDERS = (
     ("per_gpu_hour", "per GPU-hour"),
     ("per_hour", "per hour"),
@@ -36,6 +37,7 @@ def prices_page() -> tuple[str, int]:
     query, form = read_query(PriceQuery)
     found, following = [], None
     if query is not None:
+        query = query if "limit" in query.model_fields_set else query.model_copy(update={"limit": ROWS})
         as_of, known_at = query.as_of or now(), query.known_at or now()
         found = find_prices(
             session(), price_filter(query), as_of, known_at, order=query.order, limit=query.limit, after=query.after
@@ -53,7 +55,7 @@ def prices_page() -> tuple[str, int]:
         orders=ORDERS,
         next_url=_with(form, after=following) if following else None,
         first_url=_with(form, after=None),
-        csv_url=_csv_url(form),
+        asked=_asked(form),
         sort_url=lambda order: _with(form, order=order, after=None),
     )
     return page, 422 if query is None else 200
@@ -76,8 +78,6 @@ def _with(form: Form, **changes: str | None) -> str:
     return url_for("pages.prices_page", **wanted)
 
 
-def _csv_url(form: Form) -> str:
-    kept: dict[str, Any] = {
-        name: form.value(name) for name in PriceQuery.model_fields if form.value(name) and name not in _PAGING
-    }
-    return url_for("api.list_prices_csv", **kept)
+def _asked(form: Form) -> dict[str, str]:
+    """The filters, for the address of the whole table."""
+    return {name: form.value(name) for name in PriceQuery.model_fields if form.value(name) and name not in _PAGING}

@@ -18,6 +18,7 @@ from planner.services.requests import parse
 from planner.services.requests.sizing import SizingRequest
 from planner.services.sizing import OptionView, OtherView, SizingView, cut, size_service
 from planner.services.trace_files import trace_text
+from planner.web.config_files import take_config
 from planner.web.database import now, session
 from planner.web.forms import Form
 from planner.web.hours_chart import hours_chart
@@ -53,12 +54,17 @@ def services_page() -> tuple[str, int]:
 
 @pages.post("/services")
 def size_service_page() -> Response | tuple[str, int]:
-    """A question with a trace is answered at once; one without goes into the address."""
+    """A question with a trace or a configuration is answered at once; any other goes into the address."""
     form = Form.sent()
     sent = request.files.get("trace_file")
     data = sent.read() if sent is not None else b""
-    if data:
-        return _answered(form, data)
+    try:
+        is_configured = take_config(form)
+    except InvalidInput as error:
+        form.problems = list(error.problems)
+        return _page(form, None, 422)
+    if data or is_configured:
+        return _answered(form, data or None)
     asked = {name: several for name, several in form.values.items() if any(several) and name not in NOT_TYPED}
     return redirect(url_for("pages.services_page", **asked), 303)  # type: ignore[arg-type]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.estimates.load.front import Front
 from planner.estimates.load.step_table import StepTable, tabulate
 
 Array = NDArray[np.float64]
@@ -32,5 +33,11 @@ class LinearTimes:
         return found
 
 
-def linear_table(max_batch: int = 256, max_tokens: int = 8_192, **changes: float) -> StepTable:
-    return tabulate(LinearTimes(**changes), max_batch, max_tokens)
+def linear_table(
+    max_batch: int = 256,
+    max_tokens: int = 8_192,
+    front: Front | None = None,
+    reserve: float = 0.0,
+    **changes: float,
+) -> StepTable:
+    return tabulate(LinearTimes(**changes), max_batch, max_tokens, front, reserve)

@@ -147,6 +147,19 @@ def test_full_cache_sends_the_last_admitted_back_and_still_serves_it() -> None:
     assert served.end_seconds > roomy.end_seconds
 
 
+def test_an_engine_that_keeps_room_for_whole_answers_sends_none_back_and_runs_fewer_at_a_time() -> None:
+    requests = at_once(8, 300, 400)
+    table = linear_table(kv_capacity_tokens=3_000.0, reserve=1.0)
+    served = simulate(requests, table, EnginePolicy())
+    assert served.num_preempted == 0
+    assert served.peak_running == 4  # of 700 tokens each
+    assert served.peak_kv_tokens <= 3_000.0
+    halves = simulate(requests, linear_table(kv_capacity_tokens=3_000.0, reserve=0.5), EnginePolicy())
+    assert halves.peak_running == 6  # of 500 tokens when they are admitted
+    assert halves.num_preempted > 0
+    assert not np.isnan(halves.done).any()
+
+
 def test_chunks_spare_the_running_from_long_prompts() -> None:
     requests = Requests(np.array([0.0, 1.0]), np.array([100, 8_000]), np.array([400, 2]))
     table = linear_table()

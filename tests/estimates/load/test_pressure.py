@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from planner.estimates.estimate import Placement
+from planner.estimates.estimate import Bottleneck, Placement
 from planner.estimates.load.pressure import Phase, Pressure, Question, pressure
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Dtype
@@ -58,3 +58,10 @@ def test_what_the_catalogue_does_not_know_is_not_told() -> None:
     found = pressure(question("smollm-135m", 4, Dtype.FP32), attached(), None)
     assert isinstance(found, str)
     assert found
+
+
+def test_a_long_prompt_is_bound_by_arithmetic_and_decoding_by_memory() -> None:
+    network = ARCHITECTURES["llama-3-8b"].architecture
+    assert isinstance(network, Transformer)
+    phases = pressed(Question(network, Dtype.BF16, 2048, 8, 2048, 256, 32)).phases
+    assert [press.bound for press in phases[1:3]] == [Bottleneck.COMPUTE, Bottleneck.BANDWIDTH]

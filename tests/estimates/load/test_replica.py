@@ -17,6 +17,7 @@ from planner.estimates.load.level import ServiceLevel
 from planner.estimates.load.push import push
 from planner.estimates.load.sizing import Sized, Terms, size_one
 from planner.estimates.load.ways import Ways, find_ways
+from planner.estimates.priors.serving import load_serving_priors
 from planner.hardware.catalogue import load_catalogue
 from planner.jobs.architecture import Transformer
 from planner.jobs.job import InferenceJob
@@ -45,7 +46,13 @@ def test_service_without_load_waits_as_the_estimate_of_a_single_request_says() -
     found = ways(job(), placement())
     sized = size_one(found.ways[0], RandomDemand(1e-4, Sizes.fixed(1_024, 128)), Terms(ServiceLevel()), POLICY)
     assert isinstance(sized, Sized)
-    assert sized.found.first_token.p50 == pytest.approx(estimate.extras["first_token_seconds"].mid, rel=0.02)
+    front = found.ways[0].table.front.seconds(1.0)
+    priors = load_serving_priors()
+    expected_ms = priors.engines[job().engine].front_ms + priors.figures["frontend_request_ms"]
+    assert front == pytest.approx(expected_ms * 1e-3)
+    assert 0.005 < front < 0.05
+    engine = estimate.extras["first_token_seconds"].mid
+    assert sized.found.first_token.p50 == pytest.approx(front + engine, rel=0.01)
     assert sized.found.per_token is not None
     assert sized.found.per_token.p50 == pytest.approx(estimate.step_seconds.mid, rel=0.05)
 

@@ -158,15 +158,51 @@ def test_what_cannot_be_predicted_is_declined_with_the_reason() -> None:
         {"scenario": "training"},
         {"notes": "SUSPECT: as published"},
         {"gpu_model": "Abacus"},
-        {"precision": "int3"},
+        {"precision": "posit8"},
         {"metric": "parsecs"},
         {"tp": "4"},
         {"output_len": "", "metric": "output_tokens_per_s_total"},
     )
-    parts = ("training run", "SUSPECT", "'Abacus'", "'int3'", "'parsecs'", "more than 1 GPUs", "how many tokens")
+    parts = ("training run", "SUSPECT", "'Abacus'", "'posit8'", "'parsecs'", "more than 1 GPUs", "how many tokens")
     for item, part in zip(_validated(*rows), parts, strict=True):
         assert item.predicted is None
         assert part in item.reason
+
+
+def test_experts_on_the_gpus_that_share_the_rest_are_not_counted_twice() -> None:
+    notes = "source row of_a_day_agg_1024x1024_c16_tp4_ep4_7; expert parallel 4"
+    plain = {"num_gpus": "4", "tp": "4"}
+    apart, shared, twice = _predicted(plain, plain | {"notes": notes}, {"num_gpus": "16", "tp": "16", "notes": notes})
+    assert twice == shared == apart
+
+
+def test_steps_of_as_many_as_memory_holds_count_all_of_them() -> None:
+    alone, all_of_them = _predicted(
+        {"metric": "decode_tokens_per_s", "batch_or_concurrency": "1"},
+        {"metric": "decode_tokens_per_s", "batch_or_concurrency": "", "scenario": "offline"},
+    )
+    assert all_of_them > 10 * alone
+
+
+def test_blackwell_multiplies_four_bit_weights_as_they_lie() -> None:
+    hopper, blackwell = _predicted(
+        *({"gpu_model": gpu, "gpu_memory_gb": "", "precision": "mxfp4"} for gpu in ("H200-SXM", "B200"))
+    )
+    eight = _predicted({"gpu_model": "B200", "gpu_memory_gb": "", "precision": "fp8"})[0]
+    assert blackwell < min(hopper, eight)
+
+
+def test_a_metric_in_another_unit_is_the_same_figure() -> None:
+    plain, seconds, hours = _predicted({"metric": "ttft_ms"}, {"metric": "TTFT_s"}, {"metric": "energy_wh_per_request"})
+    joules = _predicted({"metric": "energy_j_per_request"})[0]
+    assert seconds == pytest.approx(plain / 1e3)
+    assert hours == pytest.approx(joules / 3600)
+
+
+def test_a_count_that_cannot_be_read_is_no_count_that_was_left_out() -> None:
+    item = _validated({"batch_or_concurrency": "sixteen"})[0]
+    assert item.predicted is None
+    assert item.reason == "batch_or_concurrency 'sixteen' is not a whole number"
 
 
 TABLES = Path(__file__).parents[4] / "shared" / "data" / "truth"
@@ -189,3 +225,21 @@ def test_published_runs_are_met_as_closely_as_the_accuracy_page_says() -> None:
         median = score(kind, dense[kind]).median
         assert median is not None
         assert median < 0.20
+
+
+def test_a_bench_that_draws_its_lengths_has_shorter_ones_than_it_states() -> None:
+    drawn, stated = _predicted(
+        {"source": "InferenceX of a day", "metric": "ttft_ms", "input_len": "8000", "output_len": "1000"},
+        {"metric": "ttft_ms", "input_len": "7200", "output_len": "900"},
+    )
+    assert drawn == pytest.approx(stated)
+
+
+def test_what_xla_compiled_is_started_as_an_eager_program_starts_it() -> None:
+    rows = [
+        {"framework": f"TensorFlow 20.06 NGC{more}", "model_family": "cnn", "model_name": "ResNet-50 v1.5"}
+        for more in ("", " + XLA")
+    ]
+    asked = {"metric": "latency_ms_p99", "scenario": "fixed_batch", "batch_or_concurrency": "1", "image_size": "224"}
+    plain, compiled = _predicted(*(row | asked for row in rows))
+    assert compiled == pytest.approx(plain)

@@ -119,3 +119,12 @@ def test_jobs_that_are_not_a_steady_step_of_a_whole_network_are_declined(model: 
     found = training_trial(Row(2, "a", "s", "wall_s", 1.0, row.cells), load_catalogue())
     assert isinstance(found, Declined)
     assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "vocabulary"), [("Nemotron-8B", 256_000), ("GPT3-5B", 50_304), ("Llama-3-9B", 128_256)]
+)
+def test_a_vocabulary_that_is_not_stated_is_that_of_the_line(name: str, vocabulary: int) -> None:
+    row = _row(name, "dense-transformer", layers=32, hidden=4096, heads=32, ffn_hidden=16384, seq_len=2048)
+    assert _shape(row).vocab == vocabulary
+    assert f"a vocabulary of {vocabulary}" in _known(row).assumptions

@@ -10,8 +10,10 @@ from planner.errors import InvalidInput
 from planner.estimates.validation.gpus import published_gpu
 from planner.estimates.validation.score import by_source, overall, quantile
 from planner.estimates.validation.table import read_table
+from planner.estimates.validation.trials import Trial, training_trial
 from planner.estimates.validation.validate import validate_table
 from planner.hardware.catalogue import load_catalogue
+from planner.jobs.job import Recompute
 
 HEADER = (
     "id,source,model_name,model_family,layers,hidden,heads,kv_heads,ffn_hidden,gated_mlp,vocab,seq_len,gpu_model,"
@@ -156,6 +158,12 @@ def test_a_quantile_lies_between_neighbours_in_proportion(share: float, value: f
         ("A100", None, "A100-80GB-SXM", True),
         ("V100", 32.0, "V100-32GB-SXM", True),
         ("RTX3090", 24.0, "RTX-3090", False),
+        ("A100-PCIe", 40.0, "A100-40GB-PCIE", False),
+        ("H100-SXM-96GB (500W)", 96.0, "H100-96GB-SXM", False),
+        ("B200-180GB", 192.0, "B200", False),
+        ("NVIDIA H800", None, "H800-SXM", False),
+        ("A800", 80.0, "A800-80GB-SXM", True),
+        ("MI250X (1 GCD)", 64.0, "MI250X-GCD", False),
     ],
 )
 def test_an_unstated_variant_is_resolved_by_memory_or_assumed_in_words(
@@ -169,3 +177,49 @@ def test_an_unstated_variant_is_resolved_by_memory_or_assumed_in_words(
 
 def test_a_memory_that_no_variant_has_names_no_gpu() -> None:
     assert published_gpu(load_catalogue(), "A100", 13.0) is None
+
+
+def test_the_batch_of_a_default_recipe_stands_in_for_one_that_is_not_stated() -> None:
+    text = _line(batch=",").replace(",,x", ',"GBS not stated (default recipe 2048, mbs 4)",x')
+    (line,) = read_table("\n".join((HEADER, text))).rows
+    trial = training_trial(line, load_catalogue())
+    assert isinstance(trial, Trial)
+    assert (trial.job.global_batch, trial.job.micro_batch) == (2048, 4)
+    assert "the batch of the default recipe" in trial.assumptions
+
+
+def test_where_recomputation_is_not_stated_memory_tells_but_for_programs_that_choose() -> None:
+    silent = _line(shape="GPT-13B,dense-transformer,40,5120,40,40,20480,0,50304,4096").replace(",none,", ",,")
+    kept = {}
+    for framework in ("Megatron-LM", "PyTorch FSDP"):
+        (row,) = read_table("\n".join((HEADER, silent.replace("Megatron-LM", framework)))).rows
+        trial = training_trial(row, load_catalogue())
+        assert isinstance(trial, Trial)
+        kept[framework] = trial.recomputes
+    assert kept == {"Megatron-LM": (), "PyTorch FSDP": (Recompute.NONE, Recompute.FULL)}
+
+
+def test_a_frozen_base_in_host_memory_is_answered_and_trained_weights_there_are_declined() -> None:
+    offloaded = {"notes": "CPU offload=True"}
+    adapters = _line(shape=GPT.replace("GPT-7B", "GPT-7B QLoRA"), **offloaded)
+    answered, declined = _validated(adapters, _line("b", **offloaded))
+    assert answered.predicted is not None
+    assert any("host memory" in assumption for assumption in answered.assumptions)
+    assert "host memory" in declined.reason
+
+
+@pytest.mark.parametrize("spelled", ["BF16", "bf16-mixed", "bfloat16"])
+def test_a_number_format_is_known_however_it_is_spelled(spelled: str) -> None:
+    usual, found = _validated(_line("a"), _line("b", precision=spelled))
+    assert found.predicted == usual.predicted
+
+
+def test_two_sockets_compute_as_one_processor_and_say_so() -> None:
+    """Tables count sockets; the cell says how many, not how many jobs."""
+    one, two = _validated(
+        _line("a", "tokens_per_s_total", gpu="CPU-Xeon-8480+,,1,1"),
+        _line("b", "tokens_per_s_total", gpu="CPU-Xeon-8480+,,2,2"),
+    )
+    assert two.predicted is not None
+    assert two.predicted == pytest.approx(2.0 * one.predicted, rel=0.02)
+    assert "2 sockets compute as one processor" in two.assumptions

@@ -48,7 +48,7 @@
       xAxis: found.map((_, row) => ({
         type: "value",
         gridIndex: row,
-        min: "dataMin",
+        min: 0,
         max: "dataMax",
         axisLabel: { show: row === last, color: ink, formatter: "{value} s" },
         axisTick: { show: row === last },

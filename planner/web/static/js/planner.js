@@ -20,6 +20,21 @@
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   });
 
+  // A link to a folded part unfolds it.
+  function unfold() {
+    const target = location.hash.length > 1 ? document.getElementById(location.hash.slice(1)) : null;
+    const folded = target ? target.closest("details:not([open])") : null;
+    if (folded) { folded.open = true; target.scrollIntoView(); }
+  }
+  window.addEventListener("hashchange", unfold);
+  unfold();
+
+  // Paper: only a script can open the browser's dialog.
+  for (const button of document.querySelectorAll("[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", function () { window.print(); });
+  }
+
   // After a refused form, go to the list of what to mend.
   const problems = document.getElementById("problems");
   if (problems) problems.focus();

@@ -1,4 +1,4 @@
-"""Which reservations to take for a known demand over on demand alone: exact, by a linear program whose answer is whole.
+"""An oracle: which reservations to take over on demand alone, exact by a linear program whose answer is whole.
 
 minimise    Σ_k Σ_s cost_k · x_ks + Σ_t price · hours_t · y_t
 subject to  Σ_k Σ_{s: t in [s, s+length_k)} x_ks + y_t >= demand_t,   x, y >= 0
@@ -9,7 +9,6 @@ unimodular. With whole demand each vertex is whole, so the relaxed program's opt
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,8 +77,3 @@ def cheapest_cover(demand: Sequence[int], terms: Sequence[Term], prices: Sequenc
         ),
         rented=tuple(round(float(values[column])) for column in rented),
     )
-
-
-def break_even_share(term: Term, price: float) -> float:
-    """The share of its slots in which a reserved GPU must be used to cost no more than on demand at a flat price."""
-    return term.cost / (term.num_slots * price) if price > 0 else math.inf

@@ -1,0 +1,299 @@
+"""What jobs cost, as charges: what estimates say beside what the ledger knows, unknown ones named and in no sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from planner.estimates.document import answer_from_document
+from planner.estimates.estimate import Option
+from planner.estimates.ledger import Metric
+from planner.offers.billing_months import by_month, shared
+from planner.offers.offer import OfferKind
+from planner.services.actuals import ActualView, list_actuals
+from planner.services.estimates import BestOption, EstimateSummary, list_estimates
+from planner.services.requests.base import DayOrMoment, Request
+from planner.store import estimates as estimate_store
+from planner.store.engine import Session
+
+HOUR = Decimal(3600)
+JOULES_PER_KWH = Decimal(3_600_000)
+SERVICE = "a service has no end: its cost is one per hour, in estimates.csv"
+NO_OPTION = "no option: every place was rejected"
+NOT_MEASURED = "neither its cost nor its whole time was measured"
+OLD = "it was listed before the place of its best option was kept: its figures are in its own table"
+BEYOND = "it would end beyond the calendar"
+AMOUNTS = ("cost", "estimated_cost", "cost_low", "cost_high", "paid_hours", "run_hours", "gpu_hours", "energy_kwh")
+
+
+class CostKind(StrEnum):
+    """Whether a charge is foreseen or happened."""
+
+    ESTIMATE = "estimate"
+    ACTUAL = "actual"
+
+
+class Known(StrEnum):
+    """Where a cost is known from."""
+
+    ESTIMATED = "estimated"
+    STATED = "stated"  # entered into the ledger
+    DERIVED = "derived"  # the measured time at what a second costs by the estimate
+
+
+class CostsQuery(Request):
+    """Which charges: those whose time begins from `since` on and before `before`; a day begins at 00:00 UTC."""
+
+    since: DayOrMoment | None = None
+    before: DayOrMoment | None = None
+    cost_kind: CostKind | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one job costs within one calendar month. None is unknown, or does not apply.
+
+    A job that runs over months is a charge in each, with its share of every amount and hour by time. `estimated_cost`,
+    `cost_low` and `cost_high` are the estimate's, beside an actual too. `price_per_hour` is that of all GPUs together,
+    of which `paid_hours` make up the cost; `run_hours` is how long it ran. `period_is` says how its time is known.
+    """
+
+    cost_kind: CostKind
+    known: Known
+    start: datetime
+    end: datetime
+    period_is: str
+    cost: Decimal
+    currency: str
+    estimated_cost: Decimal | None
+    cost_low: Decimal | None
+    cost_high: Decimal | None
+    price_per_hour: Decimal | None
+    paid_hours: Decimal | None
+    run_hours: Decimal | None
+    gpu_hours: Decimal | None
+    energy_kwh: Decimal | None
+    job_name: str
+    job_kind: str
+    title: str
+    gpu_key: str
+    num_gpus: Decimal | None
+    provider: str | None
+    region: str | None
+    offer_kind: OfferKind | None
+    estimate_id: str
+    actual_id: str | None
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """A job whose cost is unknown, and why: it is in no sum."""
+
+    cost_kind: CostKind
+    estimate_id: str
+    actual_id: str | None
+    job_name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostTotal:
+    """The sum of the charges of one kind in one currency, and how many there are."""
+
+    cost_kind: CostKind
+    currency: str
+    cost: Decimal
+    num_charges: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobCosts:
+    """Charges, the earliest first, what they come to, and every job whose cost is unknown."""
+
+    charges: tuple[Charge, ...]
+    totals: tuple[CostTotal, ...]
+    unknown: tuple[Unpriced, ...]
+
+
+def job_costs(session: Session, query: CostsQuery) -> JobCosts:
+    """What stored estimates say that jobs cost (by the best option of each), and what finished ones did cost.
+
+    Calibration runs are in the ledger but are nobody's jobs; rows that another one corrects do not count.
+    """
+    found: list[Charge | Unpriced] = []
+    if query.cost_kind is not CostKind.ACTUAL:
+        found += [_estimated(item) for item in list_estimates(session, limit=None)]
+    if query.cost_kind is not CostKind.ESTIMATE:
+        found += _happened(session)
+    charges = [part for one in found if isinstance(one, Charge) for part in _monthly(one) if _is_asked(part, query)]
+    charges.sort(key=lambda one: (one.start, one.cost_kind, one.estimate_id, one.actual_id or ""))
+    return JobCosts(tuple(charges), _totals(charges), tuple(one for one in found if isinstance(one, Unpriced)))
+
+
+def _is_asked(charge: Charge, query: CostsQuery) -> bool:
+    return (
+        (query.since is None or query.since <= charge.start)
+        and (query.before is None or charge.start < query.before)
+        and query.currency in (None, charge.currency)
+    )
+
+
+def _totals(charges: list[Charge]) -> tuple[CostTotal, ...]:
+    sums: dict[tuple[CostKind, str], list[Decimal]] = {}
+    for charge in charges:
+        sums.setdefault((charge.cost_kind, charge.currency), []).append(charge.cost)
+    return tuple(CostTotal(*key, sum(costs, Decimal(0)), len(costs)) for key, costs in sorted(sums.items()))
+
+
+def _monthly(charge: Charge) -> Iterator[Charge]:
+    """The charge month by month; its parts add up to it."""
+    stretches = by_month(charge.start, charge.end)
+    amounts = {name: amount for name in AMOUNTS if (amount := getattr(charge, name)) is not None}
+    parts: dict[str, Any] = {name: shared(amount, stretches) for name, amount in amounts.items()}
+    for number, (start, end) in enumerate(stretches):
+        yield replace(charge, start=start, end=end, **{name: part[number] for name, part in parts.items()})
+
+
+def _estimated(item: EstimateSummary) -> Charge | Unpriced:
+    best, reason = item.best, _why_not(item.best)
+    end = None if best is None or best.seconds is None else _end(item.as_of, best.seconds)
+    if best is None or best.cost is None or best.seconds is None or best.gpu_key is None or end is None or reason:
+        return Unpriced(CostKind.ESTIMATE, item.id, None, item.job_name, reason or BEYOND)
+    cost, price, hours = _exact(best.cost), _known(best.cost_per_hour), _exact(best.seconds) / HOUR
+    return Charge(
+        cost_kind=CostKind.ESTIMATE,
+        known=Known.ESTIMATED,
+        start=item.as_of,
+        end=end,
+        period_is="from the moment of its prices, for as long as it is to take",
+        cost=cost,
+        currency=best.currency,
+        estimated_cost=cost,
+        cost_low=_known(best.cost_low),
+        cost_high=_known(best.cost_high),
+        price_per_hour=price,
+        paid_hours=cost / price if price else None,
+        run_hours=hours,
+        gpu_hours=None if best.num_gpus is None else hours * best.num_gpus,
+        energy_kwh=None,
+        job_name=item.job_name,
+        job_kind=item.job_kind,
+        title=best.title,
+        gpu_key=best.gpu_key,
+        num_gpus=best.num_gpus,
+        provider=best.provider,
+        region=best.region,
+        offer_kind=None if best.offer_kind is None else OfferKind(best.offer_kind),
+        estimate_id=item.id,
+        actual_id=None,
+        basis=best.basis.value,
+    )
+
+
+def _why_not(best: BestOption | None) -> str:
+    """Why an estimate is no charge; empty where it may be one."""
+    if best is None:
+        return NO_OPTION
+    if best.seconds is None:
+        return SERVICE
+    if best.cost is None:
+        return (best.unknown or {}).get("cost", "no price is known")
+    return OLD if best.gpu_key is None else ""
+
+
+def _happened(session: Session) -> list[Charge | Unpriced]:
+    @cache
+    def job_and_options(estimate_id: str) -> tuple[str, tuple[Option, ...]]:
+        found = estimate_store.get(session, estimate_id)
+        return ("", ()) if found is None else (found.job_name, answer_from_document(found.result).options)
+
+    rows = [row for row in list_actuals(session, limit=None) if row.estimate_id is not None and row.replaced_by is None]
+    return [_finished(row, *job_and_options(row.estimate_id or "")) for row in rows]
+
+
+def _finished(row: ActualView, job_name: str, options: tuple[Option, ...]) -> Charge | Unpriced:
+    option = options[row.option or 0]
+    measured = {figure.metric: _exact(figure.measured) for figure in row.figures}
+    cost, known, reason = _cost_of(measured, option)
+    estimate_id = row.estimate_id or ""
+    if cost is None or known is None:
+        return Unpriced(CostKind.ACTUAL, estimate_id, row.id, job_name, reason)
+    seconds, joules, place = measured.get(Metric.SECONDS), measured.get(Metric.ENERGY_JOULES), option.placement
+    start, end, period_is = _period(row, seconds)
+    hours = None if seconds is None else seconds / HOUR
+    price = None if known is Known.STATED or option.cost_per_hour is None else _exact(option.cost_per_hour.mid)
+    said = option.cost
+    return Charge(
+        cost_kind=CostKind.ACTUAL,
+        known=known,
+        start=start,
+        end=end,
+        period_is=period_is,
+        cost=cost,
+        currency=place.currency,
+        estimated_cost=None if said is None else _exact(said.mid),
+        cost_low=None if said is None else _exact(said.low),
+        cost_high=None if said is None else _exact(said.high),
+        price_per_hour=price,
+        paid_hours=cost / price if price else None,
+        run_hours=hours,
+        gpu_hours=None if hours is None else hours * place.num_gpus,
+        energy_kwh=None if joules is None else joules / JOULES_PER_KWH,
+        job_name=job_name,
+        job_kind=row.job_kind,
+        title=place.title,
+        gpu_key=place.gpu.key,
+        num_gpus=place.num_gpus,
+        provider=None if place.offer is None else place.offer.provider,
+        region=None if place.offer is None else place.offer.region,
+        offer_kind=None if place.offer is None else place.offer.kind,
+        estimate_id=estimate_id,
+        actual_id=row.id,
+        basis=row.basis.value,
+    )
+
+
+def _cost_of(measured: Mapping[Metric, Decimal], option: Option) -> tuple[Decimal | None, Known | None, str]:
+    """What a finished job cost and where that is known from; or None and why."""
+    if Metric.COST in measured:
+        return measured[Metric.COST], Known.STATED, ""
+    if Metric.SECONDS not in measured:
+        return None, None, NOT_MEASURED
+    if option.cost is None or option.seconds is None or option.seconds.mid <= 0:
+        return None, None, f"its cost was not measured; {option.unknown.get('cost', 'the estimate has none either')}"
+    per_second = _exact(option.cost.mid) / _exact(option.seconds.mid)
+    return measured[Metric.SECONDS] * per_second, Known.DERIVED, ""
+
+
+def _period(row: ActualView, seconds: Decimal | None) -> tuple[datetime, datetime, str]:
+    ended = row.measured_at or row.recorded_at
+    entered = "" if row.measured_at is not None else ", taken to be when it was entered"
+    if seconds is None:
+        day = ended.replace(hour=0, minute=0, second=0, microsecond=0)
+        return day, day + timedelta(days=1), f"the day of its end{entered}; how long it took is unknown"
+    return ended - timedelta(seconds=max(float(seconds), 1.0)), ended, f"as long as it took, until its end{entered}"
+
+
+def _end(start: datetime, seconds: float) -> datetime | None:
+    """When it ends, at least a second later; None beyond the calendar."""
+    try:
+        return start + timedelta(seconds=max(seconds, 1.0), days=32) - timedelta(days=32)
+    except OverflowError:
+        return None
+
+
+def _exact(value: float) -> Decimal:
+    return Decimal(repr(value))
+
+
+def _known(value: float | None) -> Decimal | None:
+    return None if value is None else _exact(value)
