@@ -68,19 +68,20 @@ def test_preview_ask_and_save_work_without_scripts(browser: Browser, site: Site)
     for label, text in (("Name", "Rack 4"), ("Price, all in", "40000"), ("Draw in use, kW", "1.275")):
         page.get_by_label(label).fill(text)
     page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#preview svg .line-own")).to_have_count(1)
+    expect(page.get_by_label("Price, all in")).to_have_value("40000")
     assert "csrf" not in page.url
-    assert page.get_by_label("Price, all in").input_value() == "40000"
-    assert page.locator("#preview svg .line-own").count() == 1
     page.get_by_role("button", name="Save").click()
-    assert re.search(r"/assets/\w{26}$", page.url)
+    expect(page).to_have_url(re.compile(r"/assets/\w{26}$"))
     page.get_by_label("Utilisation", exact=True).fill("70 %")
     page.get_by_role("button", name="Ask", exact=True).click()
-    assert "70.0 % of the hours" in page.content()
+    expect(page.locator("main")).to_contain_text("70.0 % of the hours")
     page.get_by_label("Price, all in, to").fill("80000")
     page.get_by_role("button", name="Ask with these ranges").click()
-    assert page.get_by_label("Price, all in, to").input_value() == "80000"
+    page.wait_for_url("**80000**")
+    expect(page.get_by_label("Price, all in, to")).to_have_value("80000")
     page.get_by_role("button", name="Take away").click()
-    assert "is taken away" in page.content()
+    expect(page.get_by_role("status")).to_contain_text("is taken away")
     context.close()
 
 

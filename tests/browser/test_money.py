@@ -60,10 +60,10 @@ def test_a_book_is_added_and_withdrawn_without_scripts(browser: Browser, site: S
         {"name": "book.json", "mimeType": "application/json", "buffer": content}
     )
     page.get_by_role("button", name="Add").click()
-    assert "15 % off" in page.content()
+    expect(page.locator("main")).to_contain_text("15 % off")
     page.get_by_role("button", name="Withdraw").click()
-    assert "counts no more" in page.content()
-    assert page.get_by_label("Seen by the role").input_value() == "finance"
+    expect(page.get_by_role("status")).to_contain_text("counts no more")
+    expect(page.get_by_label("Seen by the role")).to_have_value("finance")
     context.close()
 
 

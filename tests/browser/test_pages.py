@@ -146,12 +146,12 @@ def test_every_form_works_without_scripts(browser: Browser, site: Site, world: W
     page = context.new_page()
     page.goto("/estimates/new?preset=serve-small")
     page.get_by_role("button", name="Estimate").click()
-    assert re.search(r"/estimates/\w{26}$", page.url)
+    expect(page).to_have_url(re.compile(r"/estimates/\w{26}$"))
     page.goto(f"/calibrations/new?device_id={world.gpu_id}&suite=smoke")
     page.get_by_role("button", name="Start").click()
-    assert "Waiting for the worker" in page.content()
+    expect(page.locator("main")).to_contain_text("Waiting for the worker")
     page.get_by_role("button", name="Cancel").click()
-    assert "cancelled" in page.content()
+    expect(page.locator("main")).to_contain_text("cancelled")
     context.close()
 
 

@@ -116,7 +116,7 @@ def test_a_brief_prints_without_the_navigation_and_without_buttons(page: Page, w
     expect(page.get_by_role("navigation").first).to_be_hidden()
     expect(page.get_by_role("heading", name="Findings")).to_be_visible()
     expect(page.get_by_role("heading", name="Assumptions")).to_be_visible()
-    assert page.locator("main button:visible").count() == 0
+    expect(page.locator("main button:visible")).to_have_count(0)
 
 
 def test_a_locked_plan_is_followed_and_its_rest_planned(page: Page, world: World) -> None:
