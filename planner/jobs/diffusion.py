@@ -63,7 +63,10 @@ class Joint:
     guided: bool = True
 
 
-# Blocks, width and heads of their transformer/config.json, written down from memory. Of FLUX.1 19 blocks hold weights
+# Blocks, width and heads: FLUX.1 as in black-forest-labs/flux at 1f71c43, src/flux/util.py, its text as in cli.py;
+# Stable Diffusion 3 and 3.5 large as in argmaxinc/DiffusionKit at 0d55e93, python/src/diffusionkit/mlx/config.py (as
+# many heads as blocks, of width 64, as in huggingface/diffusers, scripts/convert_sd3_to_diffusers.py). What was
+# distilled is drawn without guidance (their cards). Of FLUX.1 19 blocks hold weights
 # for text and pictures apart, 38 for both; a step of either multiplies each position with 12 · width² weights.
 JOINT = {
     "stablediffusion3": Joint("Stable Diffusion 3 medium", 24, 1536, 24, SD3_TEXT),

@@ -19,6 +19,7 @@ from planner.jobs.known.pairs import PAIRS
 from planner.jobs.known.pictures import PICTURES, NamedPicture, drawing_rows
 from planner.jobs.known.routed import ROUTED
 from planner.jobs.known.served import SERVED
+from planner.jobs.known.ungated import UNGATED
 
 __all__ = ["ARCHITECTURES", "FIRST_RUN_JOBS", "JOBS", "PICTURES", "JobPreset", "NamedArchitecture", "NamedPicture"]
 
@@ -33,7 +34,7 @@ class JobPreset:
 
 
 ARCHITECTURES: Mapping[str, NamedArchitecture] = MappingProxyType(
-    {entry.key: entry for entry in (*DENSE, *SERVED, *ENCODERS, *EXPERTS, *ROUTED, *PAIRS)}
+    {entry.key: entry for entry in (*DENSE, *SERVED, *UNGATED, *ENCODERS, *EXPERTS, *ROUTED, *PAIRS)}
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from planner.jobs.architecture import Transformer
 from planner.jobs.convnet import ConvNet
 from planner.jobs.detection import DETECTORS, detector
 from planner.jobs.diffusion import denoiser
@@ -25,6 +26,28 @@ def test_a_denoiser_has_about_the_published_weights(name: str, millions: float) 
     assert found is not None
     assert isinstance(found.network, ConvNet)
     assert found.network.num_parameters == pytest.approx(millions * 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "apart", "billions"),
+    [
+        ("FLUX.1-dev", 19, 12.0),  # its model card
+        ("FLUX.1-schnell", 19, 12.0),
+        ("stable-diffusion-3.5-large", 38, 8.1),  # its model card
+        ("stable-diffusion-3-medium", 24, 2.0),  # its model card
+    ],
+)
+def test_a_transformer_over_text_and_pictures_has_about_the_published_weights(
+    name: str, apart: int, billions: float
+) -> None:
+    """Blocks hold weights for text and pictures apart, each with six shifts and scales, or for both, with three."""
+    found = denoiser(name)
+    assert found is not None
+    shape = found.network
+    assert isinstance(shape, Transformer)
+    block, shift = shape.attention_parameters + shape.ffn_parameters, shape.hidden**2
+    weights = apart * 2 * (block + 6 * shift) + (shape.num_layers - apart) * (block + 3 * shift)
+    assert weights == pytest.approx(billions * 1e9, rel=0.025)
 
 
 def test_a_step_of_stable_diffusion_takes_the_flops_that_profilers_count() -> None:

@@ -58,3 +58,27 @@ def test_every_ready_job_can_be_asked_and_goes_through_its_document(key: str) ->
 def test_the_first_run_trains_and_serves() -> None:
     kinds = [type(JOBS[key].job) for key in FIRST_RUN_JOBS]
     assert kinds == [TrainingJob, InferenceJob]
+
+
+@pytest.mark.parametrize(
+    ("key", "counted", "within"),
+    [
+        ("mpt-30b", 29.95e9, 1e-3),  # its model card
+        ("roberta-base", 124_052_736, 5e-3),  # KerasHub's presets, without an output head, with positions and biases
+        ("roberta-large", 354_307_072, 5e-3),
+        ("bge-m3", 559_889_410, 5e-3),  # there XLM-RoBERTa large
+    ],
+)
+def test_parameter_count_is_the_one_that_was_read_beside_the_shape(key: str, counted: float, within: float) -> None:
+    assert ARCHITECTURES[key].architecture.num_parameters == pytest.approx(counted, rel=within)
+
+
+@pytest.mark.parametrize(("key", "stored"), [("falcon-7b", 7.22e9), ("falcon-40b", 41.8e9), ("falcon-180b", 179.5e9)])
+def test_falcon_writes_with_its_embedding_which_its_files_hold_twice(key: str, stored: float) -> None:
+    shape = ARCHITECTURES[key].architecture
+    assert shape.tied_embeddings
+    assert shape.num_parameters + shape.vocab * shape.hidden == pytest.approx(stored, rel=2e-3)
+
+
+def test_a_shape_that_was_not_read_from_its_source_says_so() -> None:
+    assert {entry.key for entry in ARCHITECTURES.values() if not entry.was_read} == {"command-r-plus"}

@@ -163,4 +163,5 @@ def test_an_estimate_from_a_configuration_is_changed_with_all_that_it_said(clien
 def test_rest_says_which_shapes_were_not_read_from_the_source_they_name(client: FlaskClient) -> None:
     listed = {found["key"]: found for found in client.get("/api/v1/presets").json["architectures"]}
     assert listed["llama-3-8b"]["was_read"]
-    assert not listed["dbrx"]["was_read"]
+    assert listed["dbrx"]["was_read"]
+    assert not listed["command-r-plus"]["was_read"]

@@ -25,11 +25,6 @@ class NamedArchitecture:
     was_read: bool = True
 
 
-def recalled(*known: NamedArchitecture) -> tuple[NamedArchitecture, ...]:
-    """The same, marked as written down from memory of their sources."""
-    return tuple(replace(one, was_read=False) for one in known)
-
-
 def decoder(
     name: str,
     shape: tuple[int, int, int, int, int, int],

@@ -1,13 +1,14 @@
-"""Mixtures of experts that are served widely, written down from memory of the public configuration that each names."""
+"""Mixtures of experts that are served widely, each with the configuration that it has and where that was read."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
 
-from planner.jobs.known.named import NamedArchitecture, decoder, recalled
+from planner.jobs.known.named import NamedArchitecture, decoder
+from planner.jobs.known.sources import AICONFIGURATOR, LLM_ANALYSIS, MAXTEXT, MEGATRON_BRIDGE, MLC, TRANSFORMERS
 
-ROUTED: tuple[NamedArchitecture, ...] = recalled(
+ROUTED: tuple[NamedArchitecture, ...] = (
     NamedArchitecture(
         "gpt-oss-20b",
         "gpt-oss 20B, a mixture of experts",
@@ -17,7 +18,7 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
             windowed_layers=12,
         ),
         20.9e9,
-        "openai/gpt-oss-20b config.json and model card",
+        f"openai/gpt-oss-20b model card; config.json as in {MAXTEXT}/gpt-oss-20b.yml",
         date(2025, 8, 5),
     ),
     NamedArchitecture(
@@ -30,7 +31,7 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
             windowed_layers=36,
         ),
         109e9,
-        "meta-llama/Llama-4-Scout-17B-16E config.json and model card",
+        f"meta-llama/Llama-4-Scout-17B-16E model card; config.json as in {AICONFIGURATOR}",
         date(2025, 4, 5),
     ),
     NamedArchitecture(
@@ -45,7 +46,7 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
             windowed_layers=36,
         ),
         400e9,
-        "meta-llama/Llama-4-Maverick-17B-128E config.json and model card",
+        f"meta-llama/Llama-4-Maverick-17B-128E model card; config.json as in {AICONFIGURATOR}",
         date(2025, 4, 5),
     ),
     NamedArchitecture(
@@ -60,7 +61,7 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
             dense_ffn=10944,
         ),
         15.7e9,
-        "deepseek-ai/DeepSeek-V2-Lite config.json and model card",
+        f"deepseek-ai/DeepSeek-V2-Lite model card; config.json as in {MLC}",
         date(2024, 5, 15),
     ),
     NamedArchitecture(
@@ -76,7 +77,7 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
             dense_ffn=12288,
         ),
         236e9,
-        "deepseek-ai/DeepSeek-V2 config.json and model card",
+        f"deepseek-ai/DeepSeek-V2 model card; config.json as in {MAXTEXT}/deepseek2-236b.yml",
         date(2024, 5, 6),
     ),
     NamedArchitecture(
@@ -84,7 +85,8 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
         "Qwen3 Coder 480B-A35B, a mixture of experts",
         decoder("Qwen3 Coder 480B-A35B", (62, 6144, 96, 8, 2560, 151936), 262144, experts=(160, 8), head_width=128),
         480e9,
-        "Qwen/Qwen3-Coder-480B-A35B-Instruct config.json and model card",
+        "Qwen/Qwen3-Coder-480B-A35B-Instruct model card; config.json as in zyzshishui/miles at b269970, "
+        "scripts/models/qwen3-coder-480B-A35B.sh",
         date(2025, 7, 22),
     ),
     NamedArchitecture(
@@ -97,7 +99,7 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
             dense_ffn=12288,
         ),
         355e9,
-        "zai-org/GLM-4.5 config.json and model card",
+        f"zai-org/GLM-4.5 model card; config.json as in {MEGATRON_BRIDGE}/glm45.md",
         date(2025, 7, 28),
     ),
     NamedArchitecture(
@@ -110,7 +112,7 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
             dense_ffn=10944,
         ),
         106e9,
-        "zai-org/GLM-4.5-Air config.json and model card",
+        f"zai-org/GLM-4.5-Air model card; config.json as in {MEGATRON_BRIDGE}/glm45.md",
         date(2025, 7, 28),
     ),
     NamedArchitecture(
@@ -118,7 +120,7 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
         "DBRX, a mixture of experts",
         decoder("DBRX", (40, 6144, 48, 8, 10752, 100352), 32768, experts=(16, 4)),
         132e9,
-        "databricks/dbrx-base config.json and model card",
+        f"databricks/dbrx, MODEL_CARD_dbrx_base.md; config.json as in {LLM_ANALYSIS}/dbrx.json at 3a2b9c0",
         date(2024, 3, 27),
     ),
     NamedArchitecture(
@@ -126,7 +128,7 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
         "Grok-1, a mixture of experts",
         decoder("Grok-1", (64, 6144, 48, 8, 32768, 131072), 8192, tied=True, experts=(8, 2), head_width=128),
         314e9,
-        "xai-org/grok-1 README and model.py",
+        "xai-org/grok-1 README, run.py and model.py",
         date(2024, 3, 17),
     ),
     NamedArchitecture(
@@ -134,7 +136,8 @@ ROUTED: tuple[NamedArchitecture, ...] = recalled(
         "Phi-3.5 MoE, a mixture of experts",
         decoder("Phi-3.5 MoE", (32, 4096, 32, 8, 6400, 32064), 131072, experts=(16, 2)),
         41.9e9,
-        "microsoft/Phi-3.5-MoE-instruct config.json and model card",
+        "microsoft/Phi-3.5-MoE-instruct model card; config.json as the defaults of "
+        f"{TRANSFORMERS}/phimoe/configuration_phimoe.py at 040e1a7",
         date(2024, 8, 20),
     ),
 )

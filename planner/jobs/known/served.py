@@ -1,19 +1,26 @@
-"""Dense decoders that are served widely, written down from memory of the public configuration that each names."""
+"""Dense decoders that are served widely, each with the public configuration that has its shape and where that was read.
+
+An entry whose source could not be opened says so (`was_read`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
 
-from planner.jobs.known.named import NamedArchitecture, decoder, recalled
+from planner.jobs.known.named import NamedArchitecture, decoder
+from planner.jobs.known.sources import ATB_MODELS, LITGPT, LLM_ANALYSIS, MLC, NEMO, TRANSFORMERS
 
-SERVED: tuple[NamedArchitecture, ...] = recalled(
+# The output head's words and the picture's placeholders; LitGPT lists the 262,144 words alone.
+GEMMA_3 = f"config.json, as in {LITGPT}; vocabulary as in {NEMO}/gemma3.py; without the encoder of pictures"
+
+SERVED: tuple[NamedArchitecture, ...] = (
     NamedArchitecture(
         "llama-30b",
         "LLaMA 30B",
         decoder("LLaMA 30B", (60, 6656, 52, 52, 17920, 32000), 2048),
         32.5e9,
-        "LLaMA paper (arXiv:2302.13971), table 2",
+        f"LLaMA paper (arXiv:2302.13971), table 2; config.json of its tuning Platypus-30B, as in {LITGPT}",
         date(2023, 2, 24),
     ),
     NamedArchitecture(
@@ -21,7 +28,8 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "LLaMA 65B",
         decoder("LLaMA 65B", (80, 8192, 64, 64, 22016, 32000), 2048),
         65.2e9,
-        "LLaMA paper (arXiv:2302.13971), table 2",
+        f"LLaMA paper (arXiv:2302.13971), table 2; {LLM_ANALYSIS}/decapoda-research_llama-65b-hf.json; "
+        "feed-forward width as in jafioti/luminal, examples/llama/config.rs",
         date(2023, 2, 24),
     ),
     NamedArchitecture(
@@ -29,7 +37,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Llama 3.2 3B",
         decoder("Llama 3.2 3B", (28, 3072, 24, 8, 8192, 128256), 131072, tied=True),
         3.21e9,
-        "meta-llama/Llama-3.2-3B config.json and model card",
+        f"meta-llama/Llama-3.2-3B model card; config.json as in {MLC}",
         date(2024, 9, 25),
     ),
     NamedArchitecture(
@@ -37,7 +45,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Code Llama 34B",
         decoder("Code Llama 34B", (48, 8192, 64, 8, 22016, 32000), 16384),
         33.7e9,
-        "codellama/CodeLlama-34b-hf config.json",
+        f"codellama/CodeLlama-34b-hf config.json, as in {LITGPT}",
         date(2023, 8, 24),
     ),
     NamedArchitecture(
@@ -45,7 +53,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Gemma 7B",
         decoder("Gemma 7B", (28, 3072, 16, 16, 24576, 256000), 8192, tied=True, head_width=256),
         8.54e9,
-        "google/gemma-7b config.json",
+        f"google/gemma-7b config.json, as in {LITGPT}",
         date(2024, 2, 21),
     ),
     NamedArchitecture(
@@ -57,7 +65,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
             windowed_layers=13,
         ),
         2.61e9,
-        "google/gemma-2-2b config.json",
+        f"google/gemma-2-2b config.json, as in {MLC}; every other layer has a window, as in {LITGPT}",
         date(2024, 7, 31),
     ),
     NamedArchitecture(
@@ -69,7 +77,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
             windowed_layers=21,
         ),
         9.24e9,
-        "google/gemma-2-9b config.json",
+        f"google/gemma-2-9b config.json, as in {MLC}; every other layer has a window, as in {LITGPT}",
         date(2024, 6, 27),
     ),
     NamedArchitecture(
@@ -81,7 +89,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
             windowed_layers=23,
         ),
         27.2e9,
-        "google/gemma-2-27b config.json",
+        f"google/gemma-2-27b config.json, as in {MLC}; every other layer has a window, as in {LITGPT}",
         date(2024, 6, 27),
     ),
     NamedArchitecture(
@@ -93,7 +101,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
             windowed_layers=29,
         ),
         3.88e9,
-        "google/gemma-3-4b-it config.json, without the encoder of pictures",
+        f"google/gemma-3-4b-it {GEMMA_3}",
         date(2025, 3, 12),
     ),
     NamedArchitecture(
@@ -105,7 +113,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
             windowed_layers=40,
         ),
         11.8e9,
-        "google/gemma-3-12b-it config.json, without the encoder of pictures",
+        f"google/gemma-3-12b-it {GEMMA_3}",
         date(2025, 3, 12),
     ),
     NamedArchitecture(
@@ -117,7 +125,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
             windowed_layers=52,
         ),
         27.0e9,
-        "google/gemma-3-27b-it config.json, without the encoder of pictures",
+        f"google/gemma-3-27b-it {GEMMA_3}",
         date(2025, 3, 12),
     ),
     NamedArchitecture(
@@ -125,7 +133,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Phi-3 mini",
         replace(decoder("Phi-3 mini", (32, 3072, 32, 32, 8192, 32064), 4096), window=2047, windowed_layers=32),
         3.82e9,
-        "microsoft/Phi-3-mini-4k-instruct config.json",
+        f"microsoft/Phi-3-mini-4k-instruct config.json, as in {MLC}",
         date(2024, 4, 23),
     ),
     NamedArchitecture(
@@ -133,131 +141,15 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Phi-4",
         decoder("Phi-4", (40, 5120, 40, 10, 17920, 100352), 16384),
         14.7e9,
-        "microsoft/phi-4 config.json",
+        f"microsoft/phi-4 config.json, as in {LITGPT}",
         date(2024, 12, 12),
-    ),
-    NamedArchitecture(
-        "falcon-7b",
-        "Falcon 7B",
-        decoder("Falcon 7B", (32, 4544, 71, 1, 18176, 65024), 2048, gated=False),
-        7.22e9,
-        "tiiuae/falcon-7b config.json",
-        date(2023, 5, 24),
-    ),
-    NamedArchitecture(
-        "falcon-40b",
-        "Falcon 40B",
-        decoder("Falcon 40B", (60, 8192, 128, 8, 32768, 65024), 2048, gated=False),
-        41.8e9,
-        "tiiuae/falcon-40b config.json",
-        date(2023, 5, 24),
-    ),
-    NamedArchitecture(
-        "falcon-180b",
-        "Falcon 180B",
-        decoder("Falcon 180B", (80, 14848, 232, 8, 59392, 65024), 2048, gated=False),
-        180e9,
-        "tiiuae/falcon-180B config.json and model card",
-        date(2023, 9, 6),
-    ),
-    NamedArchitecture(
-        "gpt-j-6b",
-        "GPT-J 6B",
-        decoder("GPT-J 6B", (28, 4096, 16, 16, 16384, 50400), 2048, gated=False),
-        6.05e9,
-        "EleutherAI/gpt-j-6b model card",
-        date(2021, 6, 4),
-    ),
-    NamedArchitecture(
-        "opt-6.7b",
-        "OPT 6.7B",
-        decoder("OPT 6.7B", (32, 4096, 32, 32, 16384, 50272), 2048, tied=True, gated=False),
-        6.66e9,
-        "OPT paper (arXiv:2205.01068), table 1",
-        date(2022, 5, 2),
-    ),
-    NamedArchitecture(
-        "opt-13b",
-        "OPT 13B",
-        decoder("OPT 13B", (40, 5120, 40, 40, 20480, 50272), 2048, tied=True, gated=False),
-        12.85e9,
-        "OPT paper (arXiv:2205.01068), table 1",
-        date(2022, 5, 2),
-    ),
-    NamedArchitecture(
-        "opt-30b",
-        "OPT 30B",
-        decoder("OPT 30B", (48, 7168, 56, 56, 28672, 50272), 2048, tied=True, gated=False),
-        30.0e9,
-        "OPT paper (arXiv:2205.01068), table 1",
-        date(2022, 5, 2),
-    ),
-    NamedArchitecture(
-        "opt-66b",
-        "OPT 66B",
-        decoder("OPT 66B", (64, 9216, 72, 72, 36864, 50272), 2048, tied=True, gated=False),
-        65.7e9,
-        "OPT paper (arXiv:2205.01068), table 1",
-        date(2022, 5, 2),
-    ),
-    NamedArchitecture(
-        "opt-175b",
-        "OPT 175B",
-        decoder("OPT 175B", (96, 12288, 96, 96, 49152, 50272), 2048, tied=True, gated=False),
-        175e9,
-        "OPT paper (arXiv:2205.01068), table 1",
-        date(2022, 5, 2),
-    ),
-    NamedArchitecture(
-        "mpt-7b",
-        "MPT 7B",
-        decoder("MPT 7B", (32, 4096, 32, 32, 16384, 50432), 2048, tied=True, gated=False),
-        6.65e9,
-        "mosaicml/mpt-7b config.json",
-        date(2023, 5, 5),
-    ),
-    NamedArchitecture(
-        "mpt-30b",
-        "MPT 30B",
-        decoder("MPT 30B", (48, 7168, 64, 64, 28672, 50432), 8192, tied=True, gated=False),
-        30.0e9,
-        "mosaicml/mpt-30b config.json",
-        date(2023, 6, 22),
-    ),
-    NamedArchitecture(
-        "bloom-7b1",
-        "BLOOM 7B",
-        decoder("BLOOM 7B", (30, 4096, 32, 32, 16384, 250880), 2048, tied=True, gated=False),
-        7.07e9,
-        "bigscience/bloom-7b1 config.json and model card",
-        date(2022, 7, 6),
-    ),
-    NamedArchitecture(
-        "pythia-12b",
-        "Pythia 12B",
-        decoder("Pythia 12B", (36, 5120, 40, 40, 20480, 50688), 2048, gated=False),
-        11.85e9,
-        "EleutherAI/pythia-12b config.json and model card",
-        date(2023, 4, 3),
-    ),
-    NamedArchitecture(
-        "starcoder2-15b",
-        "StarCoder2 15B",
-        replace(
-            decoder("StarCoder2 15B", (40, 6144, 48, 4, 24576, 49152), 16384, gated=False),
-            window=4096,
-            windowed_layers=40,
-        ),
-        15.96e9,
-        "bigcode/starcoder2-15b config.json",
-        date(2024, 2, 28),
     ),
     NamedArchitecture(
         "mistral-nemo",
         "Mistral Nemo 12B",
         decoder("Mistral Nemo 12B", (40, 5120, 32, 8, 14336, 131072), 131072, head_width=128),
         12.2e9,
-        "mistralai/Mistral-Nemo-Instruct-2407 config.json",
+        f"mistralai/Mistral-Nemo-Instruct-2407 model card; feed-forward width as in {NEMO}/mistral.py at 09d2252",
         date(2024, 7, 18),
     ),
     NamedArchitecture(
@@ -265,7 +157,8 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Mistral Small 24B",
         decoder("Mistral Small 24B", (40, 5120, 32, 8, 32768, 131072), 32768, head_width=128),
         23.6e9,
-        "mistralai/Mistral-Small-24B-Instruct-2501 config.json",
+        f"mistralai/Mistral-Small-24B-Base-2501 config.json, as in {LITGPT}; "
+        "its 32 k positions from a note on that file (LitGPT has 131,072)",
         date(2025, 1, 30),
     ),
     NamedArchitecture(
@@ -273,7 +166,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Mistral Large 2",
         decoder("Mistral Large 2", (88, 12288, 96, 8, 28672, 32768), 131072),
         123e9,
-        "mistralai/Mistral-Large-Instruct-2407 config.json and model card",
+        f"mistralai/Mistral-Large-Instruct-2407 config.json, as in {LITGPT}; positions as in {NEMO}/mistral.py",
         date(2024, 7, 24),
     ),
     NamedArchitecture(
@@ -281,7 +174,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Command R 35B",
         decoder("Command R 35B", (40, 8192, 64, 64, 22528, 256000), 131072, tied=True),
         35.0e9,
-        "CohereForAI/c4ai-command-r-v01 config.json and model card",
+        f"CohereForAI/c4ai-command-r-v01, the defaults of {TRANSFORMERS}/cohere/configuration_cohere.py at 008e574",
         date(2024, 3, 11),
     ),
     NamedArchitecture(
@@ -291,13 +184,15 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         104e9,
         "CohereForAI/c4ai-command-r-plus config.json and model card",
         date(2024, 4, 4),
+        was_read=False,
     ),
     NamedArchitecture(
         "deepseek-coder-33b",
         "DeepSeek Coder 33B",
         decoder("DeepSeek Coder 33B", (62, 7168, 56, 8, 19200, 32256), 16384),
         33.3e9,
-        "deepseek-ai/deepseek-coder-33b-base config.json",
+        "deepseek-ai/deepseek-coder-33b-base, as in alibaba/Pai-Megatron-Patch at 1520418, "
+        "examples/deepseek/run_evaluate_megatron_deepseek.sh; vocabulary as printed for the 1.3B of the line",
         date(2023, 10, 28),
     ),
     NamedArchitecture(
@@ -305,7 +200,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Yi 6B",
         decoder("Yi 6B", (32, 4096, 32, 4, 11008, 64000), 4096),
         6.06e9,
-        "01-ai/Yi-6B config.json",
+        "01-ai/Yi-6B config.json, as in InternLM/InternEvo-HFModels, huggingface_model/yi/yi_6B/configuration_yi.py",
         date(2023, 11, 2),
     ),
     NamedArchitecture(
@@ -313,7 +208,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "GLM-4 9B",
         decoder("GLM-4 9B", (40, 4096, 32, 2, 13696, 151552), 131072),
         9.4e9,
-        "THUDM/glm-4-9b config.json",
+        f"THUDM/glm-4-9b-chat, the defaults of {TRANSFORMERS}/glm/configuration_glm.py at 008e574",
         date(2024, 6, 4),
     ),
     NamedArchitecture(
@@ -321,7 +216,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "ChatGLM3 6B",
         decoder("ChatGLM3 6B", (28, 4096, 32, 2, 13696, 65024), 8192),
         6.24e9,
-        "THUDM/chatglm3-6b config.json",
+        f"THUDM/chatglm3-6b config.json, as in {MLC}",
         date(2023, 10, 25),
     ),
     NamedArchitecture(
@@ -329,7 +224,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Baichuan 2 7B",
         decoder("Baichuan 2 7B", (32, 4096, 32, 32, 11008, 125696), 4096),
         7.5e9,
-        "baichuan-inc/Baichuan2-7B-Base config.json",
+        f"baichuan-inc/Baichuan2-7B-Base config.json, as in {MLC}",
         date(2023, 9, 6),
     ),
     NamedArchitecture(
@@ -337,7 +232,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "Baichuan 2 13B",
         decoder("Baichuan 2 13B", (40, 5120, 40, 40, 13696, 125696), 4096),
         13.9e9,
-        "baichuan-inc/Baichuan2-13B-Base config.json",
+        f"baichuan-inc/Baichuan2-13B-Base config.json, as in {ATB_MODELS}/baichuan/v2_13b/config_baichuan.py",
         date(2023, 9, 6),
     ),
     NamedArchitecture(
@@ -345,7 +240,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "InternLM2 7B",
         decoder("InternLM2 7B", (32, 4096, 32, 8, 14336, 92544), 32768),
         7.74e9,
-        "internlm/internlm2-7b config.json",
+        f"internlm/internlm2-7b config.json, as in {MLC}",
         date(2024, 1, 17),
     ),
     NamedArchitecture(
@@ -353,15 +248,7 @@ SERVED: tuple[NamedArchitecture, ...] = recalled(
         "InternLM2 20B",
         decoder("InternLM2 20B", (48, 6144, 48, 8, 16384, 92544), 32768),
         19.86e9,
-        "internlm/internlm2-20b config.json",
+        "internlm/internlm2-20b config.json, as in microsoft/vidur at 01f216f, vidur/config/model_config.py",
         date(2024, 1, 17),
-    ),
-    NamedArchitecture(
-        "nemotron-4-340b",
-        "Nemotron-4 340B",
-        decoder("Nemotron-4 340B", (96, 18432, 96, 8, 73728, 256000), 4096, gated=False),
-        341e9,
-        "Nemotron-4 340B report (arXiv:2406.11704), table 1",
-        date(2024, 6, 14),
     ),
 )
