@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.fit_priors import fit, left_out, left_out_linearly
 from benchmarks.prior_parameters import FACTS, expected
+from benchmarks.published_error import write_facts
 from benchmarks.range_widths import shipped_widths, spans, spans_left_out, spans_of_strangers
 from benchmarks.score_tables import percent, score_table
 from benchmarks.serving_accuracy import section
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str]) -> None:
     kept = sections(output) if only else {}
     parts = [_head(), *({**kept, **found}[name] for name in ("Training", "Inference") if name in kept or name in found)]
     output.write_text("\n".join(part.strip("\n") + "\n" for part in parts), encoding="utf-8")
+    if output == OUTPUT:
+        write_facts(output.read_text(encoding="utf-8"))
     print(f"{output} written")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.fit_serving import fit, left_out, left_out_linearly
+from benchmarks.published_error import write_facts
 from benchmarks.score_tables import percent, score_table
 from benchmarks.serving_cases import cases_of
 from benchmarks.serving_parameters import FACTS
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str]) -> None:
     output = Path(arguments[1]) if len(arguments) > 1 else OUTPUT
     before = output.read_text(encoding="utf-8").partition(TITLE)[0] if output.exists() else ""
     output.write_text(before + section(Path(arguments[0]) / "inference_runs.csv"), encoding="utf-8")
+    if output == OUTPUT:
+        write_facts(output.read_text(encoding="utf-8"))
     print(f"{output} written")
 
 

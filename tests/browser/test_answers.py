@@ -69,3 +69,50 @@ def test_the_button_of_a_long_form_stays_in_sight_and_hides_no_field(page: Page)
         assert below is not None
         assert above is not None
         assert below["y"] + below["height"] <= above["y"], field
+
+
+ANCHORS = ("answer", "options", "frontier", "contests", "best", "why-range", "memory", "rejected", "asked", "used")
+
+
+@pytest.mark.parametrize("which", ["training", "service"])
+def test_an_estimate_answers_in_the_first_screen_and_folds_the_rest(page: Page, world: World, which: str) -> None:
+    page.goto(f"/estimates/{getattr(world, which)}")
+    expect(page.get_by_role("heading", level=2).first).to_be_in_viewport()
+    for words in ("How sure", "The cheapest"):
+        expect(page.get_by_text(words, exact=False).first).to_be_in_viewport()
+    expect(page.get_by_role("region", name="Memory bill")).not_to_be_visible()
+    assert page.evaluate("document.documentElement.scrollHeight") <= 2500
+
+
+def test_every_part_of_an_estimate_is_led_to_and_opened(page: Page, world: World) -> None:
+    for anchor in ANCHORS:
+        page.goto("about:blank")
+        page.goto(f"/estimates/{world.training}#{anchor}")
+        heading = page.locator(f"#{anchor}")
+        expect(heading).to_be_in_viewport()
+        assert heading.evaluate("node => node.closest('details:not([open])') === null"), anchor
+
+
+def test_folded_parts_open_together_one_by_one_and_on_paper(browser: Browser, site: Site, world: World) -> None:
+    context = browser.new_context(base_url=site.address)
+    page = context.new_page()
+    page.goto(f"/estimates/{world.training}")
+    bill = page.get_by_role("region", name="Memory bill")
+    page.get_by_role("button", name="Open all").click()
+    expect(bill).to_be_visible()
+    page.get_by_role("button", name="Fold all").click()
+    expect(bill).not_to_be_visible()
+    page.emulate_media(media="print")
+    expect(bill).to_be_visible()
+    expect(page.get_by_role("region", name="Rejections")).to_be_visible()
+    context.close()
+
+
+def test_a_part_is_unfolded_without_scripts(browser: Browser, site: Site, world: World) -> None:
+    context = browser.new_context(base_url=site.address, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"/estimates/{world.training}")
+    page.get_by_role("heading", name="Memory of each GPU").click()
+    expect(page.get_by_role("region", name="Memory bill")).to_be_visible()
+    expect(page.get_by_role("button", name="Open all")).to_have_count(0)
+    context.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any
 
 from flask import flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
@@ -13,6 +14,7 @@ from planner.estimates.contests import contests
 from planner.estimates.estimate import Bottleneck, Option
 from planner.estimates.evidence import Evidence, evidence
 from planner.estimates.load.pass_networks import is_drawing
+from planner.estimates.published_error import PublishedError, published_error
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Vendor
 from planner.jobs.architecture import Transformer
@@ -21,11 +23,12 @@ from planner.jobs.engine import Engine
 from planner.jobs.job import Item, Job, TrainingJob, TrainingMethod
 from planner.jobs.known.pictures import PICTURES, known_picture
 from planner.jobs.presets import ARCHITECTURES, JOBS
-from planner.quantity import Basis, Quantity
+from planner.quantity import Basis, Cause, Quantity
 from planner.services.actuals import list_actuals
 from planner.services.estimates import EstimateView, get_estimate, list_estimates, make_estimate
 from planner.services.offers import price_facets
 from planner.services.requests import EstimateRequest, parse
+from planner.services.requests.base import whole
 from planner.services.requests.estimate import AROUND, MEASURED, SURVIVAL
 from planner.services.requests.networks import SHAPE
 from planner.units import typed_seconds
@@ -33,6 +36,7 @@ from planner.version import code_version
 from planner.web.asked_words import SPLITS, filters_of, shape_of
 from planner.web.config_files import take_config
 from planner.web.database import now, session
+from planner.web.formats import MONEY_UNIT
 from planner.web.forms import Form
 from planner.web.frontier_chart import frontier_chart
 from planner.web.lack_words import LACK_WORDS
@@ -138,9 +142,12 @@ def show_estimate(estimate_id: str) -> tuple[str, int]:
         miss=nearest_miss(lacks),
         filters=filters_of(view.request),
         rests_on=_rests_on(view),
+        published=_published(view),
+        widest=_widest(view),
         lack_words=LACK_WORDS,
         price_days=_price_days(view),
         wanted=wanted,
+        opens_rejected=bool({"lack", "rejections"} & wanted.model_fields_set),
         parts=_parts(view, chart is not None, bool(actuals)),
         is_service=bool(view.answer.options) and view.answer.options[0].seconds is None,
         shape=shape_of(view),
@@ -148,6 +155,7 @@ def show_estimate(estimate_id: str) -> tuple[str, int]:
         item=_item(view.job),
         rate_of=_rate_of,
         unit_cost_of=_unit_cost_of,
+        bare=_bare,
         chart=chart,
         contests=contests(view.answer),
         actuals=actuals,
@@ -158,8 +166,8 @@ def show_estimate(estimate_id: str) -> tuple[str, int]:
 class ShowQuery(EstimateQuery):
     """How much of an estimate's page is shown, which rejections, and the earlier estimate that it is held against."""
 
-    options: int = 15
-    rejections: int = 10
+    options: Annotated[int, *whole(0, 10_000)] = 10
+    rejections: Annotated[int, *whole(0, 10_000)] = 10
     lack: Bottleneck | None = None
     before: str | None = None
 
@@ -168,6 +176,21 @@ def _rests_on(view: EstimateView) -> Evidence | None:
     """The published runs behind the best option; None where it rests on a measurement or there is none."""
     best = view.answer.options[0] if view.answer.options else None
     return evidence(view.job, best.placement.gpu) if best is not None and best.basis is Basis.DERIVED else None
+
+
+def _published(view: EstimateView) -> PublishedError | None:
+    """How far published runs lay from estimates that, as the best option, rest on no measurement."""
+    best = view.answer.options[0] if view.answer.options else None
+    return published_error(view.job_kind) if best is not None and best.basis is Basis.DERIVED else None
+
+
+def _widest(view: EstimateView) -> Cause | None:
+    """What widens the range of the best option's time or rate most; None where nothing does."""
+    if not view.answer.options:
+        return None
+    best = view.answer.options[0]
+    causes = (best.seconds or best.tokens_per_second).causes
+    return max(causes, key=lambda cause: cause.spread, default=None)
 
 
 def _price_days(view: EstimateView) -> int | None:
@@ -179,14 +202,15 @@ def _price_days(view: EstimateView) -> int | None:
 def _parts(view: EstimateView, is_drawn: bool, has_run: bool) -> list[tuple[str, str]]:
     """The sections of an estimate's page that are there, by anchor."""
     parts = [
-        ("best", "The best", True),
+        ("options", f"All {len(view.answer.options):,} options", True),
+        ("actuals", "What it took", has_run),
+        ("frontier", "Time against cost", is_drawn),
+        ("contests", "Best of each", True),
+        ("best", "The best in figures", True),
+        ("why-range", "Why a range", True),
         ("time-parts", "Time", bool(view.answer.options and view.answer.options[0].time_parts)),
         ("memory", "Memory", True),
-        ("contests", "Best of each", True),
-        ("frontier", "Time against cost", is_drawn),
-        ("options", f"All {len(view.answer.options):,} options", True),
         ("rejected", f"{len(view.answer.rejections):,} rejected", bool(view.answer.rejections)),
-        ("actuals", "What it took", has_run),
         ("used", "What it rests on", True),
     ]
     return [(anchor, words) for anchor, words, is_there in parts if is_there]
@@ -324,6 +348,14 @@ def _unit_cost_of(option: Option) -> Quantity | None:
     if "alone_seconds" in option.extras:
         return option.cost_per_thousand_requests
     return option.cost_per_million_tokens
+
+
+def _bare(quantity: Quantity | None) -> Quantity | None:
+    """A figure for a column whose heading says its unit: money without what it is for, a rate as a plain number."""
+    if quantity is None:
+        return None
+    money = MONEY_UNIT.fullmatch(quantity.unit)
+    return replace(quantity, unit=money["currency"] if money else "")
 
 
 def _scale(view: EstimateView, count: int) -> dict[str, float]:
