@@ -179,8 +179,9 @@ def fit_correction(points: Sequence[CorrectionPoint]) -> Correction:
     known, same = _known(ordered), _same_family(ordered)
     factors = np.array([point.factor for point in ordered])
     noise = np.diag([point.noise**2 for point in ordered])
-    kernels = [Kernel(*values) for values in product(COMMON, FAMILY, LOCAL, REACH)]
-    kernel = max(kernels, key=lambda tried: _likelihood(_covariance(tried, known, known, same) + noise, factors, tried))
+    tried = np.array(list(product(COMMON, FAMILY, LOCAL, REACH)))
+    covariances = _covariances(tried, known, same) + noise
+    kernel = Kernel(*map(float, tried[int(np.argmax(_likelihoods(covariances, factors, tried)))]))
     spread = NINETY * float(np.median([point.noise for point in ordered]))
     return Correction(ordered, kernel, 1.0, Quality(len(ordered), spread, None))
 
@@ -235,14 +236,23 @@ def _covariance(kernel: Kernel, here: Array, there: Array, same: NDArray[np.bool
     return found
 
 
-def _likelihood(covariance: Array, factors: Array, kernel: Kernel) -> float:
-    """ln of how likely the factors are, and the kernel before them."""
-    lower = np.linalg.cholesky(covariance)
-    whitened = np.linalg.solve(lower, factors)
-    tried = (kernel.common, kernel.family, kernel.local, kernel.reach)
-    unusual = sum((math.log(value / usual) / USUAL_ROOM) ** 2 for value, usual in zip(tried, USUAL, strict=True))
+def _covariances(tried: Array, known: Array, same: NDArray[np.bool_]) -> Array:
+    """(K, P, P): as `_covariance` of the known passes among themselves, for K kernels, a row of their values each."""
+    common, family, local, reach = (column[:, None, None] for column in tried.T)
+    squares = ((known[:, None, :] - known[None, :, :]) ** 2).sum(axis=2)
+    found: Array = common**2 + np.where(same, family**2 + local**2 * np.exp(-0.5 * squares / reach**2), 0.0)
+    return found
+
+
+def _likelihoods(covariances: Array, factors: Array, tried: Array) -> Array:
+    """(K): ln of how likely the factors (P) are under each covariance (K, P, P), and its kernel (K, 4) before them."""
+    lower = np.linalg.cholesky(covariances)
+    whitened = np.linalg.solve(lower, factors[:, None])[:, :, 0]
+    unusual = ((np.log(tried / np.array(USUAL)) / USUAL_ROOM) ** 2).sum(axis=1)
     surprise = FAR_OFF**2 * np.log1p((whitened / FAR_OFF) ** 2)  # each beyond what those before it say
-    return float(-0.5 * surprise.sum() - np.log(np.diag(lower)).sum() - 0.5 * unusual)
+    volume = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
+    found: Array = -0.5 * surprise.sum(axis=1) - volume - 0.5 * unusual
+    return found
 
 
 @lru_cache(maxsize=256)
