@@ -116,3 +116,20 @@ def test_a_part_is_unfolded_without_scripts(browser: Browser, site: Site, world:
     expect(page.get_by_role("region", name="Memory bill")).to_be_visible()
     expect(page.get_by_role("button", name="Open all")).to_have_count(0)
     context.close()
+
+
+def test_tables_that_are_decided_on_stand_whole_on_a_telephone(browser: Browser, site: Site, world: World) -> None:
+    context = browser.new_context(base_url=site.address, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    for address, name in (
+        ("/estimates", "Estimates"),
+        ("/prices?limit=5", "Offers with their prices"),
+        (f"/estimates/{world.training}", "Options, best first"),
+        (f"/estimates/{world.service}", "Options, best first"),
+        (f"/estimates/{world.training}/nodes", "Node counts"),
+    ):
+        page.goto(address)
+        box = page.get_by_role("region", name=name, exact=True)
+        expect(box.get_by_role("row").nth(1)).to_be_visible()
+        assert box.evaluate("node => node.scrollWidth <= node.clientWidth"), address
+    context.close()

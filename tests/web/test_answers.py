@@ -9,8 +9,10 @@ from flask.testing import FlaskClient
 
 from planner.calibration.sample import Bench, Operation
 from planner.estimates.estimate import Bottleneck
+from planner.estimates.published_error import published_error
 from planner.hardware.gpu import Dtype
 from planner.quantity import Basis
+from planner.web.formats import percent
 from planner.web.glossary import BASES, WORDS
 from planner.web.lack_words import LACK_WORDS
 from planner.web.sample_groups import sample_groups
@@ -129,3 +131,11 @@ def test_a_plan_says_what_to_hold_what_to_rent_and_what_it_costs(client: FlaskCl
 @pytest.mark.parametrize(("address", "rows"), [("/prices", 50), ("/prices?limit=70", 70)])
 def test_a_page_of_prices_is_short_unless_more_is_asked_for(client: FlaskClient, address: str, rows: int) -> None:
     assert client.get(address).text.count('type="checkbox" name="offer"') == rows
+
+
+def test_an_estimate_on_published_figures_says_how_far_published_runs_lay(client: FlaskClient, world: World) -> None:
+    for which, kind in ((world.training, "training"), (world.service, "inference")):
+        told = text_of(section(client.get(f"/estimates/{which}").text, "answer"))
+        error = published_error(kind)
+        assert f"were {percent(error.median)} off at the median and {percent(error.p90)} at the 90th percentile" in told
+        assert "widened most by" in told

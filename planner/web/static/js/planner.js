@@ -68,6 +68,9 @@
     for (const part of folds) if (part.dataset.printed) { part.open = false; delete part.dataset.printed; }
   });
 
+  // On a narrow screen the tab of this page is scrolled into sight.
+  for (const tab of document.querySelectorAll(".tabs [aria-current]")) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
+
   // Paper: only a script can open the browser's dialog.
   for (const button of document.querySelectorAll("[data-print]")) {
     button.hidden = false;
