@@ -9,12 +9,11 @@ import torch
 
 from planner.calibration.sample import Bench, Operation
 from planner.gpu.benches import copy, matmul, serve, train
-from planner.gpu.benches.accelerator import Accelerator, InvalidResult, Unsupported
+from planner.gpu.benches.accelerator import REPEATED, Accelerator, InvalidResult, Unsupported
 from planner.gpu.benches.prepared import num_rotations, require_close, require_finite
 from planner.gpu.benches.timing import MORE_WINDOWS, REPEATS, SLOW_REPEATS, time_calls
 from planner.gpu.benches.transformer import (
     INITIAL_SCALE,
-    REPEATED,
     KvCache,
     Shape,
     Transformer,

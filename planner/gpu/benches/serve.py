@@ -10,7 +10,7 @@ import torch
 
 from planner.calibration.sample import Bench
 from planner.gpu.benches import matmul
-from planner.gpu.benches.accelerator import TORCH_DTYPES, Accelerator, Unsupported
+from planner.gpu.benches.accelerator import TORCH_DTYPES, Accelerator, Unsupported, fill_normal
 from planner.gpu.benches.prepared import Prepared, num_rotations, require_close
 from planner.gpu.benches.transformer import KvCache, Shape, Transformer, random_transformer
 from planner.hardware.gpu import Dtype
@@ -35,7 +35,7 @@ def prepare_decode(bench: Bench, accelerator: Accelerator) -> Prepared:
     models, details = _models(bench, accelerator)
     cache = KvCache.empty(models[0].shape, batch, context, models[0].head.weight)
     for values in (cache.keys, cache.values):
-        values.normal_(0.0, 1.0, generator=accelerator.generator)
+        fill_normal(values, 1.0, accelerator.generator)
     tokens = accelerator.tokens(batch, 1, vocab=models[0].shape.vocab)
     calls = [partial(model, tokens, cache, context - 1, last_only=True) for model in models]
     return Prepared(calls, serving(bench.dtype), details)

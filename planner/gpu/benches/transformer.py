@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from planner.gpu.benches.accelerator import fill_normal
+
 ROTARY_BASE = 10_000.0  # RoFormer, arXiv:2104.09864, section 3.2.2
 NORM_EPSILON = 1e-5
 INITIAL_SCALE = 0.02  # GPT-2's: keeps activations of order one
-REPEATED = 1_000_003  # random weights after which they come again: a prime, so that no two rows are alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,19 +255,10 @@ def random_transformer(
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                _fill(parameter, generator)
+                fill_normal(parameter, INITIAL_SCALE, generator)
             else:
                 parameter.fill_(1.0)
     return model
-
-
-def _fill(parameter: Tensor, generator: torch.Generator) -> None:
-    """Normal random numbers; a large parameter holds the same ones again and again, which come a dozen times faster."""
-    values = parameter.view(-1)
-    block = values[:REPEATED].normal_(0.0, INITIAL_SCALE, generator=generator)
-    for begin in range(REPEATED, values.numel(), REPEATED):
-        part = values[begin : begin + REPEATED]
-        part.copy_(block[: part.numel()])
 
 
 def rotary_angles(start: int, length: int, head_width: int, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from planner.calibration.sample import Bench, Operation
 from planner.calibration.theory import CHANNELS
 from planner.gpu.benches import matmul
-from planner.gpu.benches.accelerator import TORCH_DTYPES, Accelerator, Unsupported
+from planner.gpu.benches.accelerator import TORCH_DTYPES, Accelerator, Unsupported, fill_normal
 from planner.gpu.benches.prepared import Prepared, require_close
 from planner.gpu.benches.train import LEARNING_RATE, autocast
 from planner.gpu.benches.transformer import INITIAL_SCALE, Block, RmsNorm, Shape, rotary_angles
@@ -165,9 +165,9 @@ def _random(model: nn.Module, accelerator: Accelerator, kind: torch.dtype) -> nn
         for parameter in model.parameters():
             if parameter.dim() == 4:  # He et al. 2015: keeps the size of activations through rectified layers
                 spread = (2.0 / parameter[0].numel()) ** 0.5
-                parameter.normal_(0.0, spread, generator=accelerator.generator)
+                fill_normal(parameter, spread, accelerator.generator)
             elif parameter.dim() > 1:
-                parameter.normal_(0.0, INITIAL_SCALE, generator=accelerator.generator)
+                fill_normal(parameter, INITIAL_SCALE, accelerator.generator)
     return model
 
 
