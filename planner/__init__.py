@@ -12,7 +12,7 @@ Rooms, and which way their imports point (`tests/test_architecture.py` holds it)
     ════════════ pure below this line ══════════╪══════╪════
                        ▼                        ▼      ▼
       plans ──► estimates ──► calibration ──► jobs ──► hardware ◄── inventory, offers
-                 all of them ──► units, quantity, errors
+                 all of them and budgets ──► units, quantity, errors
 
 Pure means the standard library and arithmetic only: no database, network, device or clock. Of `store`, web, worker
 and cli take just its engine (the worker its leases, cli its migrations too): they open the session that services work

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "planner"
 
 WORDS = frozenset({"units", "errors", "quantity"})
 BELOW_ESTIMATES = WORDS | {"hardware", "inventory", "offers", "jobs", "calibration"}
-PURE = BELOW_ESTIMATES | {"estimates", "plans"}
+PURE = BELOW_ESTIMATES | {"estimates", "plans", "budgets"}
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "errors": frozenset(),
     "units": frozenset(),
@@ -33,6 +33,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "calibration": WORDS | {"hardware", "inventory", "jobs"},
     "estimates": BELOW_ESTIMATES,
     "plans": BELOW_ESTIMATES | {"estimates"},
+    "budgets": WORDS,
     "store": PURE,
     "gpu": WORDS | {"hardware", "inventory", "jobs", "calibration"},
     "readers": WORDS | {"hardware", "offers"},

@@ -12,7 +12,7 @@ import numpy as np
 from planner.errors import FieldProblem, InvalidInput
 from planner.estimates.estimate import Option
 from planner.jobs.job import Job, TrainingJob
-from planner.quantity import Basis, Quantity
+from planner.quantity import Basis, Quantity, weakest
 
 NEWEST = 50  # as many comparable actuals as a track record looks back on
 ENOUGH = 5  # so many in a narrow kind are preferred to more in a wider one
@@ -30,6 +30,7 @@ class Metric(StrEnum):
     AVERAGE_POWER_WATTS = "average_power_watts"
     COST = "cost"
     ITEMS_PER_SECOND = "items_per_second"  # samples of training; pictures, frames, texts, drawings or requests answered
+    LOST_SECONDS = "lost_seconds"  # of its time: work lost to failures, restarts and waiting for capacity
 
 
 UNITS: Mapping[Metric, str] = {
@@ -42,6 +43,7 @@ UNITS: Mapping[Metric, str] = {
     Metric.AVERAGE_POWER_WATTS: "W",
     Metric.COST: "",  # the currency of the option, where it is known
     Metric.ITEMS_PER_SECOND: "items/s",
+    Metric.LOST_SECONDS: "s",
 }
 # A ledger speaks of a job by its pace where it has it, by its whole time otherwise, and so on down this list.
 HEADLINES = (
@@ -49,6 +51,8 @@ HEADLINES = (
     Metric.FIRST_TOKEN_SECONDS,
 )
 RATES = frozenset({Metric.TOKENS_PER_SECOND, Metric.ITEMS_PER_SECOND})  # figures of which more is faster
+MAY_BE_NONE = frozenset({Metric.LOST_SECONDS})  # figures of which 0 is a measurement and not a gap
+LOST_PARTS = ("lost work", "restarts", "waiting for capacity")  # of TIME_PARTS, which an estimate's time is made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ def predictions(option: Option, job: Job) -> dict[Metric, Quantity]:
         Metric.AVERAGE_POWER_WATTS: option.average_power_watts,
         Metric.COST: option.cost if option.seconds is not None else None,
         Metric.ITEMS_PER_SECOND: _items_per_second(option, job),
+        Metric.LOST_SECONDS: _lost_seconds(option),
     }
     return {metric: quantity for metric, quantity in known.items() if quantity is not None and quantity.mid > 0}
 
@@ -143,22 +148,35 @@ def _items_per_second(option: Option, job: Job) -> Quantity | None:
     return option.extras.get("requests_per_second") if fullest is None else fullest
 
 
+def _lost_seconds(option: Option) -> Quantity | None:
+    """The parts of its time that are no work; None where its time is not divided into parts.
+
+    The ends are the sums of the ends, as if all parts erred the same way: wider than the range of the sum.
+    """
+    found = [part for name, part in option.time_parts if name in LOST_PARTS]
+    if not found:
+        return None
+    low, mid, high = (sum(getattr(part, end) for part in found) for end in ("low", "mid", "high"))
+    return Quantity(low, mid, high, "s", weakest(part.basis for part in found))
+
+
 def compare(measured: Mapping[Metric, float], predicted: Mapping[Metric, Quantity]) -> tuple[Comparison, ...]:
     """Each measured figure beside its prediction; those without one are left out.
 
-    Raises InvalidInput for a figure that is not above 0 or not finite: unknown is left out, never 0.
+    Raises InvalidInput for a figure that is not above 0 or not finite: unknown is left out, never 0. Of MAY_BE_NONE
+    0 is taken and held against nothing, since an error in shares would be without end.
     """
     wrong = [
         FieldProblem(metric.value, f"must be a finite number above 0, not {value!r}; leave out what is not known")
         for metric, value in measured.items()
-        if not (math.isfinite(value) and value > 0)
+        if not (math.isfinite(value) and (value > 0 or (value == 0 and metric in MAY_BE_NONE)))
     ]
     if wrong:
         raise InvalidInput(wrong)
     return tuple(
         Comparison(metric, value, found.low, found.mid, found.high, found.basis)
         for metric, value in measured.items()
-        if (found := predicted.get(metric)) is not None
+        if value > 0 and (found := predicted.get(metric)) is not None
     )
 
 

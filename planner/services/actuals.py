@@ -314,7 +314,7 @@ def _figure(metric: Metric, measured: float, predicted: Mapping[str, Any] | None
         found.low,
         found.high,
         found.basis,
-        found.mid / found.measured - 1,
+        found.mid / found.measured - 1 if found.measured else None,  # of none, no error in shares
         found.is_inside,
     )
 
@@ -323,7 +323,8 @@ def _entry_of(view: ActualView) -> Entry:
     comparisons = tuple(
         Comparison(figure.metric, figure.measured, figure.low, figure.predicted, figure.high, figure.basis)
         for figure in view.figures
-        if figure.predicted is not None
+        if figure.measured > 0
+        and figure.predicted is not None
         and figure.low is not None
         and figure.high is not None
         and figure.basis is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -190,6 +190,15 @@ def list_estimates(
 ) -> list[EstimateSummary]:
     """The newest first, all where `limit` is None; `after` is the id of the last one already seen."""
     return [_listed(row) for row in store.newest(session, limit, after, span, kind)]
+
+
+def stream_estimates(
+    session: Session, before: datetime | None = None, known_at: datetime | None = None
+) -> Iterator[EstimateSummary]:
+    """The oldest first, a chunk at a time; `before` leaves out what was asked as of then or later, `known_at` what was
+    made after it.
+    """
+    return map(_listed, store.oldest(session, before, known_at))
 
 
 def _summary(job: Job, found: Answer) -> dict[str, Any]:

@@ -6,103 +6,49 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from planner.estimates.document import answer_from_document
 from planner.estimates.estimate import Option
-from planner.estimates.ledger import Metric
+from planner.estimates.ledger import LOST_PARTS, Metric
 from planner.offers.billing_months import by_month, shared
 from planner.offers.offer import OfferKind
-from planner.services.actuals import ActualView, list_actuals
-from planner.services.estimates import BestOption, EstimateSummary, list_estimates
-from planner.services.requests.base import DayOrMoment, Request
+from planner.services.charges import Charge, CostKind, Known, Unpriced
+from planner.services.estimates import BestOption, EstimateSummary, stream_estimates
+from planner.services.requests.base import DayOrMoment, Moment, Request
+from planner.store import actuals as store
 from planner.store import estimates as estimate_store
+from planner.store.actuals import StoredActual
 from planner.store.engine import Session
 
 HOUR = Decimal(3600)
 JOULES_PER_KWH = Decimal(3_600_000)
+NUM_KEPT = 64  # answers of estimates that are kept while the ledger is read: several jobs may share one
 SERVICE = "a service has no end: its cost is one per hour, in estimates.csv"
 NO_OPTION = "no option: every place was rejected"
 NOT_MEASURED = "neither its cost nor its whole time was measured"
 OLD = "it was listed before the place of its best option was kept: its figures are in its own table"
 BEYOND = "it would end beyond the calendar"
-AMOUNTS = ("cost", "estimated_cost", "cost_low", "cost_high", "paid_hours", "run_hours", "gpu_hours", "energy_kwh")
-
-
-class CostKind(StrEnum):
-    """Whether a charge is foreseen or happened."""
-
-    ESTIMATE = "estimate"
-    ACTUAL = "actual"
-
-
-class Known(StrEnum):
-    """Where a cost is known from."""
-
-    ESTIMATED = "estimated"
-    STATED = "stated"  # entered into the ledger
-    DERIVED = "derived"  # the measured time at what a second costs by the estimate
+AMOUNTS = (
+    *("cost", "estimated_cost", "cost_low", "cost_high", "paid_hours", "run_hours", "gpu_hours", "energy_kwh"),
+    *("estimated_gpu_hours", "estimated_lost_gpu_hours", "lost_gpu_hours"),
+)
 
 
 class CostsQuery(Request):
-    """Which charges: those whose time begins from `since` on and before `before`; a day begins at 00:00 UTC."""
+    """Which charges: those whose time begins from `since` on and before `before`; a day begins at 00:00 UTC.
+
+    `known_at`: as far as was known then, later estimates, entries and corrections left out.
+    """
 
     since: DayOrMoment | None = None
     before: DayOrMoment | None = None
     cost_kind: CostKind | None = None
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What one job costs within one calendar month. None is unknown, or does not apply.
-
-    A job that runs over months is a charge in each, with its share of every amount and hour by time. `estimated_cost`,
-    `cost_low` and `cost_high` are the estimate's, beside an actual too. `price_per_hour` is that of all GPUs together,
-    of which `paid_hours` make up the cost; `run_hours` is how long it ran. `period_is` says how its time is known.
-    """
-
-    cost_kind: CostKind
-    known: Known
-    start: datetime
-    end: datetime
-    period_is: str
-    cost: Decimal
-    currency: str
-    estimated_cost: Decimal | None
-    cost_low: Decimal | None
-    cost_high: Decimal | None
-    price_per_hour: Decimal | None
-    paid_hours: Decimal | None
-    run_hours: Decimal | None
-    gpu_hours: Decimal | None
-    energy_kwh: Decimal | None
-    job_name: str
-    job_kind: str
-    title: str
-    gpu_key: str
-    num_gpus: Decimal | None
-    provider: str | None
-    region: str | None
-    offer_kind: OfferKind | None
-    estimate_id: str
-    actual_id: str | None
-    basis: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unpriced:
-    """A job whose cost is unknown, and why: it is in no sum."""
-
-    cost_kind: CostKind
-    estimate_id: str
-    actual_id: str | None
-    job_name: str
-    reason: str
+    known_at: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +63,7 @@ class CostTotal:
 
 @dataclass(frozen=True, slots=True)
 class JobCosts:
-    """Charges, the earliest first, what they come to, and every job whose cost is unknown."""
+    """Charges, the earliest first, what they come to, and every job of that time whose cost is unknown."""
 
     charges: tuple[Charge, ...]
     totals: tuple[CostTotal, ...]
@@ -127,16 +73,26 @@ class JobCosts:
 def job_costs(session: Session, query: CostsQuery) -> JobCosts:
     """What stored estimates say that jobs cost (by the best option of each), and what finished ones did cost.
 
-    Calibration runs are in the ledger but are nobody's jobs; rows that another one corrects do not count.
+    Calibration runs are in the ledger but are nobody's jobs; rows that another one corrects do not count. What lies
+    outside the time asked for is passed over while it is read, so that it takes no memory.
     """
-    found: list[Charge | Unpriced] = []
-    if query.cost_kind is not CostKind.ACTUAL:
-        found += [_estimated(item) for item in list_estimates(session, limit=None)]
-    if query.cost_kind is not CostKind.ESTIMATE:
-        found += _happened(session)
-    charges = [part for one in found if isinstance(one, Charge) for part in _monthly(one) if _is_asked(part, query)]
+    charges: list[Charge] = []
+    unknown: list[Unpriced] = []
+    for one in _found(session, query):
+        if isinstance(one, Charge):
+            charges += [part for part in _monthly(one) if _is_asked(part, query)]
+        elif _lies_within(one, query):
+            unknown.append(one)
     charges.sort(key=lambda one: (one.start, one.cost_kind, one.estimate_id, one.actual_id or ""))
-    return JobCosts(tuple(charges), _totals(charges), tuple(one for one in found if isinstance(one, Unpriced)))
+    return JobCosts(tuple(charges), _totals(charges), tuple(unknown))
+
+
+def _found(session: Session, query: CostsQuery) -> Iterator[Charge | Unpriced]:
+    if query.cost_kind is not CostKind.ACTUAL:
+        for item in stream_estimates(session, query.before, query.known_at):
+            yield _estimated(item)
+    if query.cost_kind is not CostKind.ESTIMATE:
+        yield from _happened(session, query)
 
 
 def _is_asked(charge: Charge, query: CostsQuery) -> bool:
@@ -145,6 +101,11 @@ def _is_asked(charge: Charge, query: CostsQuery) -> bool:
         and (query.before is None or charge.start < query.before)
         and query.currency in (None, charge.currency)
     )
+
+
+def _lies_within(one: Unpriced, query: CostsQuery) -> bool:
+    """Its currency is not asked for: a cost that is unknown may be in any."""
+    return (query.since is None or query.since <= one.at) and (query.before is None or one.at < query.before)
 
 
 def _totals(charges: list[Charge]) -> tuple[CostTotal, ...]:
@@ -167,7 +128,7 @@ def _estimated(item: EstimateSummary) -> Charge | Unpriced:
     best, reason = item.best, _why_not(item.best)
     end = None if best is None or best.seconds is None else _end(item.as_of, best.seconds)
     if best is None or best.cost is None or best.seconds is None or best.gpu_key is None or end is None or reason:
-        return Unpriced(CostKind.ESTIMATE, item.id, None, item.job_name, reason or BEYOND)
+        return _unpriced_estimate(item, reason or BEYOND)
     cost, price, hours = _exact(best.cost), _known(best.cost_per_hour), _exact(best.seconds) / HOUR
     return Charge(
         cost_kind=CostKind.ESTIMATE,
@@ -199,6 +160,23 @@ def _estimated(item: EstimateSummary) -> Charge | Unpriced:
     )
 
 
+def _unpriced_estimate(item: EstimateSummary, reason: str) -> Unpriced:
+    best = item.best
+    return Unpriced(
+        cost_kind=CostKind.ESTIMATE,
+        estimate_id=item.id,
+        actual_id=None,
+        job_name=item.job_name,
+        reason=reason,
+        at=item.as_of,
+        job_kind=item.job_kind,
+        gpu_key=None if best is None else best.gpu_key,
+        provider=None if best is None else best.provider,
+        region=None if best is None else best.region,
+        offer_kind=None if best is None or best.offer_kind is None else OfferKind(best.offer_kind),
+    )
+
+
 def _why_not(best: BestOption | None) -> str:
     """Why an estimate is no charge; empty where it may be one."""
     if best is None:
@@ -210,24 +188,46 @@ def _why_not(best: BestOption | None) -> str:
     return OLD if best.gpu_key is None else ""
 
 
-def _happened(session: Session) -> list[Charge | Unpriced]:
-    @cache
+def _happened(session: Session, query: CostsQuery) -> Iterator[Charge | Unpriced]:
+    """The rows of the ledger that count and whose time may lie within what is asked for."""
+
+    @lru_cache(NUM_KEPT)
     def job_and_options(estimate_id: str) -> tuple[str, tuple[Option, ...]]:
         found = estimate_store.get(session, estimate_id)
         return ("", ()) if found is None else (found.job_name, answer_from_document(found.result).options)
 
-    rows = [row for row in list_actuals(session, limit=None) if row.estimate_id is not None and row.replaced_by is None]
-    return [_finished(row, *job_and_options(row.estimate_id or "")) for row in rows]
+    for row in store.jobs_that_ended(session, query.since, query.known_at):
+        measured = {Metric(name): _exact(value) for name, value in row.measured.items()}
+        start, _, _ = _period(row, measured.get(Metric.SECONDS))
+        if query.before is None or start < query.before:
+            yield _finished(row, measured, *job_and_options(row.estimate_id or ""))
 
 
-def _finished(row: ActualView, job_name: str, options: tuple[Option, ...]) -> Charge | Unpriced:
-    option = options[row.option or 0]
-    measured = {figure.metric: _exact(figure.measured) for figure in row.figures}
+def _finished(
+    row: StoredActual, measured: Mapping[Metric, Decimal], job_name: str, options: tuple[Option, ...]
+) -> Charge | Unpriced:
+    option = options[row.option_position or 0]
     cost, known, reason = _cost_of(measured, option)
-    estimate_id = row.estimate_id or ""
+    estimate_id, place = row.estimate_id or "", option.placement
+    offer = place.offer
+    where: dict[str, Any] = {
+        "provider": None if offer is None else offer.provider,
+        "region": None if offer is None else offer.region,
+        "offer_kind": None if offer is None else offer.kind,
+    }
     if cost is None or known is None:
-        return Unpriced(CostKind.ACTUAL, estimate_id, row.id, job_name, reason)
-    seconds, joules, place = measured.get(Metric.SECONDS), measured.get(Metric.ENERGY_JOULES), option.placement
+        return Unpriced(
+            cost_kind=CostKind.ACTUAL,
+            estimate_id=estimate_id,
+            actual_id=row.id,
+            job_name=job_name,
+            reason=reason,
+            at=row.measured_at or row.recorded_at,
+            job_kind=row.job_kind,
+            gpu_key=place.gpu.key,
+            **where,
+        )
+    seconds, joules = measured.get(Metric.SECONDS), measured.get(Metric.ENERGY_JOULES)
     start, end, period_is = _period(row, seconds)
     hours = None if seconds is None else seconds / HOUR
     price = None if known is Known.STATED or option.cost_per_hour is None else _exact(option.cost_per_hour.mid)
@@ -253,13 +253,24 @@ def _finished(row: ActualView, job_name: str, options: tuple[Option, ...]) -> Ch
         title=place.title,
         gpu_key=place.gpu.key,
         num_gpus=place.num_gpus,
-        provider=None if place.offer is None else place.offer.provider,
-        region=None if place.offer is None else place.offer.region,
-        offer_kind=None if place.offer is None else place.offer.kind,
         estimate_id=estimate_id,
         actual_id=row.id,
-        basis=row.basis.value,
+        basis=row.basis,
+        **where,
+        **_gpu_hours(option, measured.get(Metric.LOST_SECONDS)),
     )
+
+
+def _gpu_hours(option: Option, lost_seconds: Decimal | None) -> dict[str, Any]:
+    """GPU-hours as the estimate foresaw them, those of them that are lost, and those that were."""
+    gpus = option.placement.num_gpus
+    foreseen = None if option.seconds is None else _exact(option.seconds.mid)
+    lost = sum((_exact(part.mid) for name, part in option.time_parts if name in LOST_PARTS), Decimal(0))
+    return {
+        "estimated_gpu_hours": None if foreseen is None else foreseen / HOUR * gpus,
+        "estimated_lost_gpu_hours": None if foreseen is None else lost / HOUR * gpus,
+        "lost_gpu_hours": None if lost_seconds is None else lost_seconds / HOUR * gpus,
+    }
 
 
 def _cost_of(measured: Mapping[Metric, Decimal], option: Option) -> tuple[Decimal | None, Known | None, str]:
@@ -274,7 +285,7 @@ def _cost_of(measured: Mapping[Metric, Decimal], option: Option) -> tuple[Decima
     return measured[Metric.SECONDS] * per_second, Known.DERIVED, ""
 
 
-def _period(row: ActualView, seconds: Decimal | None) -> tuple[datetime, datetime, str]:
+def _period(row: StoredActual, seconds: Decimal | None) -> tuple[datetime, datetime, str]:
     ended = row.measured_at or row.recorded_at
     entered = "" if row.measured_at is not None else ", taken to be when it was entered"
     if seconds is None:

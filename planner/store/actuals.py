@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 from ulid import ULID
 
 from planner.store.span import EVER, Span
 from planner.store.tables import ActualRow
+
+_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,25 @@ def newest(
     if counted_only:
         query = query.where(later.id.is_(None))
     return [_stored(row, replaced_by) for row, replaced_by in session.execute(query)]
+
+
+def jobs_that_ended(session: Session, since: datetime | None, known_at: datetime | None) -> Iterator[StoredActual]:
+    """The rows of finished jobs that count, the oldest first, a chunk at a time; calibration runs are no jobs.
+
+    Those that ended from `since` on (that were entered then, where their end is unknown); with `known_at` as far as
+    was known then: what was entered later is left out, and what was replaced later still counts.
+    """
+    later = aliased(ActualRow)
+    joined = later.replaces_id == ActualRow.id
+    if known_at is not None:
+        joined = and_(joined, later.recorded_at <= known_at)
+    query = select(ActualRow).outerjoin(later, joined).where(later.id.is_(None), ActualRow.estimate_id.is_not(None))
+    if known_at is not None:
+        query = query.where(ActualRow.recorded_at <= known_at)
+    if since is not None:
+        query = query.where(func.coalesce(ActualRow.measured_at, ActualRow.recorded_at) >= since)
+    rows = session.scalars(query.order_by(ActualRow.id).execution_options(yield_per=_CHUNK))
+    return (_stored(row, None) for row in rows)
 
 
 def _one(session: Session, *conditions: Any) -> StoredActual | None:

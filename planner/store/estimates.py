@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,8 @@ from ulid import ULID
 
 from planner.store.span import EVER, Span
 from planner.store.tables import EstimateRow, JobRow
+
+_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,17 @@ def newest(
     if kind is not None:
         query = query.where(JobRow.kind == kind)
     return [ListedEstimate(*row) for row in session.execute(query)]
+
+
+def oldest(session: Session, before: datetime | None, known_at: datetime | None) -> Iterator[ListedEstimate]:
+    """The oldest first, a chunk at a time: those asked as of a moment before `before`, and made by `known_at`."""
+    columns = (EstimateRow.id, EstimateRow.created_at, EstimateRow.as_of, JobRow.kind, JobRow.name, EstimateRow.summary)
+    query = select(*columns).join(JobRow, JobRow.id == EstimateRow.job_id).order_by(EstimateRow.id)
+    if before is not None:
+        query = query.where(EstimateRow.as_of < before)
+    if known_at is not None:
+        query = query.where(EstimateRow.created_at <= known_at)
+    return (ListedEstimate(*row) for row in session.execute(query.execution_options(yield_per=_CHUNK)))
 
 
 def _new_id(moment: datetime) -> str:

@@ -27,6 +27,7 @@ QUANTITY_NAMES = {
     "energy_joules": "Energy",
     "average_power_watts": "Average power",
     "items_per_second": "Items per second",
+    "lost_seconds": "Lost to failures",
 }
 MONEY_PER = {"": "", "/h": " per hour", "/Mtoken": " per M tokens", "/thousand": " per thousand"}
 ARGUMENT = re.compile(r"<(?:[^:<>]+:)?(?P<name>[^<>]+)>")

@@ -33,6 +33,8 @@ SCOPES: Mapping[str, tuple[Scope | None, Scope]] = {
     "price books": (Scope.ADMIN, Scope.ADMIN),  # a request says its role itself, so only who may see all may ask
     "estimates": (Scope.READ_COSTS, Scope.WRITE_PLANS),
     "costs": (Scope.READ_COSTS, Scope.ADMIN),
+    "budgets": (Scope.READ_COSTS, Scope.WRITE_PLANS),
+    "closings": (Scope.READ_COSTS, Scope.ADMIN),  # a month is closed for good
     "ledger": (Scope.READ_COSTS, Scope.WRITE_PLANS),
     "plans": (Scope.READ_COSTS, Scope.WRITE_PLANS),
     "odata": (None, Scope.ADMIN),  # each entity set is held to a scope of its own

@@ -21,7 +21,7 @@ from planner.web.odata.cells import Kind
 from planner.web.odata.filter import parse_filter
 from planner.web.odata.sets import SETS
 from tests.web.conftest import problem_of
-from tests.web.money import ASSET, RATE
+from tests.web.money import ASSET, BUDGET, RATE
 from tests.web.world import World
 
 ROOT = "/api/v1/odata"
@@ -33,6 +33,7 @@ TABLES = {
     "Costs": "costs.csv",
     "Calibrations": "calibrations.csv",
     "Assets": "assets.csv",
+    "Budgets": "budgets.csv",
 }
 
 
@@ -48,11 +49,12 @@ def read(client: FlaskClient, address: str, **asked: str) -> dict[str, Any]:
 
 @pytest.fixture
 def filled(client: FlaskClient, world: World) -> None:
-    """An asset, a rate and a row of the ledger, so that no set is empty."""
+    """An asset, a rate, a row of the ledger and a budget, so that no set is empty."""
     assert client.post("/api/v1/assets", json=ASSET).status_code == 201
     assert client.post("/api/v1/fx-rates", json={"rates": [RATE]}).status_code == 201
     entered = {"estimate_id": world.training, "option": 0, "reference": "job-1", "seconds": "2 h"}
     assert client.post("/api/v1/actuals", json=entered).status_code == 201
+    assert client.post("/api/v1/budgets", json=BUDGET).status_code == 201
 
 
 @pytest.mark.usefixtures("filled")

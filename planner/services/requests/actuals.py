@@ -47,11 +47,18 @@ class ActualRequest(Subject):
     average_power_watts: Annotated[float, *count(1e-6, 1e9)] | None = None
     cost: Money | None = None
     items_per_second: Annotated[float, *count(1e-9, 1e15)] | None = None
+    lost_seconds: Annotated[float, *duration(0, 1e10)] | None = None  # of its time; 0: nothing was lost
 
     def measured(self) -> dict[Metric, float]:
         """What is given, by metric; a cost as a float for comparing only."""
         values = {metric: getattr(self, metric.value) for metric in Metric}
         return {metric: float(value) for metric, value in values.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _lost_within(self) -> Self:
+        if self.lost_seconds is not None and self.seconds is not None and self.lost_seconds > self.seconds:
+            raise field_problem("lost_seconds", "must be at most the whole time, of which it is a part")
+        return self
 
     @model_validator(mode="after")
     def _something(self) -> Self:

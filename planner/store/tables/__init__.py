@@ -2,6 +2,7 @@
 
 from planner.store.tables.answers import IdempotencyRow
 from planner.store.tables.base import Base
+from planner.store.tables.budgets import BudgetRow, ClosingRow
 from planner.store.tables.devices import DeviceRow, DeviceTransitionRow, NodeRow
 from planner.store.tables.estimates import ActualRow, EstimateRow, JobRow
 from planner.store.tables.money import (
@@ -44,6 +45,8 @@ __all__ = [
     "AssetRow",
     "AssetVersionRow",
     "Base",
+    "BudgetRow",
+    "ClosingRow",
     "DeviceRow",
     "DeviceTransitionRow",
     "EstimateRow",

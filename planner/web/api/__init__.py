@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Response, request
 from planner.web.api import (
     actuals,
     assets,
+    budgets,
     focus,
     fx_rates,
     imports,
@@ -32,7 +33,7 @@ PREFIX = "/api/v1"
 MODULES = (  # beside `resources`: each puts its operations on `api`
     *(imports, price_sources, market, actuals, outcomes, sizing, plans, upkeep),
     *(assets, fx_rates, price_books, pass_sizing, pressure),
-    *(replays, focus, odata),
+    *(replays, focus, budgets, odata),
 )
 
 

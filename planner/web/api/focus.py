@@ -14,7 +14,8 @@ from typing import Any
 
 from planner.offers.billing_months import month_of
 from planner.offers.offer import OfferKind
-from planner.services.job_costs import Charge, CostKind, CostsQuery, JobCosts, job_costs
+from planner.services.charges import Charge, CostKind
+from planner.services.job_costs import CostsQuery, JobCosts, job_costs
 from planner.web.api.resources import api
 from planner.web.database import session
 from planner.web.exports import Table
@@ -48,7 +49,8 @@ ZERO = Decimal(0)
 def get_costs(query: CostsQuery) -> JobCosts:
     """What jobs cost by calendar month: estimates beside actuals, their sums, and every job whose cost is unknown.
 
-    `since` and `before` narrow by when a charge's time begins.
+    `since` and `before` narrow by when a charge's time begins, unknown ones by their end; `known_at` leaves out what
+    was learnt later.
     """
     return job_costs(session(), query)
 
@@ -82,7 +84,7 @@ def _row(charge: Charge) -> list[Any]:
         *(charge.cost_kind, charge.known, charge.basis, charge.estimated_cost),
         *(charge.cost_low, charge.cost_high, charge.energy_kwh),
         *(charge.gpu_hours, charge.gpu_key, charge.num_gpus, charge.job_kind, charge.estimate_id),
-        *(charge.actual_id, charge.period_is, f"{charge.actual_id or charge.estimate_id}:{first:%Y-%m}"),
+        *(charge.actual_id, charge.period_is, charge.id),
     ]
 
 

@@ -40,7 +40,8 @@ def get_odata_entities(entity_set: str, query: FeedQuery) -> Response:
     """One entity set: the cells of a CSV table, filtered, sorted and chosen as OData 4 says.
 
     `$filter` takes eq, ne, gt, ge, lt, le, in, and, or, not, contains, startswith and endswith. An answer holds at most
-    5000 entities; `@odata.nextLink` leads on. `as_of` and `known_at` are for Prices, `plan_id` for PlanLines.
+    5000 entities; `@odata.nextLink` leads on. `as_of` and `known_at` are for Prices, `known_at` for Budgets and
+    BudgetLines too, `plan_id` for PlanLines.
     """
     found = _set(entity_set)
     query.check_options(found.options)

@@ -10,16 +10,26 @@ from typing import Any
 from planner.errors import InvalidInput
 from planner.services.actuals import list_actuals
 from planner.services.assets import list_assets
+from planner.services.budget_reports import listed_reports
 from planner.services.estimates import list_estimates
 from planner.services.fx import list_rates
 from planner.services.job_costs import CostsQuery, job_costs
 from planner.services.offers import PriceFilter, find_prices
 from planner.services.plans import get_plan, list_plans, unpriced_supplies
+from planner.services.requests.budgets import BudgetLinesQuery, BudgetsQuery
 from planner.services.requests.fx import RateQuery
 from planner.services.requests.tokens import Scope
 from planner.services.runs import list_runs
 from planner.web.api.actuals import ACTUAL_COLUMNS, actual_rows
 from planner.web.api.assets import ASSET_COLUMNS, asset_rows
+from planner.web.api.budgets import (
+    BUDGET_COLUMNS,
+    BUDGET_LINE_COLUMNS,
+    CAUSES,
+    asked_reports,
+    budget_line_rows,
+    budget_rows,
+)
 from planner.web.api.focus import FOCUS_COLUMNS, cost_rows
 from planner.web.api.fx_rates import RATE_COLUMNS, rate_rows
 from planner.web.api.plan_tables import LINE_COLUMNS, PLAN_COLUMNS, line_rows, plan_rows
@@ -40,21 +50,24 @@ Rows = Sequence[Sequence[Any]]
 OF_KIND: Mapping[Kind, tuple[str, ...]] = {
     Kind.MOMENT: (
         *("created_at", "as_of", "known_at", "recorded_at", "measured_at", "valid_from", "updated_at", "started_at"),
-        *("finished_at", "due_at", "from_at", "until_at"),
+        *("finished_at", "due_at", "from_at", "until_at", "withdrawn_at"),
         *("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd"),
     ),
     Kind.DAY: ("source_date", "rate_date", "purchased_on"),
     Kind.WHOLE: (
         *("num_options", "num_rejections", "offer_id", "price_id", "memory_bytes", "age_days", "suite_version"),
         *("num_benches", "num_done", "num_missed", "attempt", "version", "rate_id", "lead_time_days", "line_number"),
+        *("num_charges", "num_uncounted", "num_without_estimate", "num_corrections"),
     ),
     Kind.EXACT: (
         *("num_gpus", "vcpus", "price_per_hour", "price_per_gpu_hour", "rate", "wall_hour", "used_hour"),
         *("utilisation", "BilledCost", "ConsumedQuantity", "ContractedCost", "ContractedUnitPrice", "EffectiveCost"),
         *("ListCost", "ListUnitPrice", "PricingQuantity", "x_EstimatedCost", "x_CostLow", "x_CostHigh"),
-        *("x_EnergyKwh", "x_GpuHours", "x_NumGpus"),
+        *("x_EnergyKwh", "x_GpuHours", "x_NumGpus", "amount", "actual", "difference", "used", "corrections", *CAUSES),
+        *("estimate_low", "estimate_mid", "estimate_high", "charge_cost", "charge_estimated_cost", "planned_rate"),
+        *("estimated_gpu_hours", "lost_gpu_hours", "estimated_lost_gpu_hours", "budgeted_price"),
     ),
-    Kind.FLAG: ("host_included", "is_planned", "inside"),
+    Kind.FLAG: ("host_included", "is_planned", "inside", "is_booked"),
     Kind.NUMBER: (
         *("cost", "cost_low", "cost_mid", "cost_high", "cost_per_hour_low", "cost_per_hour_mid", "cost_per_hour_high"),
         *(
@@ -146,6 +159,14 @@ def _rates(_query: FeedQuery) -> Rows:
     return rate_rows([(view.id, view.rate, view.recorded_at) for view in found])
 
 
+def _budgets(query: FeedQuery) -> Rows:
+    return budget_rows(listed_reports(session(), BudgetsQuery(known_at=query.known_at), now(), None))
+
+
+def _budget_lines(query: FeedQuery) -> Rows:
+    return budget_line_rows(asked_reports(BudgetLinesQuery(known_at=query.known_at)))
+
+
 def _calibrations(_query: FeedQuery) -> Rows:
     return run_rows(list_runs(session(), limit=None))
 
@@ -168,6 +189,15 @@ SETS: Mapping[str, EntitySet] = {
         EntitySet("Prices", "Price", ("offer_id",), PRICE_COLUMNS, _prices, options=("as_of", "known_at")),
         EntitySet("Assets", "Asset", ("asset_id",), ASSET_COLUMNS, _assets),
         EntitySet("ExchangeRates", "ExchangeRate", ("rate_id",), RATE_COLUMNS, _rates),
+        EntitySet("Budgets", "Budget", ("budget_id",), BUDGET_COLUMNS, _budgets, options=("known_at",)),
+        EntitySet(
+            "BudgetLines",
+            "BudgetLine",
+            ("budget_id", "line_id"),
+            BUDGET_LINE_COLUMNS,
+            _budget_lines,
+            options=("known_at",),
+        ),
         EntitySet("Calibrations", "Calibration", ("run_id",), RUN_COLUMNS, _calibrations, Scope.READ_INVENTORY),
     )
 }

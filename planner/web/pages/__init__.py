@@ -12,6 +12,7 @@ from planner.web.database import now
 from planner.web.pages import (
     api_guide,
     assets,
+    budgets,
     calibrations,
     devices,
     estimates,
@@ -56,6 +57,7 @@ MODULES = (
     pass_sizing,
     pressure,
     ledger,
+    budgets,
     plans,
     replays,
     schedules,
