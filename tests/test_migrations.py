@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Inspector, inspect, text
 
 from planner.errors import DatabaseOutOfDate, Unavailable
@@ -100,7 +101,9 @@ def test_every_constraint_has_a_name(engine: Engine) -> None:
 def test_migrations_are_numbered_without_a_gap() -> None:
     names = sorted(path.name for path in (MIGRATIONS / "versions").glob("*.py"))
     assert [name[:4] for name in names] == [f"{number:04d}" for number in range(1, len(names) + 1)]
-    assert known_revisions() == {name[:4] for name in names}
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    assert known_revisions() == {script.revision for script in scripts.walk_revisions()} == {name[:4] for name in names}
+    assert head_revision() == scripts.get_current_head()
     assert all(re.fullmatch(r"\d{4}_[a-z0-9_]+\.py", name) for name in names)
 
 

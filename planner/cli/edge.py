@@ -6,30 +6,39 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console
 
-from planner.cli.logs import log_to_standard_error
 from planner.errors import InvalidInput, PlannerError
 from planner.services.documents import document
 from planner.settings import Settings
-from planner.store.engine import Engine, Session, Sessions, check_schema, make_engine, session_factory
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from planner.store.engine import Engine, Session, Sessions
 
 
 @dataclass
 class Edge:
-    """What a command works with. Nothing is opened before it is asked for."""
+    """What a command works with. Nothing is opened, and no library read, before it is asked for."""
 
     as_json: bool = False
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+
+    @cached_property
+    def console(self) -> Console:
+        from rich.console import Console
+
+        return Console(highlight=False)
 
     @cached_property
     def settings(self) -> Settings:
+        from planner.cli.logs import log_to_standard_error
+
         found = Settings.from_env()
         log_to_standard_error(found.log_level)
         return found
@@ -37,6 +46,8 @@ class Edge:
     @cached_property
     def engine(self) -> Engine:
         """The database, refused unless its schema is the one of this code."""
+        from planner.store.engine import check_schema, make_engine
+
         engine = make_engine(self.settings.database_url)
         check_schema(engine)
         return engine
@@ -44,6 +55,8 @@ class Edge:
     @property
     def sessions(self) -> Sessions:
         """Sessions on that database."""
+        from planner.store.engine import session_factory
+
         return session_factory(self.engine)
 
     @contextmanager

@@ -7,30 +7,12 @@ from typing import Any
 
 import click
 
-from planner.cli.actuals import actuals
-from planner.cli.assets import assets
-from planner.cli.calibrate import calibrate
-from planner.cli.devices import devices
+from planner.cli.commands import Commands
 from planner.cli.edge import Edge, fail
-from planner.cli.estimate import estimate
-from planner.cli.money import books, rates
-from planner.cli.nodes import nodes
-from planner.cli.plan import plan_command, replay_command
-from planner.cli.pressure import press
-from planner.cli.prices import prices
-from planner.cli.quarantine import quarantine
-from planner.cli.run import run
-from planner.cli.schedules import schedules
-from planner.cli.serve import db, serve, worker
-from planner.cli.size import size
-from planner.cli.suites import suites
-from planner.cli.tokens import tokens
-from planner.cli.track import track_command
-from planner.cli.validate import validate_command
 from planner.errors import FieldProblem, InvalidInput, PlannerError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(message="gpu-planner %(version)s", package_name="gpu-planner")
 @click.pass_context
 def planner(context: click.Context) -> None:
@@ -45,16 +27,6 @@ def planner(context: click.Context) -> None:
     4 clashes with what is there, 5 something outside is not available, 6 nothing fits.
     """
     context.ensure_object(Edge)
-
-
-for command in (run, serve, worker, calibrate, estimate, validate_command, prices, devices, db):
-    planner.add_command(command)
-for command in (actuals, assets, books, nodes, press, rates, size):
-    planner.add_command(command)
-for command in (plan_command, replay_command, track_command):
-    planner.add_command(command)
-for command in (quarantine, schedules, suites, tokens):
-    planner.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL, Connection
@@ -19,8 +19,10 @@ from sqlalchemy.pool import NullPool
 
 from planner.errors import DatabaseOutOfDate, InvalidInput, Unavailable
 from planner.store.again import in_transaction, is_clash
-from planner.store.patient import ANSWER_SECONDS, KEEPALIVES, patient
 from planner.store.revision import current_revision, head_revision, known_revisions
+
+if TYPE_CHECKING:
+    from planner.store.patient import PatientConnection
 
 BUSY_SECONDS = 30.0
 POOL_SECONDS = 10.0
@@ -67,21 +69,24 @@ def normal_url(url: str) -> URL:
 
 
 def make_engine(
-    url: str, *, pooled: bool = True, answer_seconds: float = ANSWER_SECONDS, num_connections: int | None = None
+    url: str, *, pooled: bool = True, answer_seconds: float | None = None, num_connections: int | None = None
 ) -> Engine:
     """An engine: SQLite with WAL, foreign keys and queueing writers; PostgreSQL with connections checked before use.
 
-    A PostgreSQL that says nothing for `answer_seconds` raises OperationalError. `num_connections` None takes the usual
-    pool; who asks for more than there are waits for POOL_SECONDS and then gets Unavailable's cause, a TimeoutError.
+    A PostgreSQL that says nothing for `answer_seconds` (None: as long as usual) raises OperationalError.
+    `num_connections` None takes the usual pool; who asks for more than there are waits for POOL_SECONDS and then gets
+    Unavailable's cause, a TimeoutError.
     """
     parsed = normal_url(url)
     pool: dict[str, Any] = {"pool_timeout": POOL_SECONDS} if pooled else {"poolclass": NullPool}
     if num_connections is not None:
         pool |= {"pool_size": num_connections, "max_overflow": 0}
     if parsed.get_backend_name() == "postgresql":
+        from planner.store.patient import ANSWER_SECONDS, KEEPALIVES, patient  # psycopg: SQLite does without
+
         arguments = {"connect_timeout": CONNECT_SECONDS, **KEEPALIVES}
         engine = create_engine(parsed, connect_args=arguments, pool_pre_ping=pooled, **pool)
-        _make_patient(engine, answer_seconds)
+        _make_patient(engine, patient(answer_seconds or ANSWER_SECONDS))
         return engine
     _make_folder(Path(str(parsed.database)).parent)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, **pool)
@@ -165,9 +170,7 @@ def reaching(url: URL) -> Iterator[None]:
         raise Unavailable(f"the database {url.render_as_string()} cannot be used: {error.orig}") from error
 
 
-def _make_patient(engine: Engine, answer_seconds: float) -> None:
-    kind = patient(answer_seconds)
-
+def _make_patient(engine: Engine, kind: type[PatientConnection]) -> None:
     @event.listens_for(engine, "do_connect")
     def do_connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> Any:
         return kind.connect(*arguments, **named)

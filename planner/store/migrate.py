@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from alembic import command
-
 from planner.store.engine import make_engine, reaching, refuse_newer
-from planner.store.revision import config, current_revision
+from planner.store.revision import MIGRATIONS, current_revision, head_revision
 
 
 def upgrade(url: str, revision: str = "head") -> None:
     """Apply every migration up to `revision`. Raises Unavailable where the database cannot be used, DatabaseOutOfDate
     where newer code made it."""
-    _migrate(url, revision, down=False)
+    if revision != "head" or current(url) != head_revision():
+        _migrate(url, revision, down=False)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -30,8 +29,13 @@ def current(url: str) -> str | None:
 
 
 def _migrate(url: str, revision: str, *, down: bool) -> None:
+    from alembic import command  # read only where something may have to be migrated
+    from alembic.config import Config
+
     engine = make_engine(url, pooled=False)
-    settings = config()
+    settings = Config()
+    settings.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    settings.set_main_option("path_separator", "os")
     try:
         with reaching(engine.url), engine.begin() as connection:
             refuse_newer(connection)
