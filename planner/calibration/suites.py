@@ -94,7 +94,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
     {
         suite.name: suite
         for suite in (
-            Suite("smoke", 2, "A few seconds: proves that measuring works here", 60.0, _Depth.SMOKE),
+            Suite("smoke", 2, "A few seconds: proves that measuring works here", 180.0, _Depth.SMOKE),
             Suite("quick", 4, "A minute or two: enough for estimates from this device", 300.0, _Depth.QUICK),
             Suite("standard", 5, "Under ten minutes: every kind of work at several sizes", 1200.0, _Depth.STANDARD),
             Suite("links", 1, "All equal devices of a node at once: what they tell each other", 1200.0, _Depth.LINKS),

@@ -58,7 +58,7 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
             env=helper_environment() | environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=280,
             check=False,
         )
 

@@ -34,8 +34,9 @@ say('{"event": "bench", "position": 0}')
 if mode == "sleep":
     leave_numbers(os.getpid())
     time.sleep(600)
-elif mode == "sleep-and-finish":
-    time.sleep(float(sys.argv[2]))
+elif mode == "until":
+    while not Path(sys.argv[2]).exists():
+        time.sleep(0.02)
     sample(0)
     say('{"event": "finished"}')
 elif mode == "killed":
@@ -99,6 +100,7 @@ elif mode == "visits-and-hangs":
     say('{"event": "visit", "position": 1, "number": 3, "of": 2, "sample": ' + SAMPLE + "}")
     say('{"event": "visit", "position": 1, "number": true, "of": 2, "sample": ' + SAMPLE + "}")
     say('{"event": "visit", "position": 7, "number": 1, "of": 2, "sample": ' + SAMPLE + "}")
+    leave_numbers(os.getpid())
     time.sleep(600)
 elif mode == "begins-for-ever":
     for _ in range(1000):

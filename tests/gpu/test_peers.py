@@ -17,7 +17,7 @@ from tests.gpu.test_faults import BENCH
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fake driver is built for Linux")
 
-JOB = ChildJob(CARDS[0], Backend.CUDA, (BENCH,), 20.0, telemetry_seconds=None, peers=(CARDS[1],))
+JOB = ChildJob(CARDS[0], Backend.CUDA, (BENCH,), 120.0, telemetry_seconds=None, peers=(CARDS[1],))
 
 
 class Pair:
@@ -32,13 +32,15 @@ class Pair:
 
     def run(self, during: str = "") -> tuple[ChildResult, list[Event]]:
         events: list[Event] = []
+        go = self.rules.with_name("go")
 
         def enter(event: Event) -> None:
             events.append(event)
             if during and isinstance(event, BenchStarted):
                 self.say(during)
+                go.touch()
 
-        mode = ["sleep-and-finish", "0.3"] if during else ["tells-twice"]
+        mode = ["until", str(go)] if during else ["tells-twice"]
         return measure(JOB, enter, command=[sys.executable, str(HERE / "rogue.py"), *mode]), events
 
 
@@ -47,6 +49,7 @@ def pair(fake_nvml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.setenv("LD_LIBRARY_PATH", str(fake_nvml))
     monkeypatch.setenv("FAKE_NVML_FILE", str(tmp_path / "rules"))
     monkeypatch.setattr(inspection, "SETTLE_SECONDS", 0.3)
+    monkeypatch.setattr(inspection, "DEADLINE_SECONDS", 120.0)
     return Pair(tmp_path / "rules")
 
 
