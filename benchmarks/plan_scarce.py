@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from planner.plans.assessment import assessment
 from planner.plans.linear import Progress
 from planner.plans.plan import plan
+from planner.plans.program.build import refined
 from planner.plans.request import PlanRequest
+from planner.plans.runs import runs_of
 from planner.plans.shorthand import expand
 
 DAYS = 364
@@ -120,9 +123,19 @@ def main() -> None:
         took = time.perf_counter() - start
         print(f"{took:7.1f} s  {progress.stage:<10} {progress.cost} {progress.bound}", flush=True)
 
-    found = plan(instance(given.jobs, given.slots, given.seed), seconds=given.seconds, on_progress=show)
+    asked = instance(given.jobs, given.slots, given.seed)
+    found = plan(asked, seconds=given.seconds, on_progress=show)
     gap = "—" if found.gap is None else f"{found.gap:.2%}"
     print(f"{found.outcome.value}: {found.cost} bound {found.bound} gap {gap}; {len(found.dropped)} jobs left undone")
+    for name, cost in found.costs.items():
+        print(f"{name:<10} {cost:14,.0f}  in the relaxed program {found.relaxed_costs.get(name, 0.0):14,.0f}")
+    for held in found.commitments:
+        print(f"{held.num_gpus:5} × {held.supply} from hour {held.from_hours:g}: {held.cost:,.0f}")
+    for words in assessment(found, 0.01):
+        print(words)
+    if found.is_found:
+        for name, (gang, held) in runs_of(refined(asked), found).too_few.items():
+            print(f"{name} takes {gang} GPUs at once; {held} are held")
 
 
 if __name__ == "__main__":

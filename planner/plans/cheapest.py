@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from planner.plans.clash import find_clash
 from planner.plans.explain import assumptions, refusals, shadow_prices
@@ -12,12 +12,13 @@ from planner.plans.linear import Answer, OnProgress, Progress, ShouldStop, Statu
 from planner.plans.program.build import build
 from planner.plans.program.draft import Draft
 from planner.plans.program.grouped import solve_grouped
+from planner.plans.program.parts import parts_of
 from planner.plans.program.pools import Left
 from planner.plans.program.reading import read
 from planner.plans.program.rounding import NEAR, first_plan, polish
 from planner.plans.program.windows import improved
 from planner.plans.request import PlanRequest
-from planner.plans.solution import Outcome, Plan, Refusal, total
+from planner.plans.solution import Outcome, Plan, Refusal, SearchStep, total
 
 SAME = 1e-9
 LARGE = 60_000  # columns: relaxing a larger program may take longer than anyone waits for a first plan
@@ -25,6 +26,8 @@ SMALL = 15_000  # columns of the program that is relaxed in its stead at first: 
 FEW = 5_000  # columns: such a program is searched whole at once
 WINDOWS_SHARE = 0.7  # of the time that is left, at most
 LEAST_SECONDS = 1.0
+SMALL_STEP = 1e-3  # of the cost: a search that moved less is not noted
+MOST_STEPS = 40  # that are kept of a search, about evenly
 OnBest = Callable[[Callable[[], Plan]], None]
 
 
@@ -99,6 +102,8 @@ class _Search:
     best: Answer | None = None
     bound: float = -math.inf
     seconds: float = 0.0
+    steps: list[SearchStep] = field(default_factory=list)
+    relaxed_costs: dict[str, float] = field(default_factory=dict)
 
     @property
     def cost(self) -> float | None:
@@ -121,6 +126,9 @@ class _Search:
         if relaxed.objective is None:
             return relaxed.status
         self.bound = max(self.bound, relaxed.objective)
+        if relaxed.values is not None:
+            self.relaxed_costs = parts_of(self.draft, relaxed.values)
+        self.note()
         self.watch.tell(self.cost, self.bound, self.seconds, "bound")
         if self.is_good:
             return relaxed.status
@@ -154,6 +162,7 @@ class _Search:
 
         def progress(told: Progress) -> None:
             self.bound, self.seconds = max(self.bound, told.bound or -math.inf), told.seconds
+            self.note()
             if self.watch.on_progress is not None:
                 self.watch.on_progress(told)
 
@@ -180,8 +189,23 @@ class _Search:
         if self.cost is not None and answer.objective >= self.cost:
             return
         self.best = answer
+        self.note()
         if self.watch.on_best is not None:
             self.watch.on_best(self.write)
+
+    def note(self) -> None:
+        """Keep where the search is, if cost or bound moved by more than next to nothing."""
+        if not math.isfinite(self.bound):
+            return
+        before = self.steps[-1] if self.steps else None
+        least = SMALL_STEP * max(abs(self.bound), abs(self.cost or 0.0))
+        if before is not None and (before.cost is None) == (self.cost is None):
+            moved = abs(self.bound - before.bound), abs((self.cost or 0.0) - (before.cost or 0.0))
+            if max(moved) <= least:
+                return
+        self.steps.append(SearchStep(self.seconds, self.cost, self.bound))
+        if len(self.steps) > 2 * MOST_STEPS:
+            del self.steps[1:-1:2]
 
     def write(self) -> Plan:
         """The plan as it is, nothing solved any more."""
@@ -192,7 +216,9 @@ class _Search:
         known = self.bound if math.isfinite(self.bound) else None
         if self.best is None or known is None:
             return replace(no_plan(self.draft.request, self.left, Outcome.STOPPED, self.seconds), bound=known)
-        return _written(self.draft, self.left, self.best, known, self.seconds, self.watch, is_polished)
+        found = _written(self.draft, self.left, self.best, known, self.seconds, self.watch, is_polished)
+        last = SearchStep(self.seconds, found.cost, known)
+        return replace(found, steps=(*self.steps, last), relaxed_costs=self.relaxed_costs)
 
 
 def _written(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -39,12 +39,13 @@ def remaining(
         raise InvalidInput.of("done", f"there is no job {sorted(unknown)[0]!r}")
     request = replace(request, jobs=tuple(job_at_pace(job, (paces or {}).get(job.name)) for job in request.jobs))
     shares = {job.name: done_share(job, plan, elapsed_hours, done or {}) for job in request.jobs}
-    left = [job for job in request.jobs if shares[job.name] < 1 - DONE]
+    left = [job for job in request.jobs if shares[job.name] < 1 - DONE and not is_given_up(job, plan, elapsed_hours)]
     late = [job for job in left if job.deadline_hours is not None and job.deadline_hours <= elapsed_hours]
     if late:
         words = "should have ended by then: give it a new deadline, or say what of it is done"
         raise InvalidInput([FieldProblem("done", f"{job.name} {words}") for job in late])
-    jobs = [_rest(job, shares, plan, elapsed_hours) for job in left]
+    names = {job.name for job in left}
+    jobs = [_rest(job, shares[job.name], names, plan, elapsed_hours) for job in left]
     first = request.horizon.slot_of(elapsed_hours)
     services = [replace(service, demand=service.demand[first:]) for service in request.services]
     if not jobs and not services:
@@ -55,7 +56,7 @@ def remaining(
         held[item.supply] += item.num_gpus
     limits = replace(
         request.limits,
-        budgets=tuple(_budget(budget, request, plan, elapsed_hours) for budget in request.limits.budgets),
+        budgets=tuple(_budget(budget, plan, elapsed_hours) for budget in request.limits.budgets),
     )
     return replace(
         request,
@@ -86,17 +87,23 @@ def done_share(job: Job, plan: Plan, elapsed: float, done: Mapping[str, float]) 
             raise InvalidInput.of("done", f"{job.name}: a share lies between 0 and 1, not {share}")
         return share
     hours = {work.gpu: work.hours for work in job.options}
-    total = 0.0
+    by_then, in_all = 0.0, 0.0
     for item in plan.assignments:
-        if item.demand == job.name and item.from_hours < elapsed:
-            part = min(1.0, (elapsed - item.from_hours) / (item.until_hours - item.from_hours))
-            total += part * item.hours * item.num_units / hours[item.gpu]
-    return min(total, 1.0)
+        if item.demand == job.name:
+            part = min(max(elapsed - item.from_hours, 0.0) / (item.until_hours - item.from_hours), 1.0)
+            whole = item.hours * item.num_units / hours[item.gpu]
+            by_then, in_all = by_then + part * whole, in_all + whole
+    return min(by_then / max(in_all, 1.0), 1.0)  # spot takes more hours than the work has
 
 
-def _rest(job: Job, shares: Mapping[str, float], plan: Plan, elapsed: float) -> Job:
-    """The job with the work that is left; one that runs whole and has begun stays where it is."""
-    share = shares[job.name]
+def is_given_up(job: Job, plan: Plan, elapsed: float) -> bool:
+    """Whether the plan leaves a job undone, in part or whole, and its time is over by a moment."""
+    return job.name in plan.dropped and job.deadline_hours is not None and job.deadline_hours <= elapsed
+
+
+def _rest(job: Job, share: float, left: Collection[str], plan: Plan, elapsed: float) -> Job:
+    """The job with the work that is left, beside those that are `left`; one that runs whole and has begun stays where
+    it is. Leaving the rest of a divisible job undone costs that part."""
     begun = {item.gpu for item in plan.assignments if item.demand == job.name and item.from_hours < elapsed}
     kept = [work for work in job.options if job.is_divisible or not begun or work.gpu in begun]
     return replace(
@@ -104,7 +111,8 @@ def _rest(job: Job, shares: Mapping[str, float], plan: Plan, elapsed: float) -> 
         options=tuple(replace(work, hours=work.hours * (1 - share)) for work in kept),
         release_hours=max(0.0, job.release_hours - elapsed),
         deadline_hours=None if job.deadline_hours is None else job.deadline_hours - elapsed,
-        after=tuple(name for name in job.after if shares[name] < 1 - DONE),
+        after=tuple(name for name in job.after if name in left),
+        drop_cost=None if job.drop_cost is None else job.drop_cost * (1 - share if job.is_divisible else 1.0),
     )
 
 
@@ -128,14 +136,18 @@ def _later(supply: Supply, plan: Plan, elapsed: float) -> Supply:
     return replace(supply, **changes)  # type: ignore[arg-type]
 
 
-def _budget(budget: Budget, request: PlanRequest, plan: Plan, elapsed: float) -> Budget:
-    """What is left of a budget: less what was used of it by then."""
-    edges = request.horizon.edges
+def _budget(budget: Budget, plan: Plan, elapsed: float) -> Budget:
+    """What is left of a budget: less what was used of it by then, and what commitments cost until then."""
+    edges = plan.edges
     spent = sum(
         use.cost
         for use in plan.uses
         if budget.from_hours <= edges[use.slot] < budget.until_hours and edges[use.slot] < elapsed
     )
+    for item in plan.commitments:
+        held = min(item.until_hours, edges[-1]) - item.from_hours
+        over = min(item.until_hours, budget.until_hours, elapsed) - max(item.from_hours, budget.from_hours)
+        spent += item.cost * max(over, 0.0) / held if held > 0 else 0.0
     return replace(
         budget,
         from_hours=max(0.0, budget.from_hours - elapsed),

@@ -13,7 +13,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -46,10 +46,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The runs by their start; `late_hours`: by how much the latest of them ends after its slot (0: all fit)."""
+    """The runs by their start; `late_hours`: by how much the latest of them ends after its slot (0: all fit).
+
+    `too_few` are demands whose gang is larger than what the plan ever holds for it: GPUs of the gang, and held.
+    """
 
     runs: tuple[Run, ...]
     late_hours: float
+    too_few: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def of(self, demands: Iterable[str]) -> tuple[Run, ...]:
         """Those of some demands."""
@@ -78,7 +82,7 @@ def runs_of(request: PlanRequest, plan: Plan) -> Runs:
         for run, over in _in_turn(runs, copies[demand]):
             late = max(late, over)
             found.append(run)
-    return Runs(_joined(found), late if late > SECOND else 0.0)
+    return Runs(_joined(found), late if late > SECOND else 0.0, rooms.too_few)
 
 
 def _in_turn(runs: Sequence[tuple[Run, float]], copies: int) -> Iterator[tuple[Run, float]]:
@@ -164,6 +168,7 @@ class _Rooms:
         self.there: dict[str, NDArray[np.float64] | None] = {}
         self.of_pool: dict[int, set[str]] = defaultdict(set)
         self.drawn: dict[int, set[str]] = defaultdict(set)
+        self.too_few: dict[str, tuple[int, int]] = {}
         for item in plan.assignments:
             self.of_pool[item.pool].update(item.supplies)
         for use in plan.uses:
@@ -184,6 +189,8 @@ class _Rooms:
             pool: math.fsum(self._num_gpus(name, slot) for name in self.of_pool[pool] & self.drawn[slot])
             for pool in pools
         }
+        for item in items:
+            self._note_too_few(item, slot)
         found = []
         for first, last in pairwise(edges):
             middle = (first + last) / 2
@@ -191,6 +198,22 @@ class _Rooms:
             room = {str(p): there[p] - sum(held.num_gpus for held in here if held.pool == p) for p in pools}
             found.append(_Part(first, last, room))
         return tuple(found)
+
+    def _note_too_few(self, item: Assignment, slot: int) -> None:
+        """Whether a gang asks for more than its pool may hold in a slot, failures aside."""
+        held = math.fsum(self._most_gpus(name, slot) for name in self.of_pool[item.pool])
+        if held < item.num_gpus / max(item.num_units, 1) - TINY:
+            self.too_few[item.demand] = item.num_gpus, round(held)
+
+    def _most_gpus(self, name: str, slot: int) -> float:
+        """GPUs of a supply that are held in a slot, broken ones with them; what is rented, as many as there are."""
+        supply = self.supplies[name]
+        if supply.kind not in COMMITTED:
+            return self._num_gpus(name, slot)
+        middle = (self.edges[slot] + self.edges[slot + 1]) / 2
+        return math.fsum(
+            c.num_gpus for c in self.plan.commitments if c.supply == name and c.from_hours <= middle < c.until_hours
+        )
 
     def _num_gpus(self, name: str, slot: int) -> float:
         supply = self.supplies[name]

@@ -37,6 +37,7 @@ MORE_TIME = 4  # horizons that a late timetable may take
 LATE = 1e-6  # of the work of a job: less than this is done
 NEAR = 1e-3  # of its bound: such a timetable is not sought in another way
 TIGHTER = (1.0, 0.998, 0.995, 0.99, 0.98, 0.97, 0.95)  # shares of the deadline aimed at until it is kept
+NOT_FLOWS = "only divisible jobs that wait for nobody have a timetable to the minute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +90,14 @@ def _unfolded(request: PlanRequest, bound: Plan, should_stop: ShouldStop | None)
     best: Schedule | None = None
     for share in TIGHTER:
         aimed = _aimed(request, share)
-        found = _unfold(aimed, request, bound)
+        found = _unfold(aimed, request, bound, should_stop)
         if found is not None and (best is None or _order(found) < _order(best)):
             best = found
         if (best is not None and not best.late) or (should_stop is not None and should_stop()):
             break
     if request.goal is Goal.COST and (best is None or best.late):
         soonest = replace(request, goal=Goal.TIME)
-        best = _better(best, _unfold(soonest, soonest, bound))
+        best = _better(best, _unfold(soonest, soonest, bound, should_stop))
     return best
 
 
@@ -169,9 +170,14 @@ def _order(found: Schedule) -> tuple[int, float, float]:
     return len(found.late), finish, found.cost
 
 
+def is_of_flows(request: PlanRequest) -> bool:
+    """Whether all that a request asks for is divisible jobs of one gang each that wait for nobody."""
+    return not request.services and all(job.is_divisible and job.copies == 1 and not job.after for job in request.jobs)
+
+
 def _not_for(request: PlanRequest) -> str:
-    if request.services or not all(job.is_divisible and job.copies == 1 and not job.after for job in request.jobs):
-        return "only divisible jobs that wait for nobody have a timetable to the minute"
+    if not is_of_flows(request):
+        return NOT_FLOWS
     if any(supply.kind in (Kind.RESERVED, Kind.PURCHASE) for supply in request.supplies):
         return "commitments are decided by the plan first"
     if request.limits != NO_LIMITS:
@@ -195,8 +201,8 @@ def _earlier(job: Job, share: float) -> float:
     return job.release_hours + ((job.deadline_hours or 0.0) - job.release_hours) * share
 
 
-def _unfold(aimed: PlanRequest, request: PlanRequest, bound: Plan) -> Schedule | None:
-    """The timetable stretch by stretch; None where the rest cannot be planned any more."""
+def _unfold(aimed: PlanRequest, request: PlanRequest, bound: Plan, should_stop: ShouldStop | None) -> Schedule | None:
+    """The timetable stretch by stretch; None where the rest cannot be planned any more, or in time."""
     done = dict.fromkeys((job.name for job in request.jobs), 0.0)
     shares = {supply.gpu: supply.work_share for supply in request.supplies}
     hours = {(job.name, work.gpu): work.hours for job in request.jobs for work in job.options}
@@ -207,7 +213,9 @@ def _unfold(aimed: PlanRequest, request: PlanRequest, bound: Plan) -> Schedule |
         rest = _rest(aimed, done, now, goal, target)
         if rest is None:
             return _written(request, stretches, bound)
-        found = plan(rest, gap=0.0)
+        if should_stop is not None and should_stop():
+            return None
+        found = plan(rest, gap=0.0, should_stop=should_stop)
         if goal is Goal.TIME and rest.goal is Goal.COST and found.cost is None:
             target = math.inf  # out of reach by now: a later one is sought
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
@@ -117,12 +117,22 @@ class ShadowPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchStep:
+    """How far a search was after so many seconds of solving: the least cost found (None: no plan yet) and the bound."""
+
+    seconds: float
+    cost: float | None
+    bound: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A plan and how good it is: no plan for the request can cost less than `bound`. None: not known, or no plan.
 
     `assumptions` are what the program itself took for unknown figures of the supplies that are used. Where not all
     demands could be met and the least urgent were to give way, `dropped` and `shortfalls` say which, and cost and bound
-    are of those that are kept.
+    are of those that are kept. `steps` are how cost and bound came nearer to each other; `relaxed_costs` are those of
+    the relaxed program by component (empty: it was not needed), in which jobs and commitments may be fractions.
     """
 
     outcome: Outcome
@@ -143,6 +153,8 @@ class Plan:
     currency: str = "USD"
     assumptions: tuple[str, ...] = ()
     shortfalls: tuple[Shortfall, ...] = ()
+    steps: tuple[SearchStep, ...] = ()
+    relaxed_costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def gap(self) -> float | None:

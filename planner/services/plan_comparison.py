@@ -8,6 +8,7 @@ from datetime import datetime
 from planner.errors import NotFound
 from planner.plans.solution import Plan
 from planner.plans.supply import Kind
+from planner.services.plan_setbacks import setback_of
 from planner.services.plans import PlanView, get_plan, list_plans
 from planner.store.engine import Session
 
@@ -16,8 +17,11 @@ MOST_COMPARED = 12
 
 @dataclass(frozen=True, slots=True)
 class ComparedPlan:
-    """One plan of a family. Money in the plan's own currency, null where no plan was found; `against_first` is its cost
-    less that of the family's first plan. GPU-hours are by the way of getting them."""
+    """One plan of a family. Money in the plan's own currency, null where no plan was found.
+
+    `settled_before` is what the plan that it goes on from had cost by then (null: it goes on from none);
+    `against_first` is both together less the cost of the family's first plan. GPU-hours are by the way of getting them.
+    """
 
     id: str
     name: str
@@ -30,6 +34,7 @@ class ComparedPlan:
     bound: float | None
     gap: float | None
     cost_beyond: float | None
+    settled_before: float | None
     against_first: float | None
     costs: dict[str, float]
     gpu_hours: dict[str, float]
@@ -53,6 +58,8 @@ def _compared(view: PlanView, first: Plan | None) -> ComparedPlan:
     found = view.plan
     cost = None if found is None else found.cost
     base = None if first is None else first.cost
+    setback = setback_of(view.sources, found)
+    settled = None if setback is None else setback.settled
     return ComparedPlan(
         id=view.id,
         name=view.name,
@@ -65,7 +72,8 @@ def _compared(view: PlanView, first: Plan | None) -> ComparedPlan:
         bound=None if found is None else found.bound,
         gap=None if found is None else found.gap,
         cost_beyond=None if found is None else sum(item.cost_beyond for item in found.commitments),
-        against_first=None if cost is None or base is None else cost - base,
+        settled_before=settled,
+        against_first=None if cost is None or base is None else cost + (settled or 0.0) - base,
         costs={} if found is None else dict(found.costs),
         gpu_hours={} if found is None else _gpu_hours(view, found),
         commitments=() if found is None else tuple(f"{item.num_gpus} × {item.supply}" for item in found.commitments),

@@ -75,11 +75,14 @@ def build_request(session: Session, question: PlanQuestion, now: datetime) -> Bu
     """The program's input. Raises InvalidInput naming every field that cannot be used, NotFound for an estimate."""
     if question.request is not None:
         whole = PlanRequest.from_document(question.request)
+        if question.starts_at is not None:
+            whole = replace(whole, starts_at=question.starts_at)
         if question.leave_least_urgent:
             whole = replace(whole, leave_least_urgent=True)
         return Built(_without(question, whole), (), (), ())
     horizon = Horizon.uniform(math.ceil(question.span / question.slot - 1e-9), question.slot / units.HOUR)
-    jobs = [_job(session, ask, place) for place, ask in enumerate(question.jobs)]
+    begin = question.starts_at or now
+    jobs = [_job(session, _counted(ask, begin, place), place) for place, ask in enumerate(question.jobs)]
     services = [_service(session, ask, horizon, place) for place, ask in enumerate(question.services)]
     sizes = _sizes([job for job, _, _ in jobs], [service for service, _, _ in services])
     for _, _, taken in (*jobs, *services):
@@ -101,7 +104,7 @@ def build_request(session: Session, question: PlanQuestion, now: datetime) -> Bu
         limits=limits,
         goal=Goal(question.goal),
         currency=CURRENCY,
-        starts_at=question.starts_at or now,
+        starts_at=begin,
         leave_least_urgent=question.leave_least_urgent,
     )
     demands = tuple(source for _, source, _ in (*jobs, *services))
@@ -114,6 +117,20 @@ def _without(question: PlanQuestion, request: PlanRequest) -> PlanRequest:
         return without(request, question.without) if question.without else request
     except ValueError as error:
         raise InvalidInput.of("without", str(error)) from None
+
+
+def _counted(ask: JobAsk, begin: datetime, place: int) -> JobAsk:
+    """The job with moments that it names counted from the plan's start. Raises InvalidInput for one before that."""
+    if ask.release_at is None and ask.due_at is None:
+        return ask
+    release, deadline = ask.release, ask.deadline
+    if ask.release_at is not None:
+        release = max((ask.release_at - begin).total_seconds(), 0.0)
+    if ask.due_at is not None:
+        deadline = (ask.due_at - begin).total_seconds()
+        if deadline <= release:
+            raise InvalidInput.of(f"jobs.{place}.due_at", "must come after the plan's start and the job's own")
+    return ask.model_copy(update={"release": release, "deadline": deadline, "release_at": None, "due_at": None})
 
 
 def _job(session: Session, ask: JobAsk, place: int) -> tuple[Job, DemandSource, dict[str, int]]:

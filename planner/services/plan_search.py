@@ -13,6 +13,7 @@ from planner.errors import InvalidInput
 from planner.plans.outlook import USUAL_SPREAD, Outlook
 from planner.plans.request import PlanRequest
 from planner.plans.solution import Outcome, Plan
+from planner.plans.to_the_minute import ToTheMinute
 from planner.services.documents import document
 from planner.services.plans import SearchProgress, stored_plan
 from planner.store import leases
@@ -79,7 +80,13 @@ def note_search(
 
 
 def finish_search(
-    session: Session, claim: ClaimedPlan, plan: Plan | None, reason: str, now: datetime, outlook: Outlook | None = None
+    session: Session,
+    claim: ClaimedPlan,
+    plan: Plan | None,
+    reason: str,
+    now: datetime,
+    outlook: Outlook | None = None,
+    timetable: ToTheMinute | None = None,
 ) -> bool:
     """Store what was found; False, and nothing stored, where the lease is somebody else's by now."""
     if leases.renew(session, claim.lease, timedelta(seconds=30)) is None:
@@ -99,7 +106,7 @@ def finish_search(
         state=state,
         reason=reason,
         progress=progress,
-        result=_result(plan, outlook),
+        result=_result(plan, outlook, timetable),
         finished_at=now,
     )
     leases.release(session, claim.lease)
@@ -127,10 +134,14 @@ def spread_of(sources: Mapping[str, Any]) -> float:
     return math.expm1(median(widths)) if widths else USUAL_SPREAD
 
 
-def _result(plan: Plan | None, outlook: Outlook | None) -> dict[str, Any] | None:
+def _result(plan: Plan | None, outlook: Outlook | None, timetable: ToTheMinute | None) -> dict[str, Any] | None:
     if plan is None:
         return None
-    return {"plan": plan.to_document(), "outlook": None if outlook is None else outlook.to_document()}
+    return {
+        "plan": plan.to_document(),
+        "outlook": None if outlook is None else outlook.to_document(),
+        "timetable": None if timetable is None else timetable.to_document(),
+    }
 
 
 def _lease_name(plan_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +13,12 @@ from planner.plans.replan import remaining
 from planner.plans.request import PlanRequest
 from planner.plans.setback import without
 from planner.plans.solution import Plan
+from planner.plans.to_the_minute import ToTheMinute, minute_runs
 from planner.services.documents import document
 from planner.services.plan_actuals import frozen, happened_of
 from planner.services.plan_questions import build_request
 from planner.services.plan_queue import check_queue
+from planner.services.plan_setbacks import before, lost_of, told, with_lost
 from planner.services.requests import parse
 from planner.services.requests.plans import PlanQuestion, ReplanRequest, ScenarioRequest, StageRequest
 from planner.store import plans as store
@@ -72,7 +74,10 @@ class PlanSummary:
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """A plan with the question, what it was made from, how far the search is and what was found."""
+    """A plan with the question, what it was made from, how far the search is and what was found.
+
+    `to_the_minute` is there where the timetable of the plan's own slots would end late.
+    """
 
     id: str
     name: str
@@ -91,6 +96,7 @@ class PlanView:
     progress: SearchProgress | None
     plan: Plan | None
     outlook: Outlook | None
+    to_the_minute: ToTheMinute | None
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested_at: datetime | None
@@ -131,7 +137,10 @@ def ask_scenario(
     asked = {**parent.asked, **document(changes.model_dump(exclude_none=True, exclude_defaults=True))}
     if "request" in asked and {"jobs", "services", "supply"} & changes.model_fields_set:
         raise InvalidInput.of("jobs", "the parent was asked as a whole request; give the changed request as a new plan")
-    return _ask(session, parse(PlanQuestion, asked), parent, now, code_version, Asker(actor, client or actor))
+    kept = {
+        name: parent.sources[name] for name in ("before", "frozen") if name in parent.sources and "request" in asked
+    }
+    return _ask(session, parse(PlanQuestion, asked), parent, now, code_version, Asker(actor, client or actor), kept)
 
 
 def ask_rest(
@@ -146,6 +155,7 @@ def ask_rest(
     """What is left of a plan that was found, from `at` on, as a plan of its own in the same family.
 
     What was committed to is kept, and what the ledger has of its jobs counts before what the timetable had of them.
+    What it has cost by then is kept beside it (`planner.services.plan_setbacks`).
     Raises Conflict for a plan without an answer, InvalidInput for a moment outside it.
     """
     parent = stored_plan(session, plan_id)
@@ -161,10 +171,15 @@ def ask_rest(
         for name, item in happened.items()
         if item.hours is None and item.pace is not None and name not in request.done
     }
-    rest = without(remaining(view.request, view.plan, elapsed, done, paces), request.gone)
+    runs = minute_runs(view.request, view.plan, view.to_the_minute).runs
+    lost, kept_of = lost_of(view.request, view.plan, runs, elapsed, request.lost, request.gone, set(done), paces)
+    rest = without(remaining(view.request, view.plan, elapsed, {**done, **kept_of}, paces), request.gone)
+    rest = replace(rest, starts_at=at)
     asked = PlanQuestion(name=request.name or f"{view.name}, the rest", request=rest.to_document(), gap=view.gap)
     question = asked.model_copy(update={"time_limit": view.time_limit})
-    kept = {**view.sources, "frozen": document(frozen(view.request, view.plan, elapsed, request.done, happened))}
+    known = frozen(view.request, view.plan, elapsed, request.done, happened)
+    past = before(view.id, view.name, view.request, view.plan, elapsed, request.gone)
+    kept = {**view.sources, "frozen": document(told(known, lost, kept_of)), "before": with_lost(past, lost)}
     return _ask(session, question, parent, now, code_version, Asker(actor, client or actor), kept)
 
 
@@ -227,7 +242,7 @@ def _ask(
         created_at=now,
         asked=document(question.model_dump(exclude_defaults=True)),
         request=built.request.to_document(),
-        sources=built.sources() if sources is None else sources,
+        sources={**built.sources(), **(sources or {})},
         gap=question.gap,
         seconds=question.time_limit,
         code_version=code_version,
@@ -240,6 +255,11 @@ def _ask(
 def _outlook(result: Mapping[str, Any] | None) -> Outlook | None:
     stored = None if result is None else result["outlook"]
     return None if stored is None else Outlook.from_document(stored)
+
+
+def _to_the_minute(result: Mapping[str, Any] | None) -> ToTheMinute | None:
+    stored = None if result is None else result.get("timetable")
+    return None if stored is None else ToTheMinute.from_document(stored)
 
 
 def stored_plan(session: Session, plan_id: str) -> StoredPlan:
@@ -288,6 +308,7 @@ def _view(session: Session, row: StoredPlan) -> PlanView:
         progress=_progress(row.progress),
         plan=None if row.result is None else Plan.from_document(row.result["plan"]),
         outlook=_outlook(row.result),
+        to_the_minute=_to_the_minute(row.result),
         started_at=row.started_at,
         finished_at=row.finished_at,
         cancel_requested_at=row.cancel_requested_at,

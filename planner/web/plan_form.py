@@ -11,6 +11,7 @@ from planner.web.forms import Form
 
 JOB_ROWS, SERVICE_ROWS = 4, 2
 SUPPLY_BOXES = ("own", "purchases", "offers", "share_instances")
+MOMENTS = {"release": "release_at", "deadline": "due_at"}  # fields that take a date as well
 LISTS = frozenset({"kinds", "providers"})
 
 
@@ -26,7 +27,7 @@ def question_of(form: Form) -> dict[str, Any]:
         return whole
     question: dict[str, Any] = {
         name: form.value(name).strip()
-        for name in ("name", "span", "slot", "goal", "time_limit")
+        for name in ("name", "span", "slot", "starts_at", "goal", "time_limit")
         if form.value(name).strip()
     }
     if form.value("gap").strip():
@@ -48,8 +49,9 @@ def _job(form: Form, prefix: str) -> dict[str, Any]:
         return {}
     job: dict[str, Any] = {"estimate_id": estimate, "divisible": form.value(f"{prefix}divisible") == "true"}
     for name in ("name", "release", "deadline", "copies", "drop_cost", "priority"):
-        if form.value(prefix + name).strip():
-            job[name] = form.value(prefix + name).strip()
+        text = form.value(prefix + name).strip()
+        if text:
+            job[MOMENTS[name] if name in MOMENTS and text[:4].isdigit() and "-" in text else name] = text
     return job
 
 
@@ -69,7 +71,7 @@ def _service(form: Form, prefix: str) -> dict[str, Any]:
 def changes_of(form: Form, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What a scenario changes of what its parent `asked`: the span, the goal, the kinds and the quantity of offers."""
     changes: dict[str, Any] = {"name": form.value("name").strip()}
-    for name in ("span", "goal"):
+    for name in ("span", "starts_at", "goal", "time_limit"):
         if form.value(name).strip():
             changes[name] = form.value(name).strip()
     supply = dict(asked.get("supply", {}))
@@ -96,7 +98,13 @@ def field_of(field: str) -> str:
     """The form's field that a fault belongs to: "jobs.0.deadline" → "job1_deadline"."""
     parts = field.split(".")
     if parts[0] in ("jobs", "services") and len(parts) > 1 and parts[1].isdigit():
-        last = {"estimate_id": "estimate", "options": "estimate", "demand": "high"}
+        last = {
+            "estimate_id": "estimate",
+            "release_at": "release",
+            "due_at": "deadline",
+            "options": "estimate",
+            "demand": "high",
+        }
         name = parts[2] if len(parts) > 2 else "estimate"
         return f"{parts[0][:-1]}{int(parts[1]) + 1}_{last.get(name, name)}"
     return {"jobs": "job1_estimate", "services": "service1_estimate", "supply": "offers"}.get(parts[0], parts[0])

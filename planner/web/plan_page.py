@@ -6,9 +6,11 @@ from typing import Any
 
 from flask import request
 
+from planner.plans.assessment import assessment
 from planner.plans.break_even import break_evens
 from planner.plans.shares import idle_commitments
 from planner.plans.solution import Plan
+from planner.services.plan_setbacks import setback_of
 from planner.services.plan_timetable import timetable_of
 from planner.services.plans import PlanView, unpriced_supplies
 from planner.web.commitment_charts import commitment_charts, tornado_chart
@@ -38,6 +40,7 @@ def shown(view: PlanView, is_brief: bool = False) -> dict[str, Any]:
         "used": {} if found is None else used_by_supply(found),
         "unpriced": unpriced_supplies(view),
         "held": held(found),
+        "setback": setback_of(view.sources, found),
         "next_stages": view.next_stages if found is not None and found.cost is not None else _without_plan(view),
         "is_brief": is_brief,
         "demands": None,
@@ -63,6 +66,8 @@ def shown(view: PlanView, is_brief: bool = False) -> dict[str, Any]:
         "timetable": timetable(view.request, found, runs.runs, demands.names),
         "runs": [run for run in runs.runs if run.demand in demands.names],
         "run_notes": runs.notes,
+        "scheduled": runs if runs.is_scheduled else None,
+        "assessment": assessment(found, view.gap),
         "curve": cost_curve(view.request, found),
         "heads": heads,
         "loads": loads,

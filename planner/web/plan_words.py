@@ -40,6 +40,7 @@ def plan_sentence(view: PlanView, plan: Plan, unpriced: Sequence[str]) -> str:
 def plan_parts(view: PlanView, found: Plan, shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The sections of a found plan's page that are there, by anchor."""
     parts = [
+        ("setback", "In all", shown["setback"] is not None),
         ("commit", "Commit to", bool(found.commitments)),
         ("use", "Where the work is done", True),
         ("demands", "Each demand", True),

@@ -19,6 +19,7 @@ import structlog
 from planner.plans.linear import gap_of
 from planner.plans.outlook import Outlook
 from planner.plans.solution import Plan
+from planner.plans.to_the_minute import ToTheMinute
 from planner.services.plan_search import ClaimedPlan, claim_plan, finish_search, note_search
 from planner.services.plans import SearchProgress
 from planner.store.engine import DatabaseError, Sessions, database_now
@@ -80,7 +81,8 @@ class PlanSolver:
                 return
             plan, reason = search.result()
         with self._sessions.begin() as session:
-            kept = finish_search(session, followed, plan, reason, database_now(session), search.outlook)
+            now = database_now(session)
+            kept = finish_search(session, followed, plan, reason, now, search.outlook, search.timetable)
         log.info("plan.ended", plan=claim.id, kept=kept, reason=reason, cost=None if plan is None else plan.cost)
 
     def _follow(self, search: _Search, claim: ClaimedPlan) -> ClaimedPlan | None:
@@ -138,6 +140,7 @@ class _Search:
         self._error = ""
         self.progress: SearchProgress | None = None
         self.outlook: Outlook | None = None
+        self.timetable: ToTheMinute | None = None
 
     def __enter__(self) -> _Search:
         job = {
@@ -213,6 +216,8 @@ class _Search:
             self._plan = Plan.from_document(event["plan"])
             if event.get("outlook") is not None:
                 self.outlook = Outlook.from_document(event["outlook"])
+            if event.get("timetable") is not None:
+                self.timetable = ToTheMinute.from_document(event["timetable"])
         elif "error" in event:
             self._error = str(event["error"])
         else:

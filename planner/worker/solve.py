@@ -21,8 +21,10 @@ from planner.plans.outlook import outlook
 from planner.plans.plan import plan
 from planner.plans.request import PlanRequest
 from planner.plans.solution import Plan
+from planner.plans.to_the_minute import to_the_minute
 
 LONGEST_LINE = 512 * 2**20
+TIMETABLE_SHARE, TIMETABLE_SECONDS = 0.5, 2.0  # of the time that is left, and at the least
 PATIENCE_SECONDS = 0.5  # that a search is given to end by itself once it is asked to
 
 
@@ -45,7 +47,10 @@ def main() -> None:
     else:
         if not stop.is_set():  # from here on a wish to stop means: without the outlook
             best.keep(lambda: found)
-        best.write_once({"plan": found.to_document(), "outlook": _outlook(job, found, stop.is_set)})
+        begun = time.monotonic()
+        timetable = _timetable(job, found, stop.is_set)
+        outlook_of = _outlook(job, found, time.monotonic() - begun, stop.is_set)
+        best.write_once({"plan": found.to_document(), "outlook": outlook_of, "timetable": timetable})
 
 
 class _Best:
@@ -75,9 +80,20 @@ class _Best:
         return self._is_written
 
 
-def _outlook(job: dict[str, Any], found: Plan, should_stop: ShouldStop) -> dict[str, Any] | None:
+def _timetable(job: dict[str, Any], found: Plan, should_stop: ShouldStop) -> dict[str, Any] | None:
+    """The timetable of a plan that its own slots cannot give, in a part of the time that is left."""
+    left = max((job["seconds"] - found.seconds) * TIMETABLE_SHARE, TIMETABLE_SECONDS)
+    until = time.monotonic() + left
+    if should_stop():
+        return None
+    request = PlanRequest.from_document(job["request"])
+    written = to_the_minute(request, found, lambda: should_stop() or time.monotonic() >= until)
+    return None if written is None else written.to_document()
+
+
+def _outlook(job: dict[str, Any], found: Plan, spent: float, should_stop: ShouldStop) -> dict[str, Any] | None:
     """What else is worth knowing, in the time that is left; None for a plan that was not found or not waited for."""
-    left = job["seconds"] - found.seconds
+    left = job["seconds"] - found.seconds - spent
     if not found.is_found or should_stop() or left <= 0:
         return None
     _tell({"cost": found.cost, "bound": found.bound, "seconds": found.seconds, "stage": "what moves it"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -63,3 +64,12 @@ def test_gangs_that_do_not_fit_beside_each_other_say_how_late_they_end() -> None
     timetable = runs_of(asked, plan(roomy))
     assert timetable.late_hours == pytest.approx(2.0), "six hours of a gang in turn, in a slot of four"
     assert len(timetable.of(["j0"])) == 1
+
+
+def test_a_gang_larger_than_what_is_held_is_named_with_both() -> None:
+    asked = request(slots=8, supplies=(reserved(price=0.5),), jobs=(job(hours=4.0, num_gpus=4),))
+    found = plan(asked)
+    assert runs_of(asked, found).too_few == {}
+    (held,) = found.commitments
+    fewer = replace(found, commitments=(replace(held, num_gpus=2),))
+    assert runs_of(asked, fewer).too_few == {"train": (4, 2)}

@@ -45,6 +45,10 @@ class Draft:
     rented: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, source, slot: shared instances paid
     patterns: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, pattern, slot: instances filled so
     committed: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, source, start slot: instances
+    at_once: dict[tuple[int, int], tuple[tuple[tuple[int, float], ...], float]] = field(
+        default_factory=dict
+    )  # pool, slot
+    gangs: dict[tuple[int, int, int], int] = field(default_factory=dict)  # pool, gang, first slot: so many are held
     dropped: dict[int, int] = field(default_factory=dict)  # job: the share left undone
     unserved: dict[tuple[int, int], int] = field(default_factory=dict)  # service, slot: demand unserved
     ends: dict[int, list[tuple[int, float]]] = field(default_factory=dict)  # whole job: when it ends, as terms

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from planner.plans.linear import Answer, ShouldStop, Status, gap_of, solve_lp
 from planner.plans.program.commitments import committed_terms
 from planner.plans.program.draft import Draft
+from planner.plans.program.raising import raised
 from planner.plans.program.services import unit_of
 from planner.plans.program.starting import choose_starts
+from planner.plans.program.whole_gangs import held_at_once
 
 Array = NDArray[np.float64]
 WHOLE = 1e-6
@@ -126,6 +128,9 @@ def _rounded(draft: Draft, relaxed: Answer, share: float) -> dict[int, float]:
     later = set(draft.rented.values())
     fixed = {c: float(math.ceil(values[c] - WHOLE)) for c in draft.model.integers if c not in later}
     fixed |= _commitments(draft, values, share)
+    if draft.gangs:
+        fixed |= raised(draft, fixed)
+        fixed |= _gangs(draft, fixed)
     there = _there(draft, fixed)
     fixed |= choose_starts(draft, values, there)
     room, beside_starts = _rooms(draft, values, fixed, there)
@@ -145,6 +150,16 @@ def _commitments(draft: Draft, values: Array, share: float) -> dict[int, float]:
         fixed[column] = max(target - given, 0.0)
         sums[pool, place] = wanted, given + fixed[column]
     return fixed
+
+
+def _gangs(draft: Draft, fixed: dict[int, float]) -> dict[int, float]:
+    """Which sizes of gang have all of their GPUs with these commitments."""
+    found = {}
+    for (place, gang, slot), column in draft.gangs.items():
+        terms, there = held_at_once(draft, draft.pools[place], slot)
+        held = there + sum(fixed[committed] * gpus for committed, gpus in terms)
+        found[column] = float(held >= gang - WHOLE)
+    return found
 
 
 def _there(draft: Draft, fixed: dict[int, float]) -> dict[tuple[int, int], float]:

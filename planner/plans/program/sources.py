@@ -12,6 +12,7 @@ from planner.plans.program.draft import Draft
 from planner.plans.program.jobs import option_on
 from planner.plans.program.packing import add_packing
 from planner.plans.program.pools import Pool, Source
+from planner.plans.program.whole_gangs import add_whole_gangs
 from planner.plans.supply import Kind, Supply
 
 
@@ -25,6 +26,7 @@ def add_supply(draft: Draft) -> None:
             _add_slots(draft, pool)
     _add_peaks(draft)
     _add_gang_cuts(draft)
+    add_whole_gangs(draft)
     add_packing(draft)
     _add_quotas(draft)
     _add_power(draft)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from planner import units
 from planner.offers.offer import OfferKind
 from planner.services.requests.base import (
+    DayOrMoment,
     Key,
     Keys,
     Moment,
@@ -41,8 +42,8 @@ class WorkAsk(Request):
 class JobAsk(Request):
     """A job that the plan must get done: from a stored estimate, or with its own options.
 
-    `release` and `deadline` count from the plan's start. `drop_cost` is what leaving it undone costs; left out, it must
-    be done. `after` names jobs that must have ended.
+    `release` and `deadline` count from the plan's start; or `release_at` and `due_at` name the moments. `drop_cost` is
+    what leaving it undone costs; left out, it must be done. `after` names jobs that must have ended.
     """
 
     name: Name | None = None
@@ -50,6 +51,8 @@ class JobAsk(Request):
     options: Annotated[tuple[WorkAsk, ...], Field(max_length=100)] = ()
     release: Duration = 0.0
     deadline: PositiveDuration | None = None
+    release_at: DayOrMoment | None = None
+    due_at: DayOrMoment | None = None
     divisible: bool = True
     copies: Annotated[int, *whole(1, 100_000)] = 1
     priority: Annotated[int, *whole(-1000, 1000)] = 0
@@ -67,6 +70,10 @@ class JobAsk(Request):
             )
         if self.estimate_id is None and self.name is None:
             raise field_problem("name", "is needed")
+        if self.release and self.release_at is not None:
+            raise field_problem("release", "give release or release_at: one of the two")
+        if self.deadline is not None and self.due_at is not None:
+            raise field_problem("deadline", "give deadline or due_at: one of the two")
         return self
 
 
@@ -171,7 +178,7 @@ class PlanQuestion(Request):
     name: Name = "Plan"
     span: PositiveDuration = 7 * units.DAY
     slot: PositiveDuration = units.HOUR
-    starts_at: Moment | None = None
+    starts_at: DayOrMoment | None = None
     goal: Literal["cost", "time"] = "cost"
     jobs: Annotated[tuple[JobAsk, ...], Field(max_length=MOST_DEMANDS)] = ()
     services: Annotated[tuple[ServiceAsk, ...], Field(max_length=MOST_DEMANDS)] = ()
@@ -205,6 +212,7 @@ class ScenarioRequest(Request):
     name: Name
     span: PositiveDuration | None = None
     slot: PositiveDuration | None = None
+    starts_at: DayOrMoment | None = None
     goal: Literal["cost", "time"] | None = None
     jobs: Annotated[tuple[JobAsk, ...], Field(max_length=MOST_DEMANDS)] | None = None
     services: Annotated[tuple[ServiceAsk, ...], Field(max_length=MOST_DEMANDS)] | None = None
@@ -221,13 +229,15 @@ class ReplanRequest(Request):
 
     What is done by then: as `done` says (job → share), else as the ledger does (a measured whole time is a job done, a
     measured pace makes the rest longer or shorter), else as the timetable had it. `from_ledger` false: not the ledger.
-    `gone` names supplies that cannot be had any more: spot taken away, a reservation that ended.
+    `gone` names supplies that cannot be had any more: spot taken away, a reservation that ended. `lost` is the time
+    since the last checkpoint: what jobs that run on what is gone (all, where nothing is) did in it must be done again.
     """
 
     name: Name | None = None
     at: Moment | None = None
     from_ledger: bool = True
     gone: Annotated[tuple[Name, ...], Field(max_length=MOST_DEMANDS)] = ()
+    lost: Duration = 0.0
     done: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict, max_length=MOST_DEMANDS)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from planner.plans.horizon import Horizon
 from planner.plans.solution import ANY_GPU, Plan
+from planner.services.plan_setbacks import setback_of
 from planner.services.plan_timetable import PlanTimetable, moment_of
 from planner.services.plan_tracking import Tracking
 from planner.services.plans import PlanSummary, PlanView
@@ -144,6 +145,12 @@ def _parts(view: PlanView, plan: Plan, unpriced: Collection[str]) -> Iterator[_L
         gpu_hours = run.num_gpus * run.hours * _happenings(horizon, run.from_hours)
         yield _Line("assignment", run.demand, run.from_hours, run.until_hours, run.gpu, run.num_gpus, gpu_hours)
     gave_way = {item.demand: item.reason for item in plan.refusals if item.supply == ANY_GPU}
+    setback = setback_of(view.sources, plan)
+    if setback is not None:
+        start = -setback.elapsed_hours
+        yield _Line("settled before", setback.name, start, 0.0, cost=setback.settled)
+        for lost in setback.lost:
+            yield _Line("lost", lost.demand, -lost.hours, 0.0, lost.gpu, gpu_hours=lost.gpu_hours, cost=lost.cost)
     for name in plan.dropped:
         reason = gave_way.get(name, "it was cheaper to pay for not doing it")
         yield _Line("dropped", name, 0.0, hours, unknown=reason)

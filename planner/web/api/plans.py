@@ -9,9 +9,11 @@ from typing import Any
 
 from flask import url_for
 
+from planner.plans.assessment import assessment
 from planner.plans.break_even import BreakEven, break_evens
 from planner.plans.shares import idle_commitments
 from planner.services.plan_comparison import ComparedPlan, compare_family
+from planner.services.plan_setbacks import Setback, setback_of
 from planner.services.plan_timetable import PlanTimetable, timetable_of
 from planner.services.plan_tracking import Tracking, track_plan
 from planner.services.plans import (
@@ -37,7 +39,7 @@ from planner.web.clients import actor, client
 from planner.web.database import now, session
 from planner.web.exports import Table
 
-APART = ("request", "plan", "outlook")  # documents of their own, from which the rest is worked out
+APART = ("request", "plan", "outlook", "to_the_minute")  # documents of their own, from which the rest is worked out
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class PlanAnswer:
 
     `break_evens`: where each reservation and purchase costs what renting does. `idle_commitments`: those that nobody
     uses, with their cost, which is in no demand's. `unpriced`: supplies in use whose cost
-    of use is unknown and in no sum.
+    of use is unknown and in no sum. `setback`: of a plan of the rest, what it costs in all beside the plan before.
+    `assessment`: how far the plan may be from the least cost, and what more time would give, in sentences.
     """
 
     id: str
@@ -75,6 +78,8 @@ class PlanAnswer:
     break_evens: tuple[BreakEven, ...]
     idle_commitments: Mapping[str, float]
     unpriced: tuple[str, ...]
+    setback: Setback | None
+    assessment: tuple[str, ...]
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested_at: datetime | None
@@ -220,4 +225,6 @@ def _answer(view: PlanView) -> PlanAnswer:
         break_evens=flips,
         idle_commitments={} if view.plan is None else idle_commitments(view.plan),
         unpriced=unpriced_supplies(view),
+        setback=setback_of(view.sources, view.plan),
+        assessment=() if view.plan is None else assessment(view.plan, view.gap),
     )
