@@ -22,6 +22,9 @@ COMMANDS: Mapping[str, Entry] = {
     "actuals": Entry("actuals", "actuals", "Enter what finished jobs took and see how estimates have come true."),
     "assets": Entry("assets", "assets", "Enter owned GPUs and planned purchases, and see what an hour of them costs."),
     "books": Entry("money", "books", "Keep negotiated price books: discounts or amounts of one's own, with dates."),
+    "budgets": Entry(
+        "budgets", "budgets", "Hold what finished jobs cost against budgets, cause by cause, and close months."
+    ),
     "calibrate": Entry(
         "calibrate",
         "calibrate",
