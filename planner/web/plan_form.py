@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planner.errors import InvalidInput
+from planner.errors import FieldProblem, InvalidInput
 from planner.web.forms import Form
+from planner.web.plan_csv import FIELD, MOMENTS, is_date, jobs_of
 
 JOB_ROWS, SERVICE_ROWS = 4, 2
 SUPPLY_BOXES = ("own", "purchases", "offers", "share_instances")
-MOMENTS = {"release": "release_at", "deadline": "due_at"}  # fields that take a date as well
 LISTS = frozenset({"kinds", "providers"})
+FORM_NAMES: Mapping[str, str] = {
+    "estimate_id": "estimate",
+    "release_at": "release",
+    "due_at": "deadline",
+    "options": "estimate",
+    "replicas": "estimate",
+    "demand": "high",
+}  # of a request's field, where the form's is another
 
 
 def question_of(form: Form) -> dict[str, Any]:
-    """What the form asks, as the request's fields. Raises InvalidInput for a whole question that is no JSON."""
+    """What the form asks, as the request's fields. Raises InvalidInput for a whole question that is no JSON, and for
+    lines of the table of jobs that cannot be used."""
     if form.value("whole").strip():
         try:
             whole = json.loads(form.value("whole"))
@@ -34,8 +43,9 @@ def question_of(form: Form) -> dict[str, Any]:
         question["gap"] = share_of(form.value("gap"))
     if form.value("leave_least_urgent") == "true":
         question["leave_least_urgent"] = True
-    question["jobs"] = [job for row in range(1, JOB_ROWS + 1) if (job := _job(form, f"job{row}_"))]
-    question["services"] = [found for row in range(1, SERVICE_ROWS + 1) if (found := _service(form, f"service{row}_"))]
+    jobs = [_job(form, f"job{row}_") for row in _rows(form, "job", JOB_ROWS)]
+    question["jobs"] = [*jobs, *jobs_of(form.value(FIELD))]
+    question["services"] = [_service(form, f"service{row}_") for row in _rows(form, "service", SERVICE_ROWS)]
     supply: dict[str, Any] = {name: form.value(name) == "true" for name in SUPPLY_BOXES}
     if form.value("quantity").strip():
         supply["quantity"] = form.value("quantity").strip()
@@ -43,22 +53,23 @@ def question_of(form: Form) -> dict[str, Any]:
     return {**question, "supply": supply}
 
 
+def _rows(form: Form, kind: str, most: int) -> list[int]:
+    """The rows of jobs or services that are filled in."""
+    return [row for row in range(1, most + 1) if form.value(f"{kind}{row}_estimate").strip()]
+
+
 def _job(form: Form, prefix: str) -> dict[str, Any]:
     estimate = form.value(f"{prefix}estimate").strip()
-    if not estimate:
-        return {}
     job: dict[str, Any] = {"estimate_id": estimate, "divisible": form.value(f"{prefix}divisible") == "true"}
     for name in ("name", "release", "deadline", "copies", "drop_cost", "priority"):
         text = form.value(prefix + name).strip()
         if text:
-            job[MOMENTS[name] if name in MOMENTS and text[:4].isdigit() and "-" in text else name] = text
+            job[MOMENTS[name] if name in MOMENTS and is_date(text) else name] = text
     return job
 
 
 def _service(form: Form, prefix: str) -> dict[str, Any]:
     estimate = form.value(f"{prefix}estimate").strip()
-    if not estimate:
-        return {}
     demand = {name: form.value(prefix + name).strip() for name in ("low", "high") if form.value(prefix + name).strip()}
     if set(demand) == {"high"}:
         demand = {"level": demand["high"]}
@@ -94,17 +105,28 @@ def share_of(text: str) -> float | str:
     return value / 100 if text.strip().endswith("%") else value
 
 
-def field_of(field: str) -> str:
-    """The form's field that a fault belongs to: "jobs.0.deadline" → "job1_deadline"."""
-    parts = field.split(".")
-    if parts[0] in ("jobs", "services") and len(parts) > 1 and parts[1].isdigit():
-        last = {
-            "estimate_id": "estimate",
-            "release_at": "release",
-            "due_at": "deadline",
-            "options": "estimate",
-            "demand": "high",
-        }
-        name = parts[2] if len(parts) > 2 else "estimate"
-        return f"{parts[0][:-1]}{int(parts[1]) + 1}_{last.get(name, name)}"
-    return {"jobs": "job1_estimate", "services": "service1_estimate", "supply": "offers"}.get(parts[0], parts[0])
+def faults_of(form: Form, problems: Sequence[FieldProblem]) -> list[FieldProblem]:
+    """The faults of a question, each laid on the field of the form that it belongs to."""
+    rows = {"jobs": _rows(form, "job", JOB_ROWS), "services": _rows(form, "service", SERVICE_ROWS)}
+    found = []
+    for item in problems:
+        parts = item.field.split(".")
+        if parts[0] in rows and len(parts) > 1 and parts[1].isdigit():
+            found.append(_fault(form, parts, rows[parts[0]], item.message))
+        else:
+            whole = {"jobs": "job1_estimate", "services": "service1_estimate", "supply": "offers"}
+            found.append(FieldProblem(whole.get(parts[0], parts[0]), item.message))
+    return found
+
+
+def _fault(form: Form, parts: list[str], rows: Sequence[int], message: str) -> FieldProblem:
+    """Of "jobs.0.deadline" that of the first row that is filled in; beyond the rows it is one of the table."""
+    number, name = int(parts[1]), parts[2] if len(parts) > 2 else "estimate_id"
+    if number < len(rows):
+        field = FORM_NAMES.get(name, name)
+        return FieldProblem(f"{parts[0][:-1]}{rows[number]}_{field}", message)
+    tabled = jobs_of(form.value(FIELD)) if parts[0] == "jobs" else []
+    place = number - len(rows)
+    if place < len(tabled):
+        return FieldProblem(FIELD, f"{tabled[place]['name']}: {'.'.join(parts[2:])} {message}".replace(":  ", ": "))
+    return FieldProblem(f"{parts[0][:-1]}1_estimate", message)

@@ -7,7 +7,7 @@ from typing import Any
 from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from planner.errors import Conflict, FieldProblem, InvalidInput
+from planner.errors import Conflict, InvalidInput
 from planner.services.estimates import list_estimates
 from planner.services.offers import price_facets
 from planner.services.plan_comparison import compare_family
@@ -29,7 +29,7 @@ from planner.web.database import now, session
 from planner.web.forms import Form
 from planner.web.pages.blueprint import pages
 from planner.web.pages.estimates import OFFER_KINDS
-from planner.web.plan_form import JOB_ROWS, SERVICE_ROWS, changes_of, field_of, question_of
+from planner.web.plan_form import JOB_ROWS, SERVICE_ROWS, changes_of, faults_of, question_of
 from planner.web.plan_page import WAITING, held, shown
 from planner.web.queries import ListQuery, read_query
 
@@ -70,7 +70,7 @@ def create_plan_page() -> Response | tuple[str, int]:
             session(), parse(PlanQuestion, question_of(form)), now(), code_version(), "form", client("form")
         )
     except InvalidInput as error:
-        form.problems = [FieldProblem(field_of(item.field), item.message) for item in error.problems]
+        form.problems = faults_of(form, error.problems)
         return _form_page(form, 422)
     except Conflict as error:
         form.problems = list(InvalidInput.of("name", str(error)).problems)
