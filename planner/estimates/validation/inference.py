@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from planner.estimates.estimate import Placement
 from planner.estimates.outcome import Outcome
-from planner.estimates.priors.serving import load_serving_priors
 from planner.estimates.serving_ranges import ServingClass, token_class
 from planner.estimates.validation.formats import Format, engine_of, format_of
 from planner.estimates.validation.gpus import NamedGpu, published_gpu
+from planner.estimates.validation.inference_metrics import READERS, SHARE_OF_LIMIT, Reader, limit_share
 from planner.estimates.validation.metrics import plain_metric
+from planner.estimates.validation.plain_rows import plain_row
 from planner.estimates.validation.subjects import Declined, Subject, subject_of
 from planner.estimates.validation.table import Row
 from planner.estimates.validation.trials import DOUBTFUL
@@ -24,7 +24,12 @@ from planner.jobs.engine import Batching, Engine
 from planner.jobs.job import InferenceJob
 from planner.quantity import Quantity
 
-STEPS = re.compile(r"(\d+) denoising steps")
+# Metrics that leave open what they count, or that nothing here estimates.
+UNSUPPORTED = {
+    "tokens_per_s": "which tokens the metric counts is not said: output_tokens_per_s, total_tokens_per_s, …",
+    "prompt_tokens_per_s": "a rate of prompt tokens is that of a whole run, or of prompts alone (prefill_tokens_per_s)",
+}
+PERCENTILE = re.compile(r"\bp\d+_(?:ttft|tpot|itl)|(?:ttft|tpot|itl).*_p\d+")
 USUAL_PROMPT = 256  # of a chat, where a table does not state it
 # MLPerf's prompts where a log does not state them: CNN/DailyMail articles have 781 words on average (See et al. 2017,
 # section 4), about 1,000 tokens with the instruction; those for Llama 3.1 405B 9,400 tokens (MLCommons on
@@ -33,7 +38,6 @@ MLPERF_PROMPTS = (("gptj", 1000), ("llama318b", 1000), ("405b", 9400))
 SHARED_LAYOUT = re.compile(r"_tp(\d+)_ep(\d+)_")
 COUNTS = ("num_gpus", "tp", "pp", "batch_or_concurrency")
 LENGTHS = ("input_len", "output_len")  # may be means
-SHARE_OF_LIMIT = "avg_power_frac_tdp"
 USUAL_BATCH = 128  # pictures or texts of an offline run, where a table does not state it
 GPUS_PER_NODE = 8
 # MLPerf's questions are at most 384 tokens long and submissions do not pad them: SQuAD 1.1's are about 180 on average
@@ -48,9 +52,6 @@ BY_LAYERS = (Engine.LLAMA_CPP, Engine.EXLLAMA, Engine.TRANSFORMERS)
 # Log half-width of what a table does not state: what such published rows miss by beyond those that state everything.
 ASSUMED = 0.22
 RACK = {"GB200": 72, "GB300": 72}
-# Standard deviations of a normal distribution below each percentile ÷ those below the 99th.
-DEVIATIONS = {"50": 0.0, "90": 1.2816 / 2.3263, "95": 1.6449 / 2.3263, "97": 1.8808 / 2.3263, "99": 1.0}
-Reader = Callable[[Outcome], Quantity | Declined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,21 @@ class InferenceTrial:
 
 def inference_trial(row: Row, catalogue: Catalogue) -> InferenceTrial | Declined:
     """The trial of a row, or why it is declined."""
+    row = plain_row(row)
     doubt = DOUBTFUL.search(row.text("notes"))
     if doubt:
         return Declined(f"the table marks the row {doubt[1]}")
     if row.text("scenario") == "training":
         return Declined("a training run in an inference table")
     metric, unit = plain_metric(row.metric)
-    if metric not in _READERS and metric != SHARE_OF_LIMIT:
-        return Declined(f"the metric {row.metric!r} is not supported")
+    if metric == "tokens_per_s" and "MLPerf" in row.source:
+        metric = "output_tokens_per_s_total"  # what its language models are scored by
+    if PERCENTILE.search(metric):
+        return Declined(f"the metric {row.metric!r} is a percentile of a time that is estimated as a mean")
+    if metric not in READERS and metric != SHARE_OF_LIMIT:
+        return Declined(UNSUPPORTED.get(metric, f"the metric {row.metric!r} is not supported"))
+    if row.text("scenario") == "interactive":
+        return Declined("a tight latency limit decides an interactive scenario's rate, not the machine alone")
     for name in (*COUNTS, *LENGTHS):
         if row.text(name) and (row.whole(name) if name in COUNTS else row.number(name)) is None:
             return Declined(f"{name} {row.text(name)!r} is not a {'whole ' if name in COUNTS else ''}number")
@@ -109,7 +117,7 @@ def _trial(row: Row, catalogue: Catalogue) -> InferenceTrial | Declined:
     per_node = min(num_gpus, RACK.get(row.text("gpu_model"), GPUS_PER_NODE))
     placement = Placement(named.gpu, Decimal(num_gpus), num_nodes=-(-num_gpus // per_node))
     kind = _kind(row, job)
-    read = _limit_share(placement) if row.metric == SHARE_OF_LIMIT else _READERS[row.metric](row, job, num_gpus)
+    read = limit_share(placement) if row.metric == SHARE_OF_LIMIT else READERS[row.metric](row, job, num_gpus)
     return InferenceTrial(job, placement, read, kind, tuple(assumptions))
 
 
@@ -212,166 +220,6 @@ def _kind(row: Row, job: InferenceJob) -> ServingClass:
         is_loaded = job.batching is Batching.CONTINUOUS and (job.concurrency or 2) > 1
         return ServingClass.FIRST_TOKEN_LOADED if is_loaded else ServingClass.FIRST_TOKEN
     return token_class(job)
-
-
-def _tokens(divisor: Callable[[int], float]) -> Callable[[Row, InferenceJob, int], Reader]:
-    def make(row: Row, _job: InferenceJob, num_gpus: int) -> Reader:
-        share = _server_share(row) / divisor(num_gpus)
-        return lambda outcome: outcome.tokens_per_second.times(share)
-
-    return make
-
-
-def _server_share(row: Row) -> float:
-    """The rate that a benchmark's latency limits leave of the highest."""
-    return load_serving_priors().figures["server_share"] if row.text("scenario") == "server" else 1.0
-
-
-def _all_tokens(divisor: Callable[[int], float]) -> Callable[[Row, InferenceJob, int], Reader]:
-    """Prompt and output tokens together."""
-
-    def make(_row: Row, job: InferenceJob, num_gpus: int) -> Reader:
-        factor = (job.prompt_tokens + job.output_tokens) / job.output_tokens / divisor(num_gpus)
-        return lambda outcome: outcome.tokens_per_second.times(factor)
-
-    return make
-
-
-def _extra(name: str, factor: float = 1.0) -> Callable[[Row, InferenceJob, int], Reader]:
-    return lambda _row, _job, _num_gpus: lambda outcome: _named(outcome, name, factor)
-
-
-def _named(outcome: Outcome, name: str, factor: float) -> Quantity | Declined:
-    found = outcome.extras.get(name)
-    return Declined(f"{name} is not estimated") if found is None else found.times(factor)
-
-
-def _first_token(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
-    """Of the requests that run; those beyond what memory holds first wait for others to end."""
-
-    def read(outcome: Outcome) -> Quantity | Declined:
-        is_loaded = "loaded_first_token_seconds" in outcome.extras
-        found = _named(outcome, "loaded_first_token_seconds" if is_loaded else "first_token_seconds", 1e3)
-        if isinstance(found, Declined):
-            return found
-        waiting = (job.concurrency or 0) - outcome.extras["concurrency"].mid
-        queued = max(waiting, 0.0) / outcome.extras["requests_per_second"].mid
-        return found.times(1.0 + 1e3 * queued / found.mid)
-
-    return read
-
-
-def _prefill_rate(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
-    def read(outcome: Outcome) -> Quantity | Declined:
-        found = outcome.extras.get("first_token_seconds")
-        if found is None:
-            return Declined("first_token_seconds is not estimated")
-        amount = float(job.prompt_tokens * (job.concurrency or 1))
-        return Quantity(
-            amount / found.high, amount / found.mid, amount / found.low, "tokens/s", found.basis, found.causes
-        )
-
-    return read
-
-
-def _decode_rate(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
-    def read(outcome: Outcome) -> Quantity | Declined:
-        found = outcome.step_seconds
-        amount = float(job.concurrency or outcome.extras["concurrency"].mid)
-        return Quantity(
-            amount / found.high, amount / found.mid, amount / found.low, "tokens/s", found.basis, found.causes
-        )
-
-    return read
-
-
-def _samples(row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
-    share = _server_share(row)
-    return lambda outcome: _named(outcome, "requests_per_second", share)
-
-
-def _latency(row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
-    """Of a pass alone; under a server's load, of the 99th percentile at the highest rate that its limit allows."""
-    figures = load_serving_priors().figures
-    percentile = re.search(r"_p(\d+)$", row.metric)
-    factor = 1e3 * _steps(row) * figures["percentile_99"] ** (DEVIATIONS[percentile[1]] if percentile else 0.0)
-    if row.text("scenario") == "server":
-        return lambda _outcome: Declined("the latency limit decides a server's percentile, not the machine")
-    return lambda outcome: _named(outcome, "request_seconds", factor)
-
-
-def _steps(row: Row) -> float:
-    """Passes one after the other that a picture takes: the steps of a diffusion model, which notes state."""
-    found = STEPS.search(row.text("notes"))
-    return float(found[1]) if found and row.text("model_family") == "diffusion" else 1.0
-
-
-def _iterations(_row: Row, _job: InferenceJob, _num_gpus: int) -> Reader:
-    """Steps per second of the whole batch."""
-
-    def read(outcome: Outcome) -> Quantity | Declined:
-        found = outcome.extras["request_seconds"]
-        return Quantity(1.0 / found.high, 1.0 / found.mid, 1.0 / found.low, "1/s", found.basis, found.causes)
-
-    return read
-
-
-def _sample_energy(row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
-    """Of all passes of a picture."""
-    asked = row.whole("batch_or_concurrency") or 1
-    passes = _steps(row) * (job.concurrency or asked) / asked
-    return lambda outcome: _named(outcome, "joules_per_request", passes)
-
-
-def _per_sample(_row: Row, job: InferenceJob, _num_gpus: int) -> Reader:
-    return lambda outcome: _named(outcome, "request_seconds", 1e3 / (job.concurrency or 1))
-
-
-def _power(divisor: Callable[[Outcome, int], float]) -> Callable[[Row, InferenceJob, int], Reader]:
-    def make(_row: Row, _job: InferenceJob, num_gpus: int) -> Reader:
-        def read(outcome: Outcome) -> Quantity | Declined:
-            found = outcome.average_power_watts
-            return (
-                Declined("the power is not known") if found is None else found.times(1.0 / divisor(outcome, num_gpus))
-            )
-
-        return read
-
-    return make
-
-
-def _limit_share(placement: Placement) -> Reader:
-    """Of a GPU's power limit."""
-
-    def read(outcome: Outcome) -> Quantity | Declined:
-        limit = placement.gpu.power_watts
-        if outcome.average_power_watts is None or limit is None:
-            return Declined(f"the power limit of {placement.gpu.key} is not known")
-        return outcome.average_power_watts.times(1.0 / (limit.value * float(placement.num_gpus)), "1")
-
-    return read
-
-
-_READERS: dict[str, Callable[[Row, InferenceJob, int], Reader]] = {
-    "output_tokens_per_s_total": _tokens(lambda _num_gpus: 1.0),
-    "output_tokens_per_s_per_gpu": _tokens(float),
-    "total_tokens_per_s_per_gpu": _all_tokens(float),
-    "total_tokens_per_s": _all_tokens(lambda _num_gpus: 1.0),
-    "tpot_ms": _extra("token_seconds", 1e3),
-    "ttft_ms": _first_token,
-    "requests_per_s": _extra("requests_per_second", 1.0),
-    "samples_per_s": _samples,
-    "decode_tokens_per_s": _decode_rate,
-    "prefill_tokens_per_s": _prefill_rate,
-    **{f"latency_ms_p{percentile}": _latency for percentile in DEVIATIONS},
-    "latency_ms_avg": _latency,
-    "latency_ms_per_sample": _per_sample,
-    "energy_j_per_request": _extra("joules_per_request"),
-    "energy_j_per_sample": _sample_energy,
-    "iterations_per_s": _iterations,
-    "energy_j_per_token": _extra("joules_per_token"),
-    "avg_power_w": _power(lambda _outcome, _num_gpus: 1.0),
-}
 
 
 def inference_range(trial: InferenceTrial, found: Quantity) -> Quantity:
