@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
@@ -17,25 +17,29 @@ from planner.estimates.load.pass_networks import is_drawing
 from planner.estimates.published_error import PublishedError, published_error
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Vendor
-from planner.jobs.architecture import Transformer
 from planner.jobs.document import items_words, job_kind
-from planner.jobs.engine import Engine
-from planner.jobs.job import Item, Job, TrainingJob, TrainingMethod
+from planner.jobs.job import Item, Job, TrainingJob
 from planner.jobs.known.pictures import PICTURES, known_picture
-from planner.jobs.presets import ARCHITECTURES, JOBS
+from planner.jobs.presets import JOBS
 from planner.quantity import Basis, Cause, Quantity
 from planner.services.actuals import list_actuals
 from planner.services.estimates import EstimateView, get_estimate, list_estimates, make_estimate
 from planner.services.offers import price_facets
 from planner.services.requests import EstimateRequest, parse
 from planner.services.requests.base import whole
-from planner.services.requests.estimate import AROUND, MEASURED, SURVIVAL
-from planner.services.requests.networks import SHAPE
-from planner.units import typed_seconds
 from planner.version import code_version
-from planner.web.asked_words import SPLITS, filters_of, shape_of
+from planner.web.asked_words import filters_of, shape_of
 from planner.web.config_files import take_config
 from planner.web.database import now, session
+from planner.web.estimate_form import (
+    LISTS,
+    picture_choices,
+    reads_texts,
+    text_choices,
+    typed_config,
+    typed_job,
+    typed_places,
+)
 from planner.web.formats import MONEY_UNIT
 from planner.web.forms import Form
 from planner.web.frontier_chart import frontier_chart
@@ -43,8 +47,6 @@ from planner.web.lack_words import LACK_WORDS
 from planner.web.pages.blueprint import pages
 from planner.web.queries import EstimateQuery, ListQuery, NewEstimateQuery, read_query
 
-DURATIONS = ("deadline", "checkpoint_stall", "restart_time", "startup_time", "queue_time", "measured_step")
-LISTS = frozenset({"vendors", "gpus", "providers", "regions", "offer_kinds"})
 OFFER_KINDS = (
     ("owned", "attached devices only"),
     ("on_demand", "on demand"),
@@ -74,13 +76,13 @@ def new_estimate() -> tuple[str, int]:
         return _form_page(Form(problems=sent.problems), None, 422)
     if query.like is not None:
         earlier = get_estimate(session(), query.like)
-        asked = {**_typed(earlier.job), **_places(earlier.request), **_configured(earlier.request)}
+        asked = {**typed_job(earlier.job), **typed_places(earlier.request), **typed_config(earlier.request)}
         form = Form.filled(asked if query.nodes is None else {**asked, "nodes": query.nodes})
         return _form_page(form, form.value("kind"), 200)
     if query.preset is not None:
         if query.preset not in JOBS:
             raise NotFound(f"there is no preset {query.preset!r}; there are {', '.join(sorted(JOBS))}")
-        form = Form.filled({**_typed(JOBS[query.preset].job), "goal": "cost"})
+        form = Form.filled({**typed_job(JOBS[query.preset].job), "goal": "cost"})
         return _form_page(form, form.value("kind"), 200)
     if query.kind is not None:
         if query.kind not in ("training", "inference"):
@@ -226,8 +228,8 @@ def _form_page(form: Form, kind: str | None, status: int) -> tuple[str, int]:
         kind=kind if kind in ("training", "inference") else "training",
         sees=sees,
         draws=sees and is_drawing(form.value("architecture")),
-        reads=_reads(form),
-        architectures=_picture_choices() if sees else _text_choices(),
+        reads=reads_texts(form),
+        architectures=picture_choices() if sees else text_choices(),
         gpus=[(facet.value, facet.value) for facet in facets.gpu_keys if facet.value in catalogue.gpus],
         providers=[(facet.value, facet.value) for facet in facets.providers],
         regions=sorted((facet.value, facet.value) for facet in facets.regions),
@@ -235,100 +237,6 @@ def _form_page(form: Form, kind: str | None, status: int) -> tuple[str, int]:
         vendors=[(vendor.value, vendor.value) for vendor in Vendor if vendor is not Vendor.OTHER],
     )
     return page, status
-
-
-def _reads(form: Form) -> bool:
-    """Whether texts are embedded: the architecture is an encoder, or no token is to be written."""
-    known = ARCHITECTURES.get(form.value("architecture"))
-    encodes = known is not None and not known.architecture.causal and not known.architecture.encoder_layers
-    return encodes or form.value("output_tokens") == "0"
-
-
-def _text_choices() -> list[tuple[str, str]]:
-    named = sorted(ARCHITECTURES.items(), key=lambda item: item[1].title)
-    return [("custom", "custom: give its shape below"), *((key, found.title) for key, found in named)]
-
-
-def _picture_choices() -> list[tuple[str, str]]:
-    return [(key, found.title) for key, found in PICTURES.items()]
-
-
-def _typed(job: Job) -> dict[str, Any]:
-    """A job as somebody would have typed it."""
-    named = next((key for key, found in ARCHITECTURES.items() if found.architecture == job.architecture), None)
-    values: dict[str, Any] = {"name": job.name, "architecture": named or "custom", "dtype": job.dtype.value}
-    if named is None and isinstance(job.architecture, Transformer):
-        values |= _typed_shape(job.architecture)
-    picture = known_picture(job.architecture)
-    if picture is not None:
-        values |= {"architecture": picture[0], "image_size": picture[1]}
-    if isinstance(job, TrainingJob):
-        return values | {
-            "kind": "training",
-            **(_typed_length(job) if picture is None else {"pictures": _count(job.num_tokens / job.sequence_length)}),
-            "global_batch": job.global_batch,
-            "micro_batch": job.micro_batch,
-            "method": job.method.value,
-            "lora_rank": None if job.method is TrainingMethod.FULL else job.lora_rank,
-            "lora_targets": job.lora_targets.value,
-            "recompute": job.recompute.value,
-            "stack": job.stack.value,
-            **{name: getattr(job, name) for name in SPLITS},
-            "sharding": None if job.sharding is None else job.sharding.value,
-        }
-    return values | {
-        "kind": "inference",
-        "prompt_tokens": job.prompt_tokens if picture is None else None,
-        "output_tokens": job.output_tokens if picture is None else None,
-        "answer_within": None if job.answer_seconds is None else typed_seconds(job.answer_seconds),
-        "frame_rate": None if job.frame_rate is None else f"{job.frame_rate:g}",
-        "steps": job.passes if job.item is Item.DRAWING else None,
-        "requests": None if job.num_requests is None else _count(job.num_requests),
-        "concurrency": job.concurrency,
-        "kv_dtype": None if job.kv_dtype is None else job.kv_dtype.value,
-        "engine": None if job.engine is Engine.UNSTATED else job.engine.value,
-        "weight_bits": job.weight_bits,
-        **{name: getattr(job, name) for name in ("tensor_parallel", "pipeline_parallel", "expert_parallel")},
-    }
-
-
-def _typed_length(job: TrainingJob) -> dict[str, Any]:
-    return {
-        "tokens": _count(job.num_tokens),
-        "sequence_length": job.sequence_length,
-        "target_length": job.target_length,
-    }
-
-
-def _typed_shape(architecture: Transformer) -> dict[str, Any]:
-    values = {name: getattr(architecture, field) or None for name, field in SHAPE.items()}
-    return {**values, "gated": architecture.gated, "tied_embeddings": architecture.tied_embeddings}
-
-
-def _configured(request: dict[str, Any]) -> dict[str, Any]:
-    """The configuration that an earlier request gave, in place of the shape that was read from it: a form has no
-    fields for windows, latent attention or shared experts, and they must not get lost."""
-    if "config" not in request:
-        return {}
-    shape = {name: request.get(name) for name in (*SHAPE, "gated", "tied_embeddings")}
-    return {**shape, "architecture": None, "config": request["config"]}
-
-
-def _places(request: dict[str, Any]) -> dict[str, Any]:
-    """Goal, limits and filters of an earlier request."""
-    single = ("goal", "budget", "power_limit", "price_age_days", "nodes", "carbon_intensity", "pue")
-    kept = {name: request.get(name) for name in (*single, *MEASURED, *SURVIVAL, *AROUND, *LISTS)}
-    times = {name: typed_seconds(value) for name in DURATIONS if (value := request.get(name)) is not None}
-    return {**kept, "goal": kept["goal"] or "cost", **times}
-
-
-def _count(value: float) -> str:
-    """The shortest exact way to type a count: "300M", "4096"."""
-    for factor, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        short = value / factor
-        if short >= 1 and float(f"{short:.6g}") * factor == value:
-            return f"{short:.6g}{suffix}"
-    return f"{value:.0f}"
 
 
 def _item(job: Job) -> str | None:
