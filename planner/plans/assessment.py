@@ -9,6 +9,7 @@ from planner.plans.solution import Plan, SearchStep
 
 FAR = 0.05  # of the cost: a gap above it is told at length
 STANDS = 1e-3  # of the cost: what moved less stood still
+GAINING, STILL = 0.01, 0.75  # of the cost or the bound, in what is left of a search after this share of its time
 
 
 def assessment(plan: Plan, gap: float) -> tuple[str, ...]:
@@ -58,19 +59,23 @@ def _more_time(plan: Plan) -> list[str]:
     if len(steps) < 2 or plan.cost is None or plan.bound is None or plan.seconds <= 0:
         return ["More time may make the plan cheaper or raise the bound: ask again with a longer limit."]
     since = max(plan.seconds / 2, steps[0].seconds)
-    then = _at(steps, since)
-    fallen = (then.cost - plan.cost) / plan.cost if then.cost is not None else 0.0
-    risen = (plan.bound - then.bound) / plan.cost
+    then, late = _at(steps, since), _at(steps, max(plan.seconds * STILL, steps[0].seconds))
     took = units.format_seconds(max(plan.seconds - since, 0.0))
+    fallen, risen = _share(then.cost, plan.cost), _share(plan.bound, then.bound)
     if fallen <= STANDS and risen <= STANDS:
         return [
             f"In its last {took} the search moved neither cost nor bound: the same again is unlikely to help. Fewer or "
             "divisible jobs, longer slots or looser deadlines make the question easier."
         ]
-    return [
-        f"In its last {took} the search took {fallen:.1%} off the cost and raised the bound by {risen:.1%} of it. "
-        "Searches slow down, so as long again is likely to give less than that; a longer limit shows it."
-    ]
+    words = f"In its last {took} the search took {fallen:.1%} off the cost and raised the bound by {risen:.1%}."
+    if max(_share(late.cost, plan.cost), _share(plan.bound, late.bound)) > GAINING:
+        return [f"{words} It was still gaining when it ended: ask again with a longer limit."]
+    return [f"{words} It had slowed down by its end, so as long again is likely to give less than that."]
+
+
+def _share(larger: float | None, smaller: float) -> float:
+    """By how much of the larger figure the smaller one lies below it."""
+    return 0.0 if larger is None or larger <= smaller else (larger - smaller) / larger
 
 
 def _at(steps: Sequence[SearchStep], seconds: float) -> SearchStep:

@@ -33,6 +33,15 @@ class TimetableRun:
 
 
 @dataclass(frozen=True, slots=True)
+class TooFew:
+    """A job that takes more GPUs at once than the plan ever holds for it, so that it cannot run as planned."""
+
+    demand: str
+    num_gpus: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlanTimetable:
     """The runs of a plan by their start.
 
@@ -41,6 +50,7 @@ class PlanTimetable:
     of this timetable and `cost_bound` what none on the same supplies can fall below (null: as the plan says).
     `num_stops` is how often a job stops and goes on later or on another kind of GPU, `stops_cost` what that would cost
     at an assumed restart each time (in no sum; null: unknown). `notes` say so, and what else must be known to read it.
+    `too_few`: jobs that cannot run as planned (a large question is planned by GPU-hours alone).
     """
 
     plan_id: str
@@ -54,6 +64,7 @@ class PlanTimetable:
     late: tuple[str, ...] = ()
     num_stops: int = 0
     stops_cost: float | None = None
+    too_few: tuple[TooFew, ...] = ()
 
 
 def timetable_of(view: PlanView) -> PlanTimetable:
@@ -88,20 +99,13 @@ def timetable_of(view: PlanView) -> PlanTimetable:
         late=() if scheduled is None else scheduled.late,
         num_stops=stops,
         stops_cost=stops_cost,
+        too_few=tuple(TooFew(name, gang, held) for name, (gang, held) in found.too_few.items()),
     )
 
 
 def _late_notes(view: PlanView, found: Runs, scheduled: Schedule | None) -> list[str]:
     late = format_seconds(found.late_hours * HOUR)
     if scheduled is None:
-        if found.too_few:
-            name, (gang, held) = next(iter(found.too_few.items()))
-            more = f", and {len(found.too_few) - 1} more jobs likewise" if len(found.too_few) > 1 else ""
-            return [
-                f"This plan cannot run as it is: {name} takes {gang} GPUs at once and the plan holds {held} for "
-                f"it{more}. So large a question is planned by GPU-hours alone: reserve or buy more, or ask for fewer "
-                "demands at a time."
-            ]
         if not found.late_hours:
             return []
         words = (

@@ -66,6 +66,7 @@ def shown(view: PlanView, is_brief: bool = False) -> dict[str, Any]:
         "timetable": timetable(view.request, found, runs.runs, demands.names),
         "runs": [run for run in runs.runs if run.demand in demands.names],
         "run_notes": runs.notes,
+        "too_few": runs.too_few,
         "scheduled": runs if runs.is_scheduled else None,
         "assessment": assessment(found, view.gap),
         "curve": cost_curve(view.request, found),

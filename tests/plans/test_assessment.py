@@ -33,7 +33,10 @@ def test_a_plan_far_from_its_bound_says_how_far_where_and_what_time_gave() -> No
     assert "at most 2 times the least" in least
     assert "$100.00 and $200.00" in least
     assert "on demand $60.00 more, purchase $50.00 more" in where
-    assert "5.0% off the cost and raised the bound by 0.0%" in time
+    assert "4.8% off the cost and raised the bound by 0.0%" in time
+    assert "still gaining" in time
+    slow = replace(far(), steps=(*far().steps[:2], SearchStep(70.0, 200.5, 100.0), far().steps[2]))
+    assert "slowed down" in assessment(slow, 0.01)[-1]
 
 
 def test_a_search_that_stood_still_is_not_told_to_go_on() -> None:

@@ -143,6 +143,23 @@ def test_gangs_that_do_not_fit_are_told_with_the_timetable_that_was_made_of_them
     assert "Jobs stop and go on later or elsewhere 1 times" in page
 
 
+def test_a_plan_that_holds_too_few_gpus_for_a_gang_says_that_it_cannot_run(client: FlaskClient, app: Flask) -> None:
+    held = {**RENT, "name": "held", "kind": "reserved", "term_hours": 8760.0, "price_per_hour": 0.1}
+    made = ask(client, supply={"offers": False, "own": False, "extra": [held]})
+    with session_factory(app.extensions["planner"].engine).begin() as session:
+        claim = claim_plan(session, "w", "b", timedelta(minutes=1), database_now(session))
+        assert claim is not None
+        found = plan(claim.request, seconds=10)
+        (taken,) = found.commitments
+        fewer = replace(found, commitments=(replace(taken, num_gpus=4),))
+        assert finish_search(session, claim, fewer, "", database_now(session))
+    answer = client.get(f"{API}/{made['id']}/timetable").json
+    assert answer["too_few"] == [{"demand": "train", "num_gpus": 8, "held": 4}]
+    page = client.get(f"/plans/{made['id']}").text
+    assert "This plan cannot run as it is: 1 job takes more GPUs at once than it holds" in page
+    assert "train: takes 8, held are 4" in page
+
+
 def test_a_plan_far_from_its_bound_says_so_on_its_page_and_in_the_api(client: FlaskClient, app: Flask) -> None:
     made = ask(client)
     with session_factory(app.extensions["planner"].engine).begin() as session:
