@@ -57,8 +57,7 @@ def answer_to_document(answer: Answer) -> dict[str, Any]:
 
 def answer_from_document(document: Mapping[str, Any]) -> Answer:
     """The answer that `answer_to_document` wrote. Raises ValueError for another form."""
-    if document.get("form") != ANSWER_FORM:
-        raise ValueError(f"the answer has form {document.get('form')!r}, this code reads form {ANSWER_FORM}")
+    _check_form(document)
     gpus = [gpu_from_document(entry) for entry in document["gpus"]]
     works = [_work_from_document(entry) for entry in document["works"]]
     return Answer(
@@ -70,6 +69,20 @@ def answer_from_document(document: Mapping[str, Any]) -> Answer:
             for entry in document["rejections"]
         ),
     )
+
+
+def option_from_document(document: Mapping[str, Any], position: int) -> Option:
+    """One option of that answer, counted from 0, without reading the others. Raises ValueError, IndexError."""
+    _check_form(document)
+    entry = document["options"][position]
+    gpu, work = entry["placement"]["gpu"], entry["work"]
+    gpus = {gpu: gpu_from_document(document["gpus"][gpu])}
+    return _option_from_document(entry, gpus, {work: _work_from_document(document["works"][work])})
+
+
+def _check_form(document: Mapping[str, Any]) -> None:
+    if document.get("form") != ANSWER_FORM:
+        raise ValueError(f"the answer has form {document.get('form')!r}, this code reads form {ANSWER_FORM}")
 
 
 class _Table:
@@ -137,7 +150,9 @@ def _option_to_document(option: Option, gpus: _Table, works: _Table) -> dict[str
 
 
 def _option_from_document(
-    document: Mapping[str, Any], gpus: Sequence[Gpu], works: Sequence[Mapping[str, Any]]
+    document: Mapping[str, Any],
+    gpus: Sequence[Gpu] | Mapping[int, Gpu],
+    works: Sequence[Mapping[str, Any]] | Mapping[int, Mapping[str, Any]],
 ) -> Option:
     values = dict(document)
     work = works[values.pop("work")]
@@ -190,7 +205,7 @@ def _placement_to_document(placement: Placement, gpus: _Table) -> dict[str, Any]
     }
 
 
-def _placement_from_document(document: Mapping[str, Any], gpus: Sequence[Gpu]) -> Placement:
+def _placement_from_document(document: Mapping[str, Any], gpus: Sequence[Gpu] | Mapping[int, Gpu]) -> Placement:
     values = dict(document)
     values |= {
         "gpu": gpus[values["gpu"]],

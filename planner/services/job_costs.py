@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from planner.estimates.document import answer_from_document
+from planner.estimates.document import option_from_document
 from planner.estimates.estimate import Option
 from planner.estimates.ledger import LOST_PARTS, Metric
 from planner.offers.billing_months import by_month, shared
@@ -26,7 +26,7 @@ from planner.store.engine import Session
 
 HOUR = Decimal(3600)
 JOULES_PER_KWH = Decimal(3_600_000)
-NUM_KEPT = 64  # answers of estimates that are kept while the ledger is read: several jobs may share one
+NUM_KEPT = 1024  # options of estimates that are kept while the ledger is read: several jobs may share one
 SERVICE = "a service has no end: its cost is one per hour, in estimates.csv"
 NO_OPTION = "no option: every place was rejected"
 NOT_MEASURED = "neither its cost nor its whole time was measured"
@@ -192,21 +192,22 @@ def _happened(session: Session, query: CostsQuery) -> Iterator[Charge | Unpriced
     """The rows of the ledger that count and whose time may lie within what is asked for."""
 
     @lru_cache(NUM_KEPT)
-    def job_and_options(estimate_id: str) -> tuple[str, tuple[Option, ...]]:
+    def job_and_option(estimate_id: str, position: int) -> tuple[str, Option]:
         found = estimate_store.get(session, estimate_id)
-        return ("", ()) if found is None else (found.job_name, answer_from_document(found.result).options)
+        if found is None:
+            raise ValueError(f"the ledger names the estimate {estimate_id}, which is not there")
+        return found.job_name, option_from_document(found.result, position)
 
     for row in store.jobs_that_ended(session, query.since, query.known_at):
         measured = {Metric(name): _exact(value) for name, value in row.measured.items()}
         start, _, _ = _period(row, measured.get(Metric.SECONDS))
         if query.before is None or start < query.before:
-            yield _finished(row, measured, *job_and_options(row.estimate_id or ""))
+            yield _finished(row, measured, *job_and_option(row.estimate_id or "", row.option_position or 0))
 
 
 def _finished(
-    row: StoredActual, measured: Mapping[Metric, Decimal], job_name: str, options: tuple[Option, ...]
+    row: StoredActual, measured: Mapping[Metric, Decimal], job_name: str, option: Option
 ) -> Charge | Unpriced:
-    option = options[row.option_position or 0]
     cost, known, reason = _cost_of(measured, option)
     estimate_id, place = row.estimate_id or "", option.placement
     offer = place.offer

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from planner.budgets.variance import Cause, Gap
 from planner.errors import Conflict, InvalidInput, NotFound
+from planner.estimates.document import answer_from_document, option_from_document
 from planner.offers.currency import Rate
 from planner.services.actuals import record_actual
 from planner.services.budget_reports import BudgetReport, budget_report
@@ -19,9 +20,11 @@ from planner.services.closings import changes_since_closing, close_month, get_cl
 from planner.services.estimates import EstimateView, make_estimate
 from planner.services.fx import keep_rates
 from planner.services.job_costs import CostsQuery, job_costs
+from planner.services.offers import sync_price_book
 from planner.services.requests import EstimateRequest, parse
 from planner.services.requests.actuals import ActualRequest
 from planner.services.requests.budgets import BudgetRequest, BudgetsQuery, ClosingRequest
+from planner.store import estimates as estimate_store
 from planner.store.engine import Session
 from planner.store.offers import append_prices, upsert_offers
 from planner.store.tables import OfferRow
@@ -81,6 +84,16 @@ def test_lines_are_held_against_hours_prices_and_lost_time(session: Session, est
     assert report.foreseen.num_charges == 1
     assert report.foreseen.mid is not None
     assert float(report.foreseen.mid) == pytest.approx(option.cost.mid if option.cost else None)
+
+
+def test_one_option_is_read_as_it_is_among_all(session: Session) -> None:
+    sync_price_book(session, BEGIN)
+    made = make_estimate(session, parse(EstimateRequest, {"preset": "finetune-small", "vendors": ["amd"]}), BEGIN, CODE)
+    found = estimate_store.get(session, made.id)
+    assert found is not None
+    options = answer_from_document(found.result).options
+    assert len(options) > 2
+    assert [option_from_document(found.result, place) for place in range(len(options))] == list(options)
 
 
 def test_a_job_outside_of_scope_or_months_does_not_count(session: Session, estimate: EstimateView) -> None:
