@@ -18,6 +18,7 @@ from planner.cli.edge import Edge, json_object, json_option, pass_edge
 from planner.cli.estimate import NOTHING_FITS
 from planner.errors import InvalidInput
 from planner.plans import codec
+from planner.plans.assessment import assessment
 from planner.plans.linear import Progress
 from planner.plans.plan import GAP, SECONDS
 from planner.plans.plan import plan as make_plan
@@ -65,7 +66,7 @@ def plan_command(edge: Edge, /, file: Any, gap: float, seconds: float) -> int:
     if edge.as_json:
         edge.print_json(found.to_document())
     else:
-        _show_plan(edge, found)
+        _show_plan(edge, found, gap)
     return 0 if found.is_found else NOTHING_FITS
 
 
@@ -151,7 +152,7 @@ def _tell(edge: Edge, progress: Progress) -> None:
     edge.console.print(f"{progress.seconds:6.1f} s  {cost}{bound}", style="dim")
 
 
-def _show_plan(edge: Edge, found: Plan) -> None:
+def _show_plan(edge: Edge, found: Plan, wanted_gap: float) -> None:
     if found.cost is None:
         words = found.clash.reason if found.clash else "no plan was found in this time"
         edge.console.print(f"No plan: {words}.", markup=False)
@@ -167,6 +168,8 @@ def _show_plan(edge: Edge, found: Plan) -> None:
         if cost:
             costs.add_row(name.replace("_", " "), f"{cost:,.2f}")
     edge.console.print(costs)
+    for words in assessment(found, wanted_gap):
+        edge.console.print(words, markup=False)
     for item in found.commitments:
         edge.console.print(f"commit {item.num_gpus} of {item.supply} from hour {item.from_hours:g}", markup=False)
     for name in found.dropped:
