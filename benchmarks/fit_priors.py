@@ -1,8 +1,10 @@
 """`python -m benchmarks.fit_priors TABLE.csv [--write]`: fit the shipped training priors on published runs.
 
 Every prior in `prior_parameters` is held to an expected value by a log standard deviation that says how far published
-runs may move it. All sources are fitted together: each weighs about the same whatever its number of rows, and residuals
-are logarithms of predicted ÷ published under a loss that grows like their magnitude.
+runs may move it. All sources are fitted together, and every one may lie off as a whole: its machine, its release and
+its way of counting are its own. So the rows of one source tell mostly by what differs between them, and a source weighs
+about the same whatever its number of rows. Residuals are logarithms of predicted ÷ published under a loss that grows
+like their magnitude.
 
 The figure to believe is the one of sources left out: each source is predicted with priors fitted without it, the
 residuals of the others worked out anew at every step of that fit where they change. `--without` prints it for the
@@ -29,12 +31,14 @@ from benchmarks.range_widths import (
     told_by,
     with_told,
 )
-from benchmarks.training_cases import Case, Facts, cases_of, residuals, totals, weights_of
+from benchmarks.training_cases import Case, Facts, cases_of, residuals, totals
 
 LOSS_SCALE = 0.10
 STEP = 0.04
 LONGEST = 0.5  # of a parameter in one step, as a logarithm
-NOISE = 0.15  # log standard deviation of a row around its prediction, against which the priors' own are weighed
+NOISE = 0.10  # log standard deviation of a row around its source, against which the priors' own are weighed
+OFFSET = 0.10  # of a source around the prediction of all its rows
+ROBUST_STEPS = 30  # of weights and least squares in turn
 ROWS_FITTED = 60  # of a source, at most; fewer of each are left out in turn
 REFITS = 5  # steps at most of a fit without one source
 NEGLIGIBLE = 0.005  # a change of a residual that is taken as linear
@@ -50,44 +54,67 @@ class Optimum:
     jacobian: np.ndarray
 
 
-def loss_of(found: np.ndarray, weights: np.ndarray, moved: np.ndarray) -> float:
-    """What a fit makes least: residuals as their magnitude beyond LOSS_SCALE, and squares of how far priors moved."""
-    rows = weights * LOSS_SCALE**2 * (np.sqrt(1.0 + (found / LOSS_SCALE) ** 2) - 1.0)
-    return float(rows.sum() / NOISE**2 + 0.5 * ((moved / SPREADS) ** 2).sum())
+def sources_of(cases: Sequence[Case]) -> np.ndarray:
+    """The number of each case's source."""
+    return np.unique([case.row.source for case in cases], return_inverse=True)[1]
 
 
-def solve(jacobian: np.ndarray, offset: np.ndarray, weights: np.ndarray, start: np.ndarray) -> np.ndarray:
+def loss_of(found: np.ndarray, sources: np.ndarray, moved: np.ndarray) -> float:
+    """What a fit makes least: residuals as their magnitude beyond LOSS_SCALE once each source lies where it suits them,
+    and squares of how far sources and priors moved."""
+    offsets = np.zeros(int(sources.max()) + 1)
+    for _ in range(ROBUST_STEPS):
+        robust = _robust(found - offsets[sources])
+        offsets = np.bincount(sources, robust * found) / (np.bincount(sources, robust) + 1.0 / OFFSET**2)
+    rows = LOSS_SCALE**2 * (np.sqrt(1.0 + ((found - offsets[sources]) / LOSS_SCALE) ** 2) - 1.0)
+    return float(rows.sum() / NOISE**2 + 0.5 * ((offsets / OFFSET) ** 2).sum() + 0.5 * ((moved / SPREADS) ** 2).sum())
+
+
+def solve(jacobian: np.ndarray, offset: np.ndarray, sources: np.ndarray, start: np.ndarray) -> np.ndarray:
     """The parameters' moves that minimise the robust loss of offset + jacobian · move, held to `start` by the priors'
-    spreads (start: how far each has moved already)."""
-    move = np.zeros(len(PARAMETERS))
-    for _ in range(30):
-        left = offset + jacobian @ move
-        robust = weights / np.sqrt(1.0 + (left / LOSS_SCALE) ** 2) / NOISE**2
-        normal = jacobian.T @ (robust[:, None] * jacobian) + np.diag(1.0 / SPREADS**2)
-        right = -jacobian.T @ (robust * offset) - start / SPREADS**2
-        move = np.linalg.solve(normal, right)
-    return move
+    spreads (start: how far each has moved already); sources may lie off as a whole."""
+    own = -np.eye(int(sources.max()) + 1)[sources]
+    terms = np.hstack([jacobian, own])
+    held = 1.0 / np.concatenate([SPREADS, np.full(own.shape[1], OFFSET)]) ** 2
+    begun = np.concatenate([start, np.zeros(own.shape[1])])
+    move = np.zeros(terms.shape[1])
+    for _ in range(ROBUST_STEPS):
+        robust = _robust(offset + terms @ move)
+        normal = terms.T @ (robust[:, None] * terms) + np.diag(held)
+        move = np.linalg.solve(normal, -terms.T @ (robust * offset) - held * begun)
+    return move[: len(PARAMETERS)]
+
+
+def _robust(left: np.ndarray) -> np.ndarray:
+    """Weights under which squares are the loss."""
+    return 1.0 / np.sqrt(1.0 + (left / LOSS_SCALE) ** 2) / NOISE**2
 
 
 def fit(text: str, cases: Sequence[Case], rounds: int) -> Optimum:
-    """The best parameters after so many rounds from those of the facts file."""
+    """The best parameters after so many rounds from those of the facts file, and what holds there."""
+    here = fitted_logs(text, cases, rounds)
+    return Optimum(here, *jacobian_at(Facts(text), here, cases))
+
+
+def fitted_logs(text: str, cases: Sequence[Case], rounds: int) -> np.ndarray:
+    """Logarithms of the best parameters after so many rounds from those of the facts file."""
     facts, first, here = Facts(text), expected(text), stated(text)
     for turn in range(rounds):
         base, jacobian = jacobian_at(facts, here, cases)
         print(f"round {turn + 1}: {totals(cases, base)}", flush=True)
         here, _ = stepped(facts, cases, Optimum(here, base, jacobian), first)
-    return Optimum(here, *jacobian_at(facts, here, cases))
+    return here
 
 
 def stepped(facts: Facts, cases: Sequence[Case], at: Optimum, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Parameters and residuals after a step from `at`, halved until the loss falls; those of `at` where it does not."""
-    weights = weights_of(cases)
-    before = loss_of(at.residuals, weights, at.logs - first)
-    move = np.clip(solve(at.jacobian, at.residuals, weights, at.logs - first), -LONGEST, LONGEST)
+    sources = sources_of(cases)
+    before = loss_of(at.residuals, sources, at.logs - first)
+    move = np.clip(solve(at.jacobian, at.residuals, sources, at.logs - first), -LONGEST, LONGEST)
     for share in (1.0, 0.5, 0.25):
         there = np.minimum(at.logs + share * move, LIMITS)
         found = moved_residuals(facts, cases, at, there)
-        if loss_of(found, weights, there - first) < before * (1.0 - SETTLED):
+        if loss_of(found, sources, there - first) < before * (1.0 - SETTLED):
             return there, found
     return at.logs, at.residuals
 
@@ -119,13 +146,12 @@ def jacobian_at(facts: Facts, here: np.ndarray, cases: Sequence[Case]) -> tuple[
 
 def left_out_linearly(cases: Sequence[Case], at: Optimum, first: np.ndarray) -> np.ndarray:
     """Residuals of each source when the parameters are fitted without it, by one linear step from the common fit."""
-    weights, moved = weights_of(cases), at.logs - first
-    sources = np.array([case.row.source for case in cases])
+    sources, moved = sources_of(cases), at.logs - first
     result = at.residuals.copy()
-    everything = solve(at.jacobian, at.residuals, weights, moved)
+    everything = solve(at.jacobian, at.residuals, sources, moved)
     for source in np.unique(sources):
         out = sources == source
-        move = solve(at.jacobian[~out], at.residuals[~out], weights[~out], moved) - everything
+        move = solve(at.jacobian[~out], at.residuals[~out], sources[~out], moved) - everything
         result[out] = at.residuals[out] + at.jacobian[out] @ move
     return result
 
@@ -164,12 +190,12 @@ def main(arguments: Sequence[str]) -> None:
     if len(paths) != 1:
         raise SystemExit(__doc__)
     text, cases = FACTS.read_text(encoding="utf-8"), cases_of(paths[0])
-    fitted, found = text, fit(text, cases, 0)
+    fitted = text
     if "--without" not in arguments:
         many = cases_of(paths[0], ROWS_FITTED)
         print(f"{len(many)} rows, {len(PARAMETERS)} parameters", flush=True)
-        fitted = with_told(with_values(text, fit(text, many, rounds).logs), told_by(many))
-        found = fit(fitted, cases, 0)
+        fitted = with_told(with_values(text, fitted_logs(text, many, rounds)), told_by(many))
+    found = fit(fitted, cases, 0)
     print(f"all sources:     {totals(cases, found.residuals)}")
     print(f"  by one step:   {totals(cases, left_out_linearly(cases, found, expected(text)))}")
     out = left_out(fitted, cases, found)

@@ -95,7 +95,7 @@ PARAMETERS = (
     _family("AMD CDNA3 and CDNA4", "training_matmul", 0.2, 0.95, 0.50),
     _family("Intel Gaudi", "training_matmul", 0.15, 0.95, 0.70),
     _family("Intel Gaudi 3", "training_matmul", 0.15, 0.95, 0.50),
-    _family("NVIDIA Hopper", "training_matmul_8bit", 0.2, 0.95, 0.60),
+    _family("NVIDIA Hopper", "training_matmul_8bit", 0.12, 0.95, 0.53),
     _family("NVIDIA Blackwell (data centre)", "training_matmul_8bit", 0.2, 0.95, 0.60),
     _family("NVIDIA Blackwell (data centre)", "training_matmul_4bit", 0.2, 0.95, 0.40),
     _family("NVIDIA Volta", "matmul_fp32", 0.15, 0.98, 0.85),
@@ -144,6 +144,7 @@ PARAMETERS = (
         for stack, prior in zip(STACKS[1:], (0.8, 0.8, 0.6), strict=True)
     ),
     *(_family(stack, "overlap", 0.15, 0.98, 0.7) for stack in STACKS[:3]),
+    *(_family(stack, "contention", 1.0, 0.5, 0.07) for stack in STACKS),
     _family("fused", "tensor_overlap", 0.4, 0.9, 0.2),
     _family("megatron", "tensor_overlap", 0.4, 0.9, 0.4),
     Parameter("[figure.vector_share]", "value", 0.5, 0.5, 0.05),

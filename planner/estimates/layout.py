@@ -120,7 +120,7 @@ def training_layouts(job: TrainingJob, num_gpus: int, domain: int | None = None)
             for micro in _micro_batches(job, per_rank):
                 rows += [
                     (ranks, tensor, micro, sharding, pipeline, context, expert, virtual)
-                    for sharding in _shardings(job, ranks * context)
+                    for sharding in _shardings(job, ranks * context, pipeline)
                     for virtual in _virtual_stages(job, pipeline, -(-per_rank // micro))
                 ]
     return _layouts(rows, job.recompute.value)
@@ -220,11 +220,14 @@ def _expert_splits(job: TrainingJob, ranks: int) -> list[int]:
     return [split for split in _divisors(ranks) if experts % split == 0]
 
 
-def _shardings(job: TrainingJob, replicas: int) -> tuple[int, ...]:
+def _shardings(job: TrainingJob, replicas: int, pipeline: int) -> tuple[int, ...]:
+    """As asked; else all that the program has: Megatron shards optimizer states alone beside a pipeline."""
     if job.sharding is not None:
         return (SHARDINGS.index(job.sharding.value),)
     if replicas == 1 or isinstance(job.architecture, ConvNet):
         return (0,)
+    if pipeline > 1 and job.stack is Stack.MEGATRON:
+        return (0, 1) if job.method is TrainingMethod.FULL else (0,)
     return (0, 1, 2, 3) if job.method is TrainingMethod.FULL else (0, 3)
 
 

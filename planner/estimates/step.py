@@ -70,15 +70,17 @@ def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Link
     composed = np.asarray(micro.total + optimizer.total)  # a step of one micro-batch, as calibrations measure it
     factor = profile.factor(Operation.TRAIN_STEP, rows, float(job.sequence_length), composed, job.architecture)
     num_micro = micro_batches_per_step(job, layouts)
+    alone_seconds = np.broadcast_to(micro.total * factor, layouts.data_parallel.shape)
     summed = profile.composed(Operation.TRAIN_STEP, (accumulation_work(local),))
     micro = scaled(_with(micro, summed, np.where(num_micro > 1, 1.0, 0.0)), factor)
     optimizer = scaled(optimizer, factor)
     stage = np.broadcast_to(micro.total, layouts.data_parallel.shape)
-    inside, once = np.zeros(layouts.size), np.zeros(layouts.size)
+    inside, once, slowed = np.zeros(layouts.size), np.zeros(layouts.size), np.zeros(layouts.size)
     if links is not None:
         stack = profile.training or load_priors().stacks[job.stack]
         inside = _inside_micro_batch(job, layouts, links, stage, stack)
         once = _once_per_step(job, layouts, links, stage, stack.overlap * links.hides)
+        slowed = _slowed(layouts, alone_seconds, num_micro, stack)
     idle = (layouts.pipeline_parallel - 1.0) / layouts.virtual_stages
     return StepTimes(
         compute=Seconds(
@@ -86,7 +88,7 @@ def step_times(job: TrainingJob, profile: Profile, layouts: Layouts, links: Link
         ),
         bubble=np.where(idle > 0, idle * (stage + np.where(np.isfinite(inside), inside, 0.0)), 0.0),
         optimizer=optimizer,
-        communication=num_micro * inside + once,
+        communication=num_micro * inside + once + slowed,
         constant=profile.training.step_seconds if profile.training and job.updates_weights else 0.0,
         composed=np.broadcast_to(composed, layouts.data_parallel.shape),
         micro_seconds=stage,
@@ -127,14 +129,15 @@ def _passes(job: TrainingJob, kinds: tuple[tuple[float, ...], ...]) -> TrainingW
     """The operations of a micro-batch for every kind of pass, the same for each GPU that is asked about."""
     tokens = float(job.sequence_length)
     micro, tensor, pipeline, context, expert = (np.array(column) if len(column) > 1 else column[0] for column in kinds)
+    stages, head_share = slowest_stage(job, pipeline)
     through = Pass(
         micro,
         tokens,
         job.dtype,
         tensor_parallel=tensor,
-        head_tokens=None if job.head_share == 1.0 else max(job.head_share * tokens, 1.0),
+        head_tokens=None if head_share is None else head_share * tokens,
         target_tokens=None if job.target_length is None else float(job.target_length),
-        pipeline_parallel=pipeline,
+        pipeline_parallel=stages,
         context_parallel=context,
         expert_parallel=expert,
         norm_parallel=tensor if job.sequence_parallel else 1.0,
@@ -150,6 +153,20 @@ def _passes(job: TrainingJob, kinds: tuple[tuple[float, ...], ...]) -> TrainingW
         job.channels_last,
         job.lora_targets,
     )
+
+
+def slowest_stage(job: TrainingJob, pipeline: Amount) -> tuple[Amount, Amount | None]:
+    """The stages that the slowest one is a share of, and the part of the positions that reaches the output head there
+    (None: all). Where layers do not divide, those who place them give the stages with more layers no head."""
+    network = job.architecture
+    share = None if job.head_share == 1.0 else max(job.head_share, 1.0 / job.sequence_length)
+    if not isinstance(network, Transformer) or network.encoder_layers:
+        return pipeline, share
+    layers = float(network.num_layers)
+    uneven = np.mod(layers, pipeline) > 0
+    if not np.any(uneven):
+        return pipeline, share
+    return layers / np.ceil(layers / pipeline), np.where(uneven, 0.0, 1.0 if share is None else share)
 
 
 def _with(micro: Seconds, more: Seconds, times: Array) -> Seconds:
@@ -215,7 +232,9 @@ def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro:
         kv = 2.0 * rows * architecture.num_kv_heads * architecture.head_dim * e / t * c
         ring = (4.0 if again else 3.0) * layers * all_gather_seconds(kv, c, links, t)
         exposed += np.maximum(ring - overlap * micro * _attention_share(job), 0.0)
-        handed = 2.0 * layouts.virtual_stages * send_seconds(hidden / t, links, layouts.replicas * t)
+        # What stages hand over hides behind the next micro-batch as other exchanges behind a pass.
+        sent = send_seconds(hidden / t, links, layouts.replicas * t)
+        handed = 2.0 * layouts.virtual_stages * (1.0 - stack.overlap) * sent
         exposed += np.where(p > 1, handed, 0.0)
     if not (layouts.shard_weights > 0).any():
         return exposed
@@ -226,6 +245,14 @@ def _inside_micro_batch(job: TrainingJob, layouts: Layouts, links: Links, micro:
     scattered = all_gather_seconds(gradients, layouts.replicas, links, stride)
     sharded = np.maximum(gathered + scattered - overlap * micro, 0.0)
     return exposed + np.where(layouts.shard_weights > 0, sharded, 0.0)
+
+
+def _slowed(layouts: Layouts, micro: Array, num_micro: Array, stack: StackPrior) -> Array:
+    """Seconds by which passes take longer while copies exchange gradients behind them: of the last micro-batch, of all
+    where weights are gathered for each."""
+    passes = np.where(layouts.shard_weights > 0, num_micro, 1.0)
+    found: Array = np.where(layouts.replicas > 1, stack.contention * micro * passes, 0.0)
+    return found
 
 
 def _attention_share(job: TrainingJob) -> float:

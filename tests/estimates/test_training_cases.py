@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.fit_priors import NEGLIGIBLE, fit, left_out, loss_of, moved_residuals, stepped
+from benchmarks.fit_priors import NEGLIGIBLE, fit, left_out, loss_of, moved_residuals, sources_of, stepped
 from benchmarks.prior_parameters import FACTS, expected, stated, with_values
-from benchmarks.training_cases import Case, Facts, cases_of, residuals, weights_of
+from benchmarks.training_cases import Case, Facts, cases_of, residuals
 from planner.estimates.outcome import Outcome
 from planner.estimates.validation.validate import run_trial
 
@@ -69,8 +69,8 @@ def test_a_step_lowers_the_loss_and_small_changes_may_be_taken_as_linear(cases: 
     text = FACTS.read_text(encoding="utf-8")
     at, first = fit(text, cases, 0), expected(text)
     logs, found = stepped(Facts(text), cases, at, first)
-    weights = weights_of(cases)
-    assert loss_of(found, weights, logs - first) < loss_of(at.residuals, weights, at.logs - first)
+    sources = sources_of(cases)
+    assert loss_of(found, sources, logs - first) < loss_of(at.residuals, sources, at.logs - first)
     with Facts(text).at(logs):
         anew = residuals(cases)
     moved = moved_residuals(Facts(text), cases, at, logs)

@@ -70,8 +70,8 @@ def test_depthwise_convolutions_are_bound_by_vector_units_more_than_by_memory() 
     card = gpu()
     twice_the_units = replace(card, peak_flops={**card.peak_flops, Dtype.FP32: figure(120e12)})
     twice_the_memory = replace(card, memory_bandwidth=figure(6e12))
-    assert depthwise_seconds(twice_the_units) < 0.6 * depthwise_seconds(card)
-    assert depthwise_seconds(twice_the_memory) > 0.9 * depthwise_seconds(card)
+    assert depthwise_seconds(twice_the_units) < 0.75 * depthwise_seconds(card)
+    assert depthwise_seconds(twice_the_memory) > 1.1 * depthwise_seconds(twice_the_units)
 
 
 def test_where_vector_units_are_not_known_depthwise_convolutions_go_by_their_bytes() -> None:

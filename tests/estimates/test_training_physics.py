@@ -14,7 +14,7 @@ from planner.estimates.outcome import Outcome
 from planner.estimates.priors import load_priors
 from planner.estimates.profile import Lack, profile_from_priors
 from planner.estimates.ranges import TITLES, Circumstances, RangeCause, applying, unfamiliar
-from planner.estimates.step import step_times
+from planner.estimates.step import slowest_stage, step_times
 from planner.estimates.training import TRAINING_SHARES
 from planner.hardware.catalogue import load_catalogue
 from planner.hardware.gpu import Dtype, LinkTopology
@@ -218,3 +218,37 @@ def test_layouts_that_a_pass_cannot_tell_apart_are_timed_alike_and_in_bulk() -> 
         alone = layouts.only(np.arange(layouts.size) == place)
         found = step_times(job, profile_from_priors(gpu(), Dtype.BF16), alone, node_links(gpu(), 256, 8))
         assert float(found.total[0]) == pytest.approx(float(together.total[place]))
+
+
+def test_layers_that_do_not_divide_leave_the_head_to_a_stage_with_fewer() -> None:
+    """126 layers on 16 stages: eight on most, and fewer beside embedding and head; 80 on 16 are five on each."""
+    llama = ARCHITECTURES["llama-3.1-405b"].architecture
+    stages, head = slowest_stage(_job(architecture=llama), np.array([1.0, 16.0, 18.0]))
+    assert (llama.num_layers / stages).tolist() == [126, 8, 7]
+    assert np.asarray(head).tolist() == [1, 0, 1]
+    assert slowest_stage(_job(), np.array([1.0, 16.0])) == (pytest.approx([1.0, 16.0]), None)
+
+
+def test_passes_take_longer_beside_the_exchange_of_gradients_once_a_step() -> None:
+    """However fast the links are, the last micro-batch of a step shares its GPU with the exchange behind it."""
+    job = _job(architecture=LLAMA_8B, sharding=Sharding.NONE, tensor_parallel=1, pipeline_parallel=1)
+    profile = profile_from_priors(gpu(), job.dtype, job.stack)
+    assert not isinstance(profile, Lack)
+    assert profile.training is not None
+    links = node_links(gpu(), 8)
+    assert links is not None
+    instant = replace(links, by_size=np.full(9, 1e30), latency=0.0)
+    layouts = training_layouts(replace(job, data_parallel=8, global_batch=8), 8)
+    times = step_times(replace(job, global_batch=8), profile, layouts, instant)
+    assert times.communication == pytest.approx(profile.training.contention * times.micro_seconds)
+    longer = step_times(replace(job, global_batch=64), profile, layouts, instant)
+    assert longer.communication == pytest.approx(times.communication)
+
+
+def test_megatron_shards_no_weights_beside_a_pipeline() -> None:
+    split = {"tensor_parallel": 8, "pipeline_parallel": 4}
+    found = {
+        stack: set(training_layouts(_job(stack=stack, **split), 64).sharding.tolist())
+        for stack in (Stack.MEGATRON, Stack.FUSED)
+    }
+    assert found == {Stack.MEGATRON: {0, 1}, Stack.FUSED: {0, 1, 2, 3}}

@@ -52,7 +52,8 @@ class StackPrior:
     """What software of one kind leaves of an eager framework's work, and what it adds per step.
 
     `overlap` is the share of the backward pass (sharded weights: of the whole pass) that collectives hide behind,
-    `tensor_overlap` the share of tensor- and expert-parallel exchanges that hide.
+    `tensor_overlap` the share of tensor- and expert-parallel exchanges that hide,
+    `contention` the share of a pass by which it takes longer beside them.
     """
 
     kernels: float
@@ -61,6 +62,7 @@ class StackPrior:
     step_seconds: float
     overlap: float
     tensor_overlap: float
+    contention: float
     source: str
 
 
@@ -121,6 +123,7 @@ def _stack(entry: Mapping[str, Any]) -> StackPrior:
         step_seconds=entry["step_ms"] * 1e-3,
         overlap=entry["overlap"],
         tensor_overlap=entry["tensor_overlap"],
+        contention=entry["contention"],
         source=entry["source"],
     )
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from planner.estimates.validation.names import known_shapes
+from planner.estimates.validation.proportions import named_size, usual_shape
 from planner.estimates.validation.table import Row
 from planner.estimates.validation.vocabularies import usual_vocabulary
 from planner.jobs.architecture import Transformer
@@ -225,7 +226,11 @@ def _known(row: Row) -> Transformer | None:
 def _shaped(row: Row, family: str, assumed: list[str]) -> Transformer | Declined:
     layers, hidden = row.whole("layers"), row.whole("hidden")
     if layers is None or hidden is None:
-        return Declined("layers and hidden are not stated, and the name is not known")
+        usual = _proportioned(row, family)
+        if usual is None:
+            return Declined("layers and hidden are not stated, and the name is not known")
+        layers, hidden = usual
+        assumed.append(f"{layers} layers of width {hidden}, from the number of parameters")
     heads = row.whole("heads")
     if heads is None:
         heads = max(1, hidden // 128)
@@ -259,6 +264,14 @@ def _shaped(row: Row, family: str, assumed: list[str]) -> Transformer | Declined
     except ValueError as error:
         return Declined(f"the shape does not add up: {error}")
     return _with_stated_experts(architecture, row, assumed) if experts > 1 else architecture
+
+
+def _proportioned(row: Row, family: str) -> tuple[int, int] | None:
+    """Layers and width that the size of a dense decoder in training leaves to guess, which hardly changes its work."""
+    size = _parameters(row) or named_size(row)
+    if family != "dense-transformer" or "output_len" in row.cells or size is None:
+        return None
+    return usual_shape(size, row.whole("vocab") or usual_vocabulary(row.text("model_name")) or USUAL_VOCABULARY)
 
 
 def _with_stated_experts(architecture: Transformer, row: Row, assumed: list[str]) -> Transformer:

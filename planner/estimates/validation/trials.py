@@ -13,6 +13,7 @@ from planner.estimates.validation.gpus import published_gpu, sockets_together
 from planner.estimates.validation.precisions import plain_format
 from planner.estimates.validation.subjects import Declined, Subject, subject_of
 from planner.estimates.validation.table import Row
+from planner.estimates.validation.training_metrics import plain_training_metric
 from planner.hardware.catalogue import Catalogue
 from planner.hardware.gpu import Dtype, Gpu, GpuKind
 from planner.jobs.architecture import Transformer
@@ -20,18 +21,20 @@ from planner.jobs.convnet import ConvNet
 from planner.jobs.job import LoraTargets, Recompute, Sharding, Stack, TrainingJob, TrainingMethod
 
 CAMPAIGN = ("gpu_hours", "wall_days", "wall_hours")
-FLOPS = ("model_tflops_per_gpu", "hw_tflops_per_gpu", "mfu")
+FLOPS = ("model_tflops_per_gpu", "hw_tflops_per_gpu", "mfu", "hfu")
+HARDWARE_FLOPS = ("hw_tflops_per_gpu", "hfu")  # with what is computed again
 DOUBTFUL = re.compile(r"\b(LOW TRUST|ANOMALY|AMBIGUOUS|SUSPECT)\b")
 # Sequences sorted into bins by length: what is counted as 512 positions is fewer. Said of one length of several.
 BINNED = re.compile(r"(?:\(seq (\d+)\) uses )?\bBINNED\b")
 # What hardly changes the work of a large network: the width of its last product, how the same width is cut into heads.
 MINOR = re.compile(r"^a vocabulary of|heads$")
 NO_UPDATE = re.compile(r"\bno optimizer step\b", re.IGNORECASE)
-VIRTUAL_STAGES = re.compile(r"\bVPP?[= ](\d*)")
+VIRTUAL_STAGES = re.compile(r"\bVPP?(?:=| ?(?=\d))(\d*)")
 # Rounds through a data set of pictures, which have to be read and decoded: how fast that went is not told.
 EPOCHS = re.compile(r"\d+ epochs of (?:ImageNet|COCO)\b")
 # What is not a step of the whole network, forward and backward.
 MASKED_PICTURES = re.compile(r"\bMAE\b.*pretraining")
+LOADER = re.compile(r"data ?loader (?:limited|bound)", re.IGNORECASE)
 FROZEN = re.compile(r"frozen backbone")
 TOKENS_PER_GPU = re.compile(r"batch (\d+)(?:/(\d+))? tokens per GPU")
 # The batch that a program starts with, where a table says no other: "default recipe 2048, mbs 4".
@@ -108,7 +111,7 @@ def training_trial(row: Row, catalogue: Catalogue) -> Trial | Declined:
     metric_of = _metric(row, job, gpu, num_gpus)
     if isinstance(metric_of, Declined):
         return metric_of
-    rises = row.metric in ("step_time_s", "wall_s")
+    rises = plain_training_metric(row.metric)[0] in ("step_time_s", "wall_s")
     notes = tuple(assumptions + usual)
     is_open = not all(MINOR.search(assumption) for assumption in assumptions)
     return Trial(job, placement, metric_of, rises, notes, _recomputes(row), is_open)
@@ -123,9 +126,11 @@ def _declined(row: Row) -> Declined | None:
         return Declined("its sequences are sorted into bins by length: what it counts is shorter than stated")
     if MASKED_PICTURES.search(row.text("model_name")):
         return Declined("an encoder that sees a quarter of the patches beside a small decoder is not estimated yet")
+    if LOADER.search(row.text("notes")):
+        return Declined("its loading of data is what limits it, and how fast that was is not told")
     if FROZEN.search(row.text("notes")):
         return Declined("a network of which the last layer alone is trained is not estimated yet")
-    if row.metric in CAMPAIGN:
+    if plain_training_metric(row.metric)[0] in CAMPAIGN:
         return Declined(f"{row.metric} of a whole campaign, with restarts and evaluation: not a steady step")
     if _offloads(row) and _method(row) is TrainingMethod.FULL:
         return Declined("optimizer states and gradients that live in host memory are not estimated yet")
@@ -176,6 +181,11 @@ def _job(row: Row, subject: Subject, dtype: Dtype, num_gpus: int, assumptions: l
     if micro is None and batch is None and is_picture:
         micro = USUAL_PICTURES_PER_GPU if num_gpus else None
         assumptions.append(f"{micro} pictures per GPU")
+    if batch is None and micro is not None and (splits["pipeline_parallel"] or 1) > 1:
+        # Nobody leaves a pipeline empty.
+        passes = max(1, round(USUAL_STEP_TOKENS / (subject.sequence_length * micro * ranks)))
+        batch = micro * ranks * passes
+        assumptions.append(f"a global batch of {batch}")
     if batch is None and micro is not None:
         batch = micro * ranks
         assumptions.append(f"no accumulation: a global batch of {batch}")
@@ -303,6 +313,7 @@ def _is_recent(row: Row) -> bool:
 
 def _metric(row: Row, job: TrainingJob, gpu: Gpu, num_gpus: int) -> Callable[[float], float] | Declined:
     """Seconds of a step → the row's metric."""
+    metric, unit = plain_training_metric(row.metric)
     samples = float(job.global_batch)
     tokens = samples * job.sequence_length
     amounts = {
@@ -312,20 +323,20 @@ def _metric(row: Row, job: TrainingJob, gpu: Gpu, num_gpus: int) -> Callable[[fl
         "samples_per_s_per_gpu": samples / num_gpus,
         "steps_per_s": 1.0,
     }
-    if row.metric in amounts:
-        amount = amounts[row.metric]
+    if metric in amounts:
+        amount = amounts[metric]
         return lambda seconds: amount / seconds
-    if row.metric == "step_time_s":
-        return lambda seconds: seconds
-    if row.metric == "wall_s":
+    if metric == "step_time_s":
+        return lambda seconds: unit * seconds
+    if metric == "wall_s":
         total = row.number("tokens_total")
         if total is None and EPOCHS.search(row.text("notes")):
             return Declined("the time of a whole job that reads pictures and evaluates: not a steady step")
         if total is None:
             return Declined("how much was trained in that time is not stated")
         return lambda seconds: seconds * total / tokens
-    if row.metric in FLOPS:
-        return _flops_metric(row.metric, job, gpu, num_gpus)
+    if metric in FLOPS:
+        return _flops_metric(metric, job, gpu, num_gpus)
     return Declined(f"the metric {row.metric!r} is not supported")
 
 
@@ -340,9 +351,9 @@ def _flops_metric(metric: str, job: TrainingJob, gpu: Gpu, num_gpus: int) -> Cal
     attention = 2.0 * job.sequence_length * network.num_heads * network.head_dim
     blocks = 6.0 * rows * network.num_layers * (layer + attention)
     head = 6.0 * rows * network.vocab * network.hidden
-    again = blocks / 3.0 if metric == "hw_tflops_per_gpu" and job.recompute is Recompute.FULL else 0.0
+    again = blocks / 3.0 if metric in HARDWARE_FLOPS and job.recompute is Recompute.FULL else 0.0
     flops = (blocks + head + again) / num_gpus
-    if metric != "mfu":
+    if metric not in ("mfu", "hfu"):
         return lambda seconds: flops / seconds / units.TERA
     peak = gpu.peak(job.dtype)
     if peak is None:

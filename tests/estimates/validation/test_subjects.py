@@ -128,3 +128,48 @@ def test_a_vocabulary_that_is_not_stated_is_that_of_the_line(name: str, vocabula
     row = _row(name, "dense-transformer", layers=32, hidden=4096, heads=32, ffn_hidden=16384, seq_len=2048)
     assert _shape(row).vocab == vocabulary
     assert f"a vocabulary of {vocabulary}" in _known(row).assumptions
+
+
+def _trial(**cells: Any) -> Trial | Declined:
+    named = {"precision": "bf16", "framework": "Megatron-LM", "seq_len": 4096}
+    return training_trial(_row("llama-3-8b", "dense-transformer", **(named | cells)), load_catalogue())
+
+
+def test_a_pipeline_of_which_no_batch_is_stated_is_taken_to_be_full() -> None:
+    full = _trial(num_gpus=8, micro_batch=2, tp=1, pp=4, notes="VPP2")
+    assert isinstance(full, Trial)
+    assert (full.job.global_batch, full.job.virtual_stages) == (1024, 2)  # four million tokens a step
+    assert "a global batch of 1024" in full.assumptions
+    alone = _trial(num_gpus=8, micro_batch=2, tp=1, pp=1)
+    assert isinstance(alone, Trial)
+    assert alone.job.global_batch == 16
+
+
+def test_a_run_that_waited_for_its_data_is_declined() -> None:
+    found = _trial(num_gpus=8, micro_batch=2, notes="224 px inputs; dataloader limited (1 worker)")
+    assert isinstance(found, Declined)
+    assert "loading of data" in found.reason
+
+
+def test_a_decoder_of_which_only_the_size_is_told_has_the_usual_proportions() -> None:
+    found = _known(_row("GPT-800M", "dense-transformer", seq_len=2048))
+    shape = found.architecture
+    assert isinstance(shape, Transformer)
+    assert shape.num_parameters == pytest.approx(800e6, rel=0.1)
+    assert any("from the number of parameters" in assumption for assumption in found.assumptions)
+    stated = _known(_row("ours", "dense-transformer", seq_len=2048, params_total="175000000000")).architecture
+    assert isinstance(stated, Transformer)
+    assert (stated.num_layers, stated.num_parameters) == (96, pytest.approx(175e9, rel=0.05))
+    for vague in ("GPT", "mix of 7B and 13B", "GPT-9000B"):
+        assert isinstance(subject_of(_row(vague, "dense-transformer", seq_len=2048)), Declined)
+
+
+def test_hardware_utilisation_counts_what_is_computed_again() -> None:
+    cells = {"num_gpus": 8, "micro_batch": 2, "tp": 1, "pp": 1, "activation_checkpointing": "full"}
+    found = {}
+    for metric in ("mfu", "hfu"):
+        row = _row("llama-3-8b", "dense-transformer", precision="bf16", framework="Megatron-LM", seq_len=4096, **cells)
+        trial = training_trial(Row(2, "a", "s", metric, 1.0, row.cells), load_catalogue())
+        assert isinstance(trial, Trial), trial
+        found[metric] = trial.metric_of(1.0)
+    assert 1.2 < found["hfu"] / found["mfu"] < 4 / 3
