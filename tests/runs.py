@@ -14,7 +14,7 @@ from planner.services.devices import DeviceView, record_discovery
 from planner.store.engine import Session
 from tests.builders import NOW, discovery, sample
 
-TERM = timedelta(seconds=30)
+TERM = timedelta(minutes=10)
 CODE = "1.2.3"
 
 

@@ -91,11 +91,11 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def quick(pauses: list[float]) -> FetchSettings:
-    """Short limits, no waiting between attempts, and leave to ask this machine."""
+    """Small limits of size, no waiting between attempts, leave to ask this machine, and patience with a busy one."""
     return FetchSettings(
-        connect_seconds=2,
-        read_seconds=0.4,
-        page_seconds=2,
+        connect_seconds=60,
+        read_seconds=60,
+        page_seconds=60,
         attempts=3,
         most_bytes=200_000,
         most_plain_bytes=300_000,
@@ -238,9 +238,9 @@ class TestSecondAttempts:
 class TestLimits:
     def test_silence_ends_by_time(self, server: Answers, quick: FetchSettings) -> None:
         over = threading.Event()
-        server.by_path["/list"] = lambda _: over.wait(5) and None
+        server.by_path["/list"] = lambda _: over.wait(60) and None
         with pytest.raises(FetchError, match="it did not answer in time"):
-            body_of(server.plan(), replace(quick, attempts=1))
+            body_of(server.plan(), replace(quick, attempts=1, read_seconds=0.4))
         over.set()
 
     def test_a_trickle_ends_by_time(self, server: Answers, quick: FetchSettings) -> None:
@@ -256,10 +256,10 @@ class TestLimits:
 
         server.by_path["/list"] = send
         began = time.monotonic()
-        with pytest.raises(FetchError, match="too long"):
+        with pytest.raises(FetchError, match=r"too long|took more than 0\.5 s"):
             body_of(server.plan(), replace(quick, attempts=1, page_seconds=0.5))
         over.set()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60, "and not the hour that all of it would take"
 
     def test_headers_in_a_trickle_end_by_time(self, server: Answers, quick: FetchSettings) -> None:
         over = threading.Event()

@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib.util
 import io
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +25,7 @@ from planner.readers.registry import AWS_PRICE_REGIONS, GPUHUNT_LIVE_PROVIDERS, 
 from planner.readers.source import ReadContext
 from tests.readers.reading import RECEIVED
 
-SETTINGS = FetchSettings(page_seconds=0.3)
+SETTINGS = FetchSettings(page_seconds=60)
 MOMENT = datetime(2026, 11, 20, 6, 30, tzinfo=UTC)
 
 
@@ -137,8 +139,10 @@ class TestGpuhunt:
             list(gpuhunt_live.pages("vastai", SETTINGS, broken))
         with pytest.raises(AnswerRefused, match="found no offer"):
             list(gpuhunt_live.pages("vastai", SETTINGS, list))
+        over = threading.Event()
         with pytest.raises(FetchError, match="did not answer"):
-            list(gpuhunt_live.pages("vastai", SETTINGS, _never))
+            list(gpuhunt_live.pages("vastai", replace(SETTINGS, page_seconds=0.3), lambda: [over.wait(120)]))
+        over.set()
 
     def test_without_gpuhunt_it_names_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "gpuhunt.providers.runpod", None)
@@ -152,11 +156,3 @@ def test_each_live_source_leads_to_its_library() -> None:
     feeds = [get_feed(name) for name in names]
     assert all(feed.plan is None and feed.live is not None for feed in feeds)
     assert set(gpuhunt_live.CLASSES) == set(GPUHUNT_LIVE_PROVIDERS)
-
-
-def _never() -> list[Any]:
-    """A provider that hangs: longer than the limit, and over before the test session is."""
-    import threading
-
-    threading.Event().wait(2)
-    return []

@@ -122,7 +122,7 @@ def test_of_many_who_ask_at_once_for_one_device_one_gets_a_run(engine: Engine) -
         gpu = known_devices(session)[0]
 
     def ask(_number: int) -> bool:
-        together.wait(20)
+        together.wait(120)
         try:
             with sessions.begin() as session:
                 queued(session, gpu)
@@ -197,7 +197,7 @@ def test_of_many_workers_one_gets_the_run(engine: Engine) -> None:
         queued(session, gpu)
 
     def take(number: int) -> int | None:
-        together.wait(20)
+        together.wait(120)
         with sessions.begin() as session:
             claim = claim_run(session, gpu.node_id, f"worker-{number}", "boot-1", TERM, NOW)
             return None if claim is None else claim.lease.fence
@@ -516,12 +516,12 @@ def test_cancel_and_claim_at_the_same_moment_leave_one_of_two_clear_states(engin
         together = threading.Barrier(2)
 
         def cancel(run_id: str = run_id, together: threading.Barrier = together) -> None:
-            together.wait(20)
+            together.wait(120)
             with sessions.begin() as session:
                 cancel_run(session, run_id, LATER)
 
         def take(together: threading.Barrier = together, gpu: DeviceView = gpu) -> object:
-            together.wait(20)
+            together.wait(120)
             with sessions.begin() as session:
                 return claim_run(session, gpu.node_id, "worker-1", "boot-1", TERM, LATER)
 
@@ -587,7 +587,7 @@ def test_two_leaders_that_look_at_once_end_a_lost_run_once(engine: Engine) -> No
         claim = running(session, known_devices(session)[0], term=ENDED)
 
     def look(number: int) -> list[str]:
-        together.wait(20)
+        together.wait(120)
         with sessions.begin() as session:
             return mark_lost(session, LATER, f"worker-{number}")
 

@@ -179,7 +179,7 @@ def test_others_write_while_a_long_list_is_compared(two: tuple[Sessions, Session
     """Whoever renews a lease waits a small part of what the import takes, not all of it."""
     sessions, _ = two
     content = price_list(8_000, "2026-01-01")
-    waits: list[float] = []
+    waits: list[tuple[float, float]] = []  # from, to
     done = Event()
 
     def renew() -> None:
@@ -187,7 +187,7 @@ def test_others_write_while_a_long_list_is_compared(two: tuple[Sessions, Session
             began = time.monotonic()
             with sessions.begin() as session:
                 session.execute(text("UPDATE leases SET fence = fence"))
-            waits.append(time.monotonic() - began)
+            waits.append((began, time.monotonic()))
             done.wait(0.01)
 
     thread = Thread(target=renew)
@@ -195,12 +195,13 @@ def test_others_write_while_a_long_list_is_compared(two: tuple[Sessions, Session
     began = time.monotonic()
     try:
         bring(sessions, content, now)
-        took = time.monotonic() - began
+        ended = time.monotonic()
     finally:
         done.set()
-        thread.join(60)
-    assert len(waits) > 5
-    assert max(waits) < took / 2
+        thread.join(120)
+    during = sorted(end - start for start, end in waits if began <= start and end <= ended)
+    assert len(during) > 5
+    assert during[-2] < (ended - began) / 2, "the longest may have met a machine that stood still"
 
 
 def test_postgresql_needs_no_copy(engine: Engine) -> None:

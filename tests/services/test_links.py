@@ -149,7 +149,7 @@ def test_two_that_want_the_same_devices_do_not_lock_each_other_out(engine: Engin
         for number in range(10):
             with open_session.begin() as session:
                 if number == 0:
-                    start.wait(timeout=30)
+                    start.wait(timeout=120)
                 order = names if turn else names[::-1]
                 held = leases.claim_all(session, order, f"worker-{turn}", "boot", HOUR)
                 won += held is not None

@@ -71,7 +71,7 @@ def test_eight_processes_that_bring_in_the_book_at_once_store_it_once(engine: En
     together = Barrier(8)
 
     def sync(number: int) -> int:
-        together.wait(timeout=30)
+        together.wait(timeout=120)
         with session_factory(engine)() as session:
             added = sync_price_book(session, now + timedelta(seconds=number))
             session.commit()

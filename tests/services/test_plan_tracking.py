@@ -44,7 +44,7 @@ def locked(session: Session, estimate: EstimateView, now: datetime, **fields: An
     view = ask_plan(session, parse(PlanQuestion, {"jobs": jobs, "span": "2 days", **fields}), now, CODE)
     claim = claim_plan(session, "w", "b", TERM, now)
     assert claim is not None
-    assert finish_search(session, claim, plan(claim.request, seconds=10), "", now)
+    assert finish_search(session, claim, plan(claim.request, seconds=600), "", now)
     for stage in ("submitted", "approved", "locked"):
         move_plan(session, view.id, parse(StageRequest, {"stage": stage}), now)
     return get_plan(session, view.id)
@@ -91,7 +91,7 @@ def test_a_plan_is_tracked_once_it_is_locked(session: Session, estimate: Estimat
         track_plan(session, view.id, now)
     claim = claim_plan(session, "w", "b", TERM, now)
     assert claim is not None
-    finish_search(session, claim, plan(claim.request, seconds=10), "", now)
+    finish_search(session, claim, plan(claim.request, seconds=600), "", now)
     with pytest.raises(Conflict, match="once it is locked"):
         track_plan(session, view.id, now)
 

@@ -493,7 +493,7 @@ def test_fifty_imports_of_the_same_rows_at_once_store_each_price_once(any_url: s
     def bring_in(number: int) -> int:
         engine = make_engine(any_url, pooled=False)
         try:
-            together.wait(timeout=60)
+            together.wait(timeout=120)
             with session_factory(engine).begin() as session:
                 found = take(session, *rows, now=now + timedelta(microseconds=number % 7))
             return found.preview.counts.num_accepted

@@ -363,7 +363,7 @@ def test_many_threads_at_one_due_time_queue_one_run_per_device(engine: Engine) -
         schedule_id = nightly(session)
 
     def act(_number: int) -> int:
-        together.wait(20)
+        together.wait(120)
         with sessions.begin() as session:
             return len(fall(session, schedule_id, THREE))
 
@@ -405,7 +405,7 @@ def test_two_processes_at_one_due_time_queue_one_run_per_device(engine: Engine, 
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
-        outputs = sorted(process.communicate(timeout=60)[0].strip() for process in processes)
+        outputs = sorted(process.communicate(timeout=150)[0].strip() for process in processes)
     finally:
         for process in processes:
             process.kill()

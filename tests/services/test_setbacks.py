@@ -40,7 +40,7 @@ def test_the_rest_without_what_is_gone_costs_more_and_the_family_shows_by_how_mu
         rest = ask_rest(session, view.id, asked, at, CODE)
         claim = claim_plan(session, "w", "b", TERM, at)
         assert claim is not None
-        assert finish_search(session, claim, plan(claim.request, seconds=10), "", at)
+        assert finish_search(session, claim, plan(claim.request, seconds=600), "", at)
         found[name] = rest.id
     costs = {one.name: one for one in compare_family(session, view.id)}
     lost, planned = costs["spot is gone"], costs["as planned"]
