@@ -206,13 +206,16 @@ class _Rooms:
             self.too_few[item.demand] = item.num_gpus, round(held)
 
     def _most_gpus(self, name: str, slot: int) -> float:
-        """GPUs of a supply that are held in a slot, broken ones with them; what is rented, as many as there are."""
+        """GPUs of a supply that are held in a part of a slot, broken ones with them; what is rented, as many as there
+        are."""
         supply = self.supplies[name]
         if supply.kind not in COMMITTED:
             return self._num_gpus(name, slot)
-        middle = (self.edges[slot] + self.edges[slot + 1]) / 2
+        start, end = self.edges[slot], self.edges[slot + 1]
         return math.fsum(
-            c.num_gpus for c in self.plan.commitments if c.supply == name and c.from_hours <= middle < c.until_hours
+            c.num_gpus
+            for c in self.plan.commitments
+            if c.supply == name and c.from_hours < end - TINY and start < c.until_hours - TINY
         )
 
     def _num_gpus(self, name: str, slot: int) -> float:

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.plans.demand import Job, Work
+from planner.plans.horizon import Horizon
 from planner.plans.plan import plan
+from planner.plans.runs import runs_of
 from planner.plans.solution import Outcome
 from tests.plans.requests import job, on_demand, owned, request, reserved
 
@@ -48,6 +50,14 @@ def test_too_few_that_could_be_committed_to_is_said() -> None:
     assert "takes 8 at once" in found.clash.reason
 
 
+def test_a_reservation_that_ends_within_a_slot_is_there_for_its_part_of_it() -> None:
+    supplies = (reserved(price=1.0, term=5.0, num_gpus=16),)
+    asked = request(horizon=Horizon.uniform(4, 4.0), supplies=supplies, jobs=(job(hours=5.0, num_gpus=8),))
+    found = plan(asked, gap=0.0)
+    assert [(item.num_gpus, item.until_hours - item.from_hours) for item in found.commitments] == [(8, 5.0)]
+    assert runs_of(asked, found).too_few == {}
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     jobs=st.lists(
@@ -79,6 +89,7 @@ def test_no_job_runs_while_fewer_gpus_are_held_than_its_gang_has(
     assert found.cost is not None
     assert found.bound is not None
     assert found.bound <= found.cost + 1e-6
+    assert runs_of(asked, found).too_few == {}
     for start, end in pairwise(found.edges):
         middle = (start + end) / 2
         held = max(spare, 1) + sum(
