@@ -55,7 +55,7 @@ def walk(report: BudgetReport) -> tuple[Step, ...]:
         name, means = CAUSE_WORDS[effect.cause]
         low, high = max(0.0, float(min(before, after))), max(0.0, float(max(before, after)))
         steps.append(Step(name, means, f"{amount:+,.{places}f}", False, low * scale, (high - low) * scale))
-    return (*steps, _total("Actual", f"{len(report.lines):,} charges", levels[-1], places, scale))
+    return (*steps, _total("Actual", counted(len(report.lines), "charge"), levels[-1], places, scale))
 
 
 def _total(name: str, means: str, amount: Decimal, places: int, scale: float) -> Step:
@@ -64,7 +64,12 @@ def _total(name: str, means: str, amount: Decimal, places: int, scale: float) ->
 
 def written(amount: Decimal | None, currency: str) -> str | None:
     """An amount in its currency's places, "1,234.50 EUR"; None is unknown."""
-    return None if amount is None else f"{amount:,.{minor_units(currency)}f} {currency}"
+    return None if amount is None else f"{amount:,.{minor_units(currency)}f} {currency}".replace("-", "−")
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 charge", "1,200 charges"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@ def test_a_month_is_closed_and_a_budget_withdrawn_without_scripts(browser: Brows
     page.goto("/budgets")
     page.get_by_label("Month to close").fill("2026-10")
     page.get_by_role("button", name="Close the month").click()
-    expect(page.get_by_role("status")).to_contain_text("is closed with 1 charges")
+    expect(page.get_by_role("status")).to_contain_text("is closed with 1 charge.")
     page.goto("/budgets/new")
     page.get_by_label("Name", exact=False).first.fill("Small")
     page.get_by_label("First month").fill("2026-10")

@@ -17,7 +17,7 @@ from planner.services.requests import parse
 from planner.services.requests.budgets import BudgetRequest, BudgetsQuery, ClosingRequest, ReportQuery
 from planner.units import plain_decimal
 from planner.version import code_version
-from planner.web.budget_page import lines_of, rates_of, walk, written
+from planner.web.budget_page import counted, lines_of, rates_of, walk, written
 from planner.web.database import now, session
 from planner.web.forms import Form
 from planner.web.pages.blueprint import pages
@@ -107,6 +107,7 @@ def budget_page(budget_id: str) -> tuple[str, int]:
         view=report.budget,
         steps=walk(report),
         written=written,
+        counted=counted,
         form=form,
         query=query,
     )
@@ -132,7 +133,7 @@ def close_month_by_form() -> Response | tuple[str, int]:
         named = error if isinstance(error, InvalidInput) else InvalidInput.of("month", str(error))
         form.problems = list(named.problems)
         return _page(BudgetsQuery(), form, error.status)
-    flash(f"{made.month} is closed with {made.num_charges:,} charges.", "good")
+    flash(f"{made.month} is closed with {counted(made.num_charges, 'charge')}.", "good")
     return redirect(url_for("pages.closing_page", month=made.month), 303)
 
 
@@ -141,7 +142,9 @@ def closing_page(month: str) -> tuple[str, int]:
     """One closed month: what was booked, and what was learnt since."""
     closing = get_closing(session(), month, now())
     changes = changes_since_closing(session(), [month], now())
-    return render_template("budgets/closing.html", closing=closing, changes=changes, written=written), 200
+    return render_template(
+        "budgets/closing.html", closing=closing, changes=changes, written=written, counted=counted
+    ), 200
 
 
 def _given(form: Form) -> dict[str, Any]:
