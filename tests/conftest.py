@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -26,19 +27,21 @@ from tests.postgres import database_url, postgres_server, run_sql
 
 TEMPLATE = "planner_template"
 # Few tests that take long each. They begin first, so that no worker is left alone with one of them at the end.
-LONG = ("browser", "worker", "gpu", "test_first_run.py")
+LONG = {"browser", "worker", "gpu", "test_first_run.py", "test_openapi.py"}
 _numbers = count()
 
 # The same examples each time, so that a change is judged by what it does; `make explore` looks for new ones.
-hypothesis.settings.register_profile("repeatable", derandomize=True)
-hypothesis.settings.register_profile("exploring", max_examples=300)
+# How long an example takes says how busy the machine is, and nothing of what it shows.
+UNHURRIED: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("repeatable", derandomize=True, **UNHURRIED)
+hypothesis.settings.register_profile("exploring", max_examples=300, **UNHURRIED)
 hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, each in its own order."""
     here = Path(__file__).parent
-    items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in LONG)
+    items.sort(key=lambda item: LONG.isdisjoint(item.path.relative_to(here).parts))
 
 
 @pytest.fixture(autouse=True)

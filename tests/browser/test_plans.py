@@ -82,7 +82,7 @@ def test_a_plan_is_asked_by_keyboard_watched_and_found(page: Page, site: Site, n
         note_search(session, claim, SearchProgress(61.0, 60.0, 1 / 61, 2.5, "search"), TERM)
     expect(page.get_by_role("status")).to_contain_text("$61.00")
     with session_factory(site.engine).begin() as session:
-        assert finish_search(session, claim, plan(claim.request, seconds=20), "", database_now(session))
+        assert finish_search(session, claim, plan(claim.request, seconds=600), "", database_now(session))
     expect(page.get_by_role("heading", name="Where the work is done")).to_be_visible()
     expect(page.get_by_text("$60.00").first).to_be_visible()
 
