@@ -140,7 +140,7 @@ def _print(title: str, asked: Sequence[tuple[Row, Trial, Any, float, float]], se
 def speed() -> None:
     """Print the seconds of LAYOUTS layouts of one job on each of OFFERS kinds of GPU, and of one in bulk."""
     network = ARCHITECTURES["llama-3-70b"].architecture
-    job = TrainingJob("bulk", network, 1e9, 8192, 4096, stack=Stack.MEGATRON)
+    job = TrainingJob("bulk", network, 1e9, 65_536, 4096, stack=Stack.MEGATRON)
     layouts = _some(training_layouts(job, 1024, 8), LAYOUTS)
     known = [gpu for gpu in load_catalogue().gpus.values() if not isinstance(profile_from_priors(gpu, job.dtype), Lack)]
     gpus = [replace(known[place % len(known)], key=f"offer-{place}") for place in range(OFFERS)]
