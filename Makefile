@@ -45,6 +45,9 @@ run: $(VENV)/run.stamp
 	@$(MAKE) --silent --no-print-directory assets || echo "Going on with plain pages."
 	@$(PY) -m planner run
 
+# One thread each for arithmetic: threads of several test processes would wait for each other on a few cores.
+test: export OMP_NUM_THREADS ?= 1
+test: export OPENBLAS_NUM_THREADS ?= 1
 test: $(VENV)/dev.stamp assets check
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not ray and not slow"
 

@@ -40,7 +40,7 @@ def locked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
         made = ask_plan(session, parse(PlanQuestion, QUESTION), begun, "test")
         claim = claim_plan(session, "w", "b", timedelta(minutes=1), begun)
         assert claim is not None
-        assert finish_search(session, claim, plan(claim.request, seconds=10), "", begun)
+        assert finish_search(session, claim, plan(claim.request, seconds=600), "", begun)
         for stage in ("submitted", "approved", "locked"):
             move_plan(session, made.id, parse(StageRequest, {"stage": stage}), begun)
     engine.dispose()
