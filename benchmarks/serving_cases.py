@@ -23,6 +23,7 @@ from planner.estimates.layout import inference_layouts
 from planner.estimates.outcome import Outcome
 from planner.estimates.priors import load_priors
 from planner.estimates.profile import Lack, power_ratio
+from planner.estimates.serving import meets_at_once
 from planner.estimates.serving_outcome import power_share
 from planner.estimates.serving_profile import multiplies_by_warps, serving_profile, sums_at_half_rate
 from planner.estimates.serving_steps import Deployment
@@ -132,7 +133,8 @@ class Case:
         if found is None:
             return None
         latency = figures["collective_us"] * 1e-6
-        return VaryingLinks(found.by_size, latency, found.network, found.network_latency, factor=figures["link_factor"])
+        rounds, factor = not meets_at_once(placement.gpu, found.domain), figures["link_factor"]
+        return VaryingLinks(found.by_size, latency, found.network, found.network_latency, rounds=rounds, factor=factor)
 
     def _behind(self, times: ServingTimes) -> np.ndarray:
         metric = self.row.metric
@@ -180,6 +182,9 @@ class Case:
             return power_ratio(self.trial.placement.gpu, load_priors().of(self.trial.placement.gpu)) != 1.0
         if name == "unit_fill":
             return True
+        if name in ("expert_tile", "routing_kernels"):
+            network = self.job.architecture
+            return not isinstance(network, ConvNet) and network.num_experts > 1
         if name == "half_rate":
             return sums_at_half_rate(self.trial.placement.gpu)
         return self.trial.placement.num_gpus > 1

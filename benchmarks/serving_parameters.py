@@ -124,6 +124,8 @@ OTHERS: Mapping[tuple[str, str], tuple[float, float]] = {
     ("figure", "idle_power"): (0.3, 0.3),
     ("figure", "memory_power"): (0.4, 0.4),
     ("figure", "product_power"): (0.5, 0.4),
+    ("figure", "expert_tile"): (64.0, 0.4),
+    ("figure", "routing_kernels"): (6.0, 0.4),
 }
 LIMITS = {"bandwidth": 0.97, "cache": 0.97, "attention": 0.95, "matmul": 0.97, "matmul_8bit": 0.97}
 KEYS = {"class": "factor", "figure": "value"}

@@ -6,6 +6,7 @@ import math
 import statistics
 import tomllib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from planner.jobs.engine import Engine
 # what sources told about and partly new.
 COVERAGE = 0.9
 NEW_COVERAGE = 0.87  # of rows predicted without their source alone, which whoever asks about something new looks like
+# Ranges of what the fit has seen hold no more than this, where those of rows without their source allow it: one width
+# serves both, and too wide a range tells as little as too narrow a one.
+MOST_SEEN = 0.945
 LEAST_WIDTH = 0.06
 # Published energies carry the range of their seconds too, which covers what power misses; power alone was published by
 # too few to tell (assumed).
@@ -90,6 +94,10 @@ def widths_of(text: str, cases: Sequence[Case], seen: np.ndarray, out: np.ndarra
         else:
             ranges[name]["half_width"] = UNKNOWN_EXTRA
     ranges["release"]["half_width"] = release_width(cases, out)
+    for kind in kinds:
+        of_kind = [place for place, case in enumerate(cases) if case.trial.kind.value == kind]
+        rows = [cases[place] for place in of_kind]
+        ranges[kind]["half_width"] = _trimmed(document, kind, rows, seen[of_kind], out[of_kind], cases)
     return {name: entry["half_width"] for name, entry in ranges.items() if name != "engine"}
 
 
@@ -100,6 +108,35 @@ def _covering_both(document: dict[str, object], rows: Sequence[Case], seen: np.n
     needed = _left(document, rows, seen) + new
     weights = (0.5 + 0.5 * weights_of(rows)).tolist()
     return max(covering(needed, weights + weights, COVERAGE), covering(new, [1.0] * len(new), NEW_COVERAGE))
+
+
+def _trimmed(
+    document: dict[str, Any], kind: str, rows: Sequence[Case], seen: np.ndarray, out: np.ndarray, cases: Sequence[Case]
+) -> float:
+    """The half-width of a class, less where MOST_SEEN of the rows that the fit has seen and NEW_COVERAGE of those
+    without their source, told by nobody else or not, need no more."""
+    width = float(document["range"][kind]["half_width"])
+    with using(document):
+        whole = np.array([case.width() for case in rows])
+    beside = whole**2 - width**2  # other causes, and what a row's table left open
+    strange = _extra_width(document, rows, cases) ** 2
+    needed = np.sqrt(np.maximum(seen**2 - beside, 0.0))
+    new = np.sqrt(np.maximum(out**2 - beside - strange, 0.0))
+    return min(
+        width, max(float(np.quantile(needed, MOST_SEEN)), covering(new.tolist(), [1.0] * len(rows), NEW_COVERAGE))
+    )
+
+
+def _extra_width(document: dict[str, Any], rows: Sequence[Case], cases: Sequence[Case]) -> np.ndarray:
+    """What the range of each row gets because no other source told about its engine or its family."""
+    extras = [document["range"][name]["half_width"] for name in EXTRAS]
+    told = dict(zip(map(id, cases), told_by_others(cases), strict=True))
+    return np.array(
+        [
+            math.hypot(0.0, *(extra for extra, count in zip(extras, told[id(case)], strict=True) if not count))
+            for case in rows
+        ]
+    )
 
 
 def _is_unpacked(case: Case) -> bool:
@@ -130,16 +167,10 @@ def release_width(cases: Sequence[Case], out: np.ndarray) -> float:
 def widths_left_out(text: str, cases: Sequence[Case]) -> np.ndarray:
     """The half-width that each row's range has for somebody who never saw its source."""
     document = tomllib.loads(text)
-    extras = [document["range"][name]["half_width"] for name in EXTRAS]
     with using(document):
-        widths = [case.width() for case in cases]
-    counts = told_by_others(cases)
-    return np.array(
-        [
-            math.hypot(width, *(extra for extra, count in zip(extras, number, strict=True) if not count))
-            for width, number in zip(widths, counts, strict=True)
-        ]
-    )
+        widths = np.array([case.width() for case in cases])
+    found: np.ndarray = np.hypot(widths, _extra_width(document, cases, cases))
+    return found
 
 
 def written_widths(text: str, widths: dict[str, float]) -> str:

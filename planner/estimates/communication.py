@@ -36,6 +36,7 @@ class Links:
     network: float = 0.0
     network_latency: float = 0.0
     hides: float = 1.0
+    rounds: bool = True  # the latency inside grows as log2 n; not where every GPU reads all others' at once
 
     @property
     def domain(self) -> int:
@@ -156,7 +157,7 @@ def all_to_all_seconds(num_bytes: Amount, num_ranks: Array, links: Links, stride
     near = (inside - 1.0) / num_ranks * num_bytes
     far = (num_ranks - inside) / num_ranks * num_bytes
     seconds = _over(near, links.bandwidth(inside)) + _over(far, np.asarray(links.network))
-    latency = links.latency * (1.0 + np.log2(inside)) + np.where(num_ranks > inside, links.network_latency, 0.0)
+    latency = _inside_latency(inside, links) + np.where(num_ranks > inside, links.network_latency, 0.0)
     return np.where(num_ranks > 1, seconds + latency, 0.0)
 
 
@@ -180,9 +181,15 @@ def _ring(passes: float, num_bytes: Amount, num_ranks: Array, links: Links, stri
     near = passes * (inside - 1.0) / inside * num_bytes
     far = passes * (domains - 1.0) / domains * num_bytes / inside
     seconds = _over(near, links.bandwidth(inside)) + _over(far, np.asarray(links.network))
-    latency = np.where(inside > 1, links.latency * (1.0 + np.log2(inside)), 0.0)
+    latency = np.where(inside > 1, _inside_latency(inside, links), 0.0)
     latency = latency + np.where(domains > 1, links.network_latency * (1.0 + np.log2(np.maximum(domains, 1.0))), 0.0)
     return np.where(num_ranks > 1, seconds + latency, 0.0)
+
+
+def _inside_latency(inside: Array, links: Links) -> Array:
+    """Of one exchange inside a domain."""
+    found: Array = links.latency * (1.0 + np.log2(inside) * links.rounds)
+    return found
 
 
 def _over(num_bytes: Amount, bandwidth: Array) -> Array:

@@ -20,7 +20,8 @@ from planner.estimates.profile import Lack, Profile
 from planner.estimates.serving_outcome import Chosen, counted, outcome_of
 from planner.estimates.serving_steps import Deployment, kv_dtype, serving_items
 from planner.estimates.serving_times import serving_times
-from planner.hardware.gpu import Gpu
+from planner.hardware.gpu import Gpu, LinkTopology
+from planner.hardware.link import node_link
 from planner.jobs.job import InferenceJob
 from planner.jobs.operations import Amount
 
@@ -68,7 +69,17 @@ def serving_links(
     if found is not None:
         found = replace(found, by_size=found.by_size * share)
     found = with_measured(found, measured, share, num_gpus, gpus_per_node)
-    return None if found is None else replace(found, latency=figures["collective_us"] * 1e-6)
+    if found is None:
+        return None
+    return replace(found, latency=figures["collective_us"] * 1e-6, rounds=not meets_at_once(gpu, found.domain))
+
+
+def meets_at_once(gpu: Gpu, num_gpus: int) -> bool:
+    """Whether each of so many GPUs of a node reaches all others over links of its own: an engine's all-reduce of few
+    rows is then one round in which each reads all others', however many they are, instead of log2 n (the one-shot
+    kernels of TensorRT-LLM's customAllReduceKernels.cu; that engines leave PCIe to NCCL is from memory)."""
+    link = node_link(gpu)
+    return gpu.link_topology in (LinkTopology.SWITCH, LinkTopology.MESH) and link is not None and link.reaches(num_gpus)
 
 
 def _wanted(job: InferenceJob, layouts: Layouts) -> Array:

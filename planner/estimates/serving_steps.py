@@ -18,6 +18,7 @@ from planner.estimates.communication import Links, all_reduce_seconds, all_to_al
 from planner.estimates.layout import Layouts
 from planner.estimates.priors.serving import EnginePrior, load_serving_priors
 from planner.estimates.profile import Profile
+from planner.estimates.serving_experts import attention_bytes, attention_dtype, routed
 from planner.estimates.serving_profile import multiplies_packed
 from planner.hardware.gpu import Dtype
 from planner.jobs.architecture import Transformer
@@ -83,6 +84,7 @@ class Deployment:
             head_tokens=1.0 if self.job.output_tokens else self.job.head_share * tokens,
             expert_parallel=self.layouts.expert_parallel,
             weight_bytes=self._moved_weight(),
+            attention_dtype=attention_dtype(self.job),
         )
         works = self._works(through)
         parts = self.profile.seconds(Operation.PREFILL, works, through.rows, tokens + context, self.job.architecture)
@@ -105,6 +107,7 @@ class Deployment:
             kv_dtype(self.job),
             expert_parallel=self.layouts.expert_parallel,
             weight_bytes=self._moved_weight(),
+            attention_dtype=attention_dtype(self.job),
         )
         parts = self.profile.seconds(Operation.DECODE, self._works(step), group, context + 1.0, self.job.architecture)
         exchange = self.exchange(group)
@@ -145,6 +148,8 @@ class Deployment:
         network = self.job.architecture
         if not isinstance(network, ConvNet):
             works = forward_work(network, through)
+            if self.profile.fit is None:
+                works = tuple(routed(work, self.engine) for work in works)
             if not np.any(self.layouts.expert_parallel > 1):
                 return works
             busiest = np.where(self.layouts.expert_parallel > 1, BUSIEST_EXPERTS, 1.0)
@@ -223,6 +228,7 @@ def serving_items(
         layouts.pipeline_parallel,
         stored_bytes(job),
         layouts.expert_parallel,
+        attention_bytes(job),
     )
     return memory.with_runtime(items, profile.gpu, groups)
 

@@ -226,13 +226,14 @@ def local_heads(architecture: Transformer, tensor_parallel: Amount) -> tuple[Amo
 def _projection_work(architecture: Transformer, through: Pass) -> tuple[Work, ...]:
     heads, kv_heads = local_heads(architecture, through.tensor_parallel)
     width, hidden = architecture.head_dim, float(architecture.hidden)
-    layers, stored = blocks_per_stage(architecture, through), through.weight_bytes
-    output = product("attention output", through.dtype, through.rows, hidden, heads * width, layers, 1.0, stored)
+    layers = blocks_per_stage(architecture, through)
+    dtype, stored = through.projected
+    output = product("attention output", dtype, through.rows, hidden, heads * width, layers, 1.0, stored)
     if architecture.latent_kv:
         return (*_latent_work(architecture, through, heads), output)
     columns = (heads + 2.0 * kv_heads) * width
     remembered = through.batch * float(architecture.segment_memory)
-    made = product("query, key, value", through.dtype, through.rows + remembered, columns, hidden, layers, 3.0, stored)
+    made = product("query, key, value", dtype, through.rows + remembered, columns, hidden, layers, 3.0, stored)
     if not architecture.segment_memory:
         return made, output
     distances = through.tokens + architecture.segment_memory  # the same for every sequence
@@ -243,12 +244,8 @@ def _projection_work(architecture: Transformer, through: Pass) -> tuple[Work, ..
 def _latent_work(architecture: Transformer, through: Pass, heads: Amount) -> tuple[Work, ...]:
     """Down to the latents, which every tensor-parallel GPU does for itself, and up to its own heads."""
     hidden, rope = float(architecture.hidden), architecture.latent_rope
-    layers, stored, dtype, rows = (
-        blocks_per_stage(architecture, through),
-        through.weight_bytes,
-        through.dtype,
-        through.rows,
-    )
+    layers, rows = blocks_per_stage(architecture, through), through.rows
+    dtype, stored = through.projected
     queries = heads * (architecture.head_dim + rope)
     made, latent = heads * 2.0 * architecture.head_dim, float(architecture.latent_kv - rope)
     down, inner = float(architecture.latent_kv + architecture.latent_query), float(architecture.latent_query) or hidden

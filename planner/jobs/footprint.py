@@ -79,15 +79,19 @@ def weight_bytes(
     pipeline_parallel: Amount = 1.0,
     stored: float | None = None,
     expert_parallel: Amount = 1.0,
+    attention: float | None = None,
 ) -> Amount:
     """Weights as served: blocks in `dtype`, or `stored` bytes each; embedding and head in 16 bits beside 8- and 4-bit
-    blocks. So many tensor-parallel groups divide the experts among them."""
+    blocks. So many tensor-parallel groups divide the experts among them. `attention`: bytes of a weight of attention's
+    projections, where they are stored otherwise."""
     each = dtype.num_bytes if stored is None else stored
     if isinstance(architecture, ConvNet):
         return architecture.num_parameters * each
     ends = architecture.embedding_parameters / (tensor_parallel * pipeline_parallel)
     blocks = local_parameters(architecture, tensor_parallel, 1.0, expert_parallel) / pipeline_parallel - ends
-    return blocks * each + ends * side_dtype(dtype).num_bytes
+    more = 0.0 if attention is None else attention - each
+    projections = architecture.num_layers * architecture.attention_parameters / (tensor_parallel * pipeline_parallel)
+    return blocks * each + projections * more + ends * side_dtype(dtype).num_bytes
 
 
 def activation_bytes(
@@ -208,6 +212,7 @@ def inference_bytes(
     pipeline_parallel: Amount = 1.0,
     stored: float | None = None,
     expert_parallel: Amount = 1.0,
+    attention: float | None = None,
 ) -> dict[str, Amount]:
     """Bytes per GPU by item: weights, the cache of all sequences at `tokens` each, activations of `prompt_tokens`."""
     e = side_dtype(dtype).num_bytes
@@ -216,7 +221,9 @@ def inference_bytes(
     scores = sequences * architecture.vocab / tensor_parallel * (e + 4.0)
     cached = kv_bytes_per_token(architecture, kv_dtype, tensor_parallel)
     return {
-        "weights": weight_bytes(architecture, dtype, tensor_parallel, pipeline_parallel, stored, expert_parallel),
+        "weights": weight_bytes(
+            architecture, dtype, tensor_parallel, pipeline_parallel, stored, expert_parallel, attention
+        ),
         "key-value cache": sequences * tokens * cached / pipeline_parallel,
         "activations": prompt_tokens * per_token + scores,
     }

@@ -84,6 +84,12 @@ class Pass:
     norm_parallel: Amount = 1.0  # GPUs that divide norms and residuals: as tensor_parallel, or 1
     weight_bytes: float | None = None  # stored bytes of a block's weight where fewer than those of `dtype`
     target_tokens: Amount | None = None  # of an encoder-decoder: tokens that are written; None: as many as are read
+    attention_dtype: Dtype | None = None  # of attention's projections, stored as it is; None: as the rest
+
+    @property
+    def projected(self) -> tuple[Dtype, float | None]:
+        """The format of attention's projections, and the stored bytes of their weights where fewer."""
+        return (self.dtype, self.weight_bytes) if self.attention_dtype is None else (self.attention_dtype, None)
 
     @property
     def rows(self) -> Amount:

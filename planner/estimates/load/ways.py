@@ -16,6 +16,7 @@ from planner.estimates.load.sizing import Way
 from planner.estimates.load.step_table import StepTable, tabulate
 from planner.estimates.memory import usable_bytes
 from planner.estimates.profile import Lack, Profile, whole_gpus
+from planner.estimates.serving_experts import attention_bytes
 from planner.estimates.serving_steps import stored_bytes
 from planner.hardware.gpu import GpuKind
 from planner.jobs.architecture import Transformer
@@ -156,7 +157,8 @@ class _Search:
         if split is not None:
             splits = tuple(one for one in splits if one == split)
         usable = usable_bytes(self.placement.gpu, self.placement.device_memory_bytes) or 0.0
-        weights = float(np.sum(weight_bytes(network, self.job.dtype, stored=stored_bytes(self.job))))
+        stored, projected = stored_bytes(self.job), attention_bytes(self.job)
+        weights = float(np.sum(weight_bytes(network, self.job.dtype, stored=stored, attention=projected)))
         for nodes in NODES:
             total = nodes * num_gpus
             if total * usable <= weights:
