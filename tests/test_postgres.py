@@ -63,6 +63,6 @@ with postgres_server() as url:
         server = psutil.Process(int((folder / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0]))
         assert server.is_running()
         tests.kill()
-    server.wait(timeout=30)
+    server.wait(timeout=150)
     assert not server.is_running()
     shutil.rmtree(folder)

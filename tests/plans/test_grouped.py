@@ -100,7 +100,7 @@ def test_a_large_request_has_a_plan_before_it_is_relaxed_whole(monkeypatch: pyte
     monkeypatch.setattr(cheapest, "LARGE", 100)
     monkeypatch.setattr(cheapest, "SMALL", 1500)
     told: list[Progress] = []
-    found = plan(instance(96, 24, 12, 3), gap=0.002, seconds=60.0, on_progress=told.append)
+    found = plan(instance(96, 24, 12, 3), gap=0.002, seconds=600.0, on_progress=told.append)
     assert [progress.stage for progress in told[:4]] == ["bound", "first plan", "bound", "first plan"]
     costs = [progress.cost for progress in told if progress.cost is not None]
     bounds = [progress.bound for progress in told if progress.bound is not None]

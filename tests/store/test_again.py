@@ -30,7 +30,6 @@ def fences(engine: Engine) -> list[int]:
 
 
 @pytest.mark.fault(19)
-@pytest.mark.timeout(60)
 def test_two_transactions_that_lock_each_other_out_both_get_through(postgres_url: str) -> None:
     """The database ends one of a real deadlock; that one is tried again after the other is through."""
     engine = make_engine(postgres_url)

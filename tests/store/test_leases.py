@@ -143,7 +143,7 @@ def test_of_many_threads_that_claim_at_once_one_wins(engine: Engine) -> None:
     sessions, together = session_factory(engine), threading.Barrier(num_threads)
 
     def attempt(number: int) -> leases.Lease | None:
-        together.wait(20)
+        together.wait(120)
         with sessions.begin() as session:
             return claim(session, f"worker-{number}")
 
@@ -159,7 +159,7 @@ def test_of_many_threads_that_take_over_an_ended_lease_one_wins(engine: Engine) 
         held(session, "dead", OVER)
 
     def attempt(number: int) -> leases.Lease | None:
-        together.wait(20)
+        together.wait(120)
         with sessions.begin() as session:
             return claim(session, f"worker-{number}")
 
@@ -209,7 +209,7 @@ def test_processes_that_claim_and_release_in_turns_never_share_a_fence(any_url: 
             process.stdin.write("go\n")
             process.stdin.flush()
         for process in processes:
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=150)
             assert process.returncode == 0
             outputs.append(output)
     finally:

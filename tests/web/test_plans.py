@@ -42,7 +42,7 @@ def solve(app: Flask) -> None:
     with session_factory(app.extensions["planner"].engine).begin() as session:
         claim = claim_plan(session, "w", "b", timedelta(minutes=1), database_now(session))
         assert claim is not None
-        assert finish_search(session, claim, plan(claim.request, seconds=10), "", database_now(session))
+        assert finish_search(session, claim, plan(claim.request, seconds=600), "", database_now(session))
 
 
 def test_a_plan_is_asked_solved_and_read(client: FlaskClient, app: Flask) -> None:

@@ -98,8 +98,8 @@ def solved_plan(session: Session) -> str:
     asked = ask_plan(session, question, NOW, CODE)
     claim = claim_plan(session, "worker", "boot", TERM, NOW)
     assert claim is not None
-    found = plan(claim.request, seconds=20)
-    assert finish_search(session, claim, found, "", NOW, outlook(claim.request, found, 60.0, claim.spread, 0.01))
+    found = plan(claim.request, seconds=600)
+    assert finish_search(session, claim, found, "", NOW, outlook(claim.request, found, 600.0, claim.spread, 0.01))
     return asked.id
 
 
@@ -114,7 +114,7 @@ def locked_plan(session: Session, estimate_id: str) -> str:
     asked = ask_plan(session, question, begun, CODE)
     claim = claim_plan(session, "worker", "boot", TERM, begun)
     assert claim is not None
-    assert finish_search(session, claim, plan(claim.request, seconds=20), "", begun)
+    assert finish_search(session, claim, plan(claim.request, seconds=600), "", begun)
     for stage in ("submitted", "approved", "locked"):
         move_plan(session, asked.id, StageRequest(stage=stage, actor="Ada"), begun)
     return asked.id
@@ -133,7 +133,7 @@ def clashing_plan(session: Session) -> str:
     )
     claim = claim_plan(session, "worker", "boot", TERM, NOW)
     assert claim is not None
-    assert finish_search(session, claim, plan(claim.request, seconds=20), "", NOW)
+    assert finish_search(session, claim, plan(claim.request, seconds=600), "", NOW)
     return asked.id
 
 

@@ -11,20 +11,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import psutil
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from planner.gpu.cpu import look_at_cpu, look_at_node
 from planner.inventory.device import Discovery
 from planner.services.calibrations import request_run
+from planner.services.claims import held_until
 from planner.services.devices import record_discovery
 from planner.services.runs import RunDetail, get_run
-from planner.store.engine import Engine, Sessions, engine_of, readers_of, session_factory
+from planner.store.engine import Engine, Sessions, database_now, engine_of, readers_of, session_factory
+from planner.store.tables import LeaseRow
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -33,7 +35,8 @@ BUSY_BACKENDS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid()
       AND backend_type = 'client backend' AND state <> 'idle'
 """
-PATIENCE_SECONDS = 60.0  # two busy cores may take so long to start a few processes
+TERM_SECONDS = 120.0
+PATIENCE_SECONDS = 120.0  # two busy cores may take long to start a few processes, and stand still for a while
 Found = TypeVar("Found")
 
 
@@ -54,6 +57,12 @@ def is_alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def due_an_hour_ago() -> str:
+    """A rule that falls due once a day, in UTC: long ago and in a long time, however slow the test is."""
+    moment = datetime.now(UTC) - timedelta(hours=1)
+    return f"{moment.minute} {moment.hour} * * *"
 
 
 @dataclass
@@ -88,19 +97,35 @@ class Here:
         """The run that tries that one again."""
         return wait_for(lambda: self.look(run_id).retried_by, f"run {run_id} to be tried again")
 
-    def start(self, term_seconds: float = 3.0, child: str = "child") -> subprocess.Popen[bytes]:
-        """A worker process; its child waits for the file `go` in the folder `child`."""
+    def start(self, child: str = "child", margin: float | None = None) -> subprocess.Popen[bytes]:
+        """A worker process; its child waits for the file `go` in the folder `child`.
+
+        Its leases are so long that a machine that stands still for a while costs it none: `leases_run_out` ends them.
+        With a `margin` its first child is ended so large a part of the term before the lease.
+        """
         (self.folder / child).mkdir(exist_ok=True)
-        command = [sys.executable, str(HERE / "run.py"), self.url, str(self.folder), str(term_seconds)]
+        command = [sys.executable, str(HERE / "run.py"), self.url, str(self.folder), str(TERM_SECONDS)]
         with (self.folder / "worker.log").open("ab") as log:
             process = subprocess.Popen(
-                [*command, str(self.folder / child)],
+                [*command, str(self.folder / child), *([] if margin is None else [str(margin)])],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
             )
         self.processes.append(process)
         return process
+
+    def leases_run_out(self) -> None:
+        """What comes of it when nobody renews them, at once: every lease is over by the database's clock."""
+        with self.sessions.begin() as session:
+            session.execute(update(LeaseRow).values(expires_at=database_now(session) - timedelta(seconds=1)))
+
+    def lease_ends(self) -> datetime:
+        """When the lease on the device runs out unless it is renewed."""
+        with self.sessions() as session:
+            found = held_until(session, self.device_id)
+        assert found is not None
+        return found
 
     def freeze(self, process: subprocess.Popen[bytes]) -> None:
         """Stop that worker where it is writing nothing, so that what it holds is its lease and no lock."""

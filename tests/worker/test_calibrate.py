@@ -33,9 +33,10 @@ from planner.services.runs import RunDetail, get_run
 from planner.store import leases
 from planner.store.engine import Sessions, database_now
 from planner.store.runs import lease_name
-from planner.worker import calibrate
+from planner.worker import calibrate, heartbeat
 from planner.worker.calibrate import carry_through, wait_for_silent_worker
 from tests.builders import discovery, sample, seen_cpu
+from tests.worker.conftest import wait_for
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 OnEvent = Callable[[Event], None]
@@ -83,7 +84,7 @@ def look(sessions: Sessions, claim: ClaimedRun) -> RunDetail:
         return get_run(session, claim.run_id)
 
 
-def until_stopped(should_stop: ShouldStop, seconds: float = 20) -> float:
+def until_stopped(should_stop: ShouldStop, seconds: float = 120) -> float:
     """Poll as the runner does; after how many seconds the answer was to stop."""
     began = time.monotonic()
     while not should_stop():
@@ -203,10 +204,13 @@ def test_a_claim_that_was_given_up_before_the_start_measures_nothing(sessions: S
     assert carry_through(sessions, claim, measure=measure) is None
 
 
-def test_a_lease_that_cannot_be_renewed_ends_the_child_before_it_runs_out(sessions: Sessions, device_id: str) -> None:
+def test_a_lease_that_cannot_be_renewed_ends_the_child_before_it_runs_out(
+    sessions: Sessions, device_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody blocks the database: the renewal hangs, and the child is told to stop in time all the same."""
+    monkeypatch.setattr(heartbeat, "MARGIN", 0.975)  # of the term: it is ended within three seconds of its two minutes
     queue(sessions, device_id)
-    term = timedelta(seconds=3)
+    term = timedelta(seconds=120)
     claim = take(sessions, device_id, term=term)
     stopped_after: list[float] = []
 
@@ -222,7 +226,7 @@ def test_a_lease_that_cannot_be_renewed_ends_the_child_before_it_runs_out(sessio
         return result(CANCELLED, "stopped on request")
 
     carry_through(sessions, claim, measure=measure, term=term)
-    assert 1.0 < stopped_after[0] < term.total_seconds()
+    assert stopped_after[0] < term.total_seconds()
     run = look(sessions, claim)
     assert (run.state, run.error) == (RunState.LOST, "the lease could not be renewed in time: the database was away")
     assert len(run.samples) == 1
@@ -230,19 +234,24 @@ def test_a_lease_that_cannot_be_renewed_ends_the_child_before_it_runs_out(sessio
 
 def test_the_lease_is_renewed_while_it_measures(sessions: Sessions, device_id: str) -> None:
     queue(sessions, device_id)
-    term = timedelta(seconds=2)
-    claim = take(sessions, device_id, term=term)
+    claim = take(sessions, device_id)
+
+    def ends() -> datetime:
+        with sessions() as session:
+            found = leases.end_of(session, claim.lease.name)
+        assert found is not None
+        return found
 
     def measure(job: ChildJob, on_event: OnEvent, should_stop: ShouldStop) -> ChildResult:
-        until = time.monotonic() + 2.5
-        while time.monotonic() < until:
-            assert not should_stop()
-            time.sleep(0.05)
+        for _ in range(2):
+            before = ends()
+            wait_for(lambda: ends() > before, "the lease to be renewed")  # noqa: B023
+        assert not should_stop()
         for position in range(len(job.benches)):
             on_event(told(claim, position))
         return result(FINISHED)
 
-    assert carry_through(sessions, claim, measure=measure, term=term) is RunState.SUCCEEDED
+    assert carry_through(sessions, claim, measure=measure) is RunState.SUCCEEDED
 
 
 def test_nobody_waits_for_a_device_that_is_free(
@@ -267,20 +276,20 @@ def test_a_silent_worker_is_waited_for_until_its_lease_has_run_out(sessions: Ses
 
 def test_a_worker_that_lives_is_not_waited_for(sessions: Sessions, device_id: str) -> None:
     queue(sessions, device_id)
-    claim = take(sessions, device_id)
+    claim = take(sessions, device_id, term=timedelta(minutes=10))
     ended = threading.Event()
 
     def renew() -> None:
         while not ended.wait(0.2):
             with sessions.begin() as session:
-                assert leases.renew(session, claim.lease, timedelta(seconds=60)) is not None
+                assert leases.renew(session, claim.lease, timedelta(minutes=10)) is not None
 
     thread = threading.Thread(target=renew)
     thread.start()
     try:
-        began = time.monotonic()
         wait_for_silent_worker(sessions, device_id)
-        assert time.monotonic() - began < 5
+        with sessions() as session:
+            assert database_now(session) < claim.lease.expires_at, "it went on long before the lease could have run out"
     finally:
         ended.set()
         thread.join()

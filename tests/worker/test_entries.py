@@ -20,10 +20,10 @@ from planner.worker.entries import Clockwork, new_scheduler
 from planner.worker.identity import Identity
 from planner.worker.leader import LEASE, Leadership
 from tests.builders import discovery, seen_cpu
-from tests.worker.conftest import wait_for
+from tests.worker.conftest import due_an_hour_ago, wait_for
 
 EXPIRED = timedelta(seconds=-1)
-TERM = timedelta(seconds=60)
+TERM = timedelta(minutes=10)
 
 
 @pytest.fixture(autouse=True)
@@ -47,9 +47,14 @@ def started(found: Clockwork) -> Iterator[Clockwork]:
         found.scheduler.shutdown(wait=True)
 
 
-def keep(sessions: Sessions, name: str = "nightly", cron: str = "0 3 * * *", age: timedelta = timedelta(days=6)) -> str:
+def keep(
+    sessions: Sessions,
+    name: str = "nightly",
+    cron: str = "",
+    age: timedelta = timedelta(days=6),
+) -> str:
     """A schedule that was made `age` ago; its id."""
-    request = ScheduleRequest(name=name, cron=cron, timezone="Europe/Berlin", suite="smoke")
+    request = ScheduleRequest(name=name, cron=cron or due_an_hour_ago(), timezone="UTC", suite="smoke")
     with sessions.begin() as session:
         return create_schedule(session, request, datetime.now(UTC) - age).id
 
@@ -65,7 +70,9 @@ def entries(found: Clockwork) -> dict[str, datetime]:
 
 @pytest.mark.fault(2)
 def test_five_missed_due_times_become_one_run_that_says_so(sessions: Sessions) -> None:
-    schedule_id = keep(sessions, cron="0 */4 * * *", age=timedelta(hours=20))
+    due = datetime.now(UTC) - timedelta(hours=1)
+    rule = f"{due.minute} {due.hour % 4}-23/4 * * *"
+    schedule_id = keep(sessions, cron=rule, age=timedelta(hours=20))
     with started(clockwork(sessions, "leader")) as leader:
         leader.lead()
         leader.lead()
@@ -123,7 +130,7 @@ def test_entries_follow_the_schedules(sessions: Sessions) -> None:
     with started(clockwork(sessions, "leader")) as leader:
         leader.lead()
         assert entries(leader) == {}
-        night, noon = keep(sessions), keep(sessions, "noon", "0 12 * * *")
+        night, noon = keep(sessions), keep(sessions, "noon")
         leader.lead()
         with sessions() as session:
             expected = {found.id: found.next_due[0] for found in list_schedules(session, datetime.now(UTC))}
@@ -140,7 +147,7 @@ def test_an_entry_acts_at_its_moment_without_the_leading_loop(sessions: Sessions
         leader.lead()
         schedule_id = keep(sessions)
         leader._set_entries({schedule_id: datetime.now(UTC) + timedelta(milliseconds=300)})
-        wait_for(lambda: runs(sessions), "the entry to fire", 30)
+        wait_for(lambda: runs(sessions), "the entry to fire")
         assert [run.schedule_id for run in runs(sessions)] == [schedule_id]
 
 
@@ -193,6 +200,6 @@ def test_a_wall_clock_set_back_an_hour_does_not_stop_the_leading(sessions: Sessi
     try:
         first = wait_for(end, "the worker to lead")
         with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
-            wait_for(lambda: (end() or first) > first, "the lease to be renewed", 30)
+            wait_for(lambda: (end() or first) > first, "the lease to be renewed")
     finally:
         leader.stop()

@@ -26,9 +26,9 @@ from planner.worker.leader import Leadership
 from planner.worker.main import run_worker
 from tests.builders import NOW, discovery, seen_cpu
 from tests.runs import claimed, finished, known_devices, queued, running
-from tests.worker.conftest import wait_for
+from tests.worker.conftest import due_an_hour_ago, wait_for
 
-TERM = timedelta(seconds=60)
+TERM = timedelta(minutes=10)
 
 
 def no_measuring(_job: ChildJob, _on_event: object, _should_stop: object) -> ChildResult:
@@ -51,7 +51,7 @@ def test_the_start_renews_the_lease_for_a_whole_term(sessions: Sessions) -> None
     with sessions.begin() as session:
         gpu = known_devices(session)[0]
         queued(session, gpu)
-        claim = claimed(session, gpu, term=timedelta(seconds=5))
+        claim = claimed(session, gpu, term=timedelta(seconds=60))
     ends: list[datetime | None] = []
 
     def measure(_job: ChildJob, _on_event: object, _should_stop: object) -> ChildResult:
@@ -86,7 +86,7 @@ def test_a_schedule_that_raises_is_told_and_holds_up_no_other(
         ids = {
             name: create_schedule(
                 session,
-                ScheduleRequest(name=name, cron="0 3 * * *", suite="smoke"),
+                ScheduleRequest(name=name, cron=due_an_hour_ago(), timezone="UTC", suite="smoke"),
                 datetime.now(UTC) - timedelta(days=2),
             ).id
             for name in ("a poisoned", "b sound")

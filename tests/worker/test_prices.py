@@ -31,6 +31,7 @@ from planner.services.price_sources import (
 from planner.services.requests.imports import PriceSourceRequest
 from planner.store.engine import Engine, Sessions, session_factory
 from planner.worker.prices import Refreshing, import_file, import_network, refresh_due_sources
+from tests.worker.conftest import wait_for
 
 RECORDED = Path(__file__).resolve().parent.parent / "readers" / "data"
 LIST = (
@@ -211,7 +212,7 @@ def test_a_due_source_goes_to_one_worker_only(sessions: Sessions, now: datetime)
     claimed: list[list[str]] = []
 
     def claim() -> None:
-        together.wait(timeout=30)
+        together.wait(timeout=120)
         with sessions.begin() as session:
             claimed.append([source.name for source in claim_due_sources(session, now + timedelta(hours=3))])
 
@@ -219,7 +220,7 @@ def test_a_due_source_goes_to_one_worker_only(sessions: Sessions, now: datetime)
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert sorted(claimed) == [[]] * 5 + [["azure"]]
 
 
@@ -302,13 +303,12 @@ def test_the_clock_looks_by_itself_and_stops_when_told(sessions: Sessions) -> No
         set_price_source(session, "gone", PriceSourceRequest(cron="* * * * *"), datetime(2026, 1, 1, tzinfo=UTC))
     refreshing = Refreshing(sessions, every_seconds=0.05)
     refreshing.start()
-    seen = threading.Event()
-    for _ in range(200):
+
+    def told() -> bool:
         with sessions() as session:
-            if list_price_sources(session, datetime.now(UTC))[0].last_error_at is not None:
-                break
-        seen.wait(0.05)
-    refreshing.stop()
-    with sessions() as session:
-        view = list_price_sources(session, datetime.now(UTC))[0]
-    assert view.last_error_at is not None
+            return list_price_sources(session, datetime.now(UTC))[0].last_error_at is not None
+
+    try:
+        wait_for(told, "the source to be asked")
+    finally:
+        refreshing.stop()

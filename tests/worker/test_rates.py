@@ -25,7 +25,7 @@ from planner.worker.prices import refresh_due_sources
 from planner.worker.rates import import_network_rates
 from tests.readers.test_ecb_rates import ecb
 
-SETTINGS = FetchSettings(allow_loopback=True, attempts=1, read_seconds=5)
+SETTINGS = FetchSettings(allow_loopback=True, attempts=1)
 DAY = date(2026, 11, 20)
 
 

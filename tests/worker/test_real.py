@@ -18,9 +18,8 @@ from planner.services.schedules import create_schedule
 from planner.store.engine import make_engine, session_factory
 from tests.worker.conftest import ROOT, wait_for
 
-pytestmark = pytest.mark.timeout(240)
 
-
+@pytest.mark.timeout(600)
 def test_a_due_schedule_calibrates_this_machine_and_leaves_a_fit(sqlite_url: str, tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PLANNER_")}
     environment = {**kept, "PLANNER_HOME": str(tmp_path), "PLANNER_DATABASE_URL": sqlite_url}
@@ -38,11 +37,11 @@ def test_a_due_schedule_calibrates_this_machine_and_leaves_a_fit(sqlite_url: str
             with sessions() as session:
                 return next((run.id for run in list_runs(session) if run.started_at and run.is_final), None)
 
-        run_id = wait_for(ended, "the scheduled run to end", 180)
+        run_id = wait_for(ended, "the scheduled run to end", 400)
         with sessions() as session:
             run, fits = get_run(session, run_id), newest_fits(session)
         worker.send_signal(signal.SIGTERM)
-        _, words = worker.communicate(timeout=30)
+        _, words = worker.communicate(timeout=150)
     finally:
         if worker.poll() is None:
             worker.kill()

@@ -15,10 +15,7 @@ from sqlalchemy import text
 from planner.store.engine import Engine
 from tests.worker.conftest import ROOT, Here, is_alive, wait_for
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="the leash is Linux's"),
-    pytest.mark.timeout(180),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the leash is Linux's")
 
 
 @pytest.mark.fault(16)
@@ -28,6 +25,7 @@ def test_a_frozen_worker_that_wakes_after_its_lease_ran_out_stores_nothing(here:
     frozen = here.start(child="frozen")
     here.child_pid("frozen")
     here.freeze(frozen)
+    here.leases_run_out()
     here.go("frozen")
     here.start(child="next")
     assert here.reaches(run_id, "lost").error == "its worker let the lease run out"
@@ -64,7 +62,7 @@ def planner(url: str, home: Path, *arguments: str) -> subprocess.CompletedProces
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PLANNER_")}
     environment = {**kept, "PLANNER_HOME": str(home), "PLANNER_DATABASE_URL": url}
     command = [sys.executable, "-m", "planner", *arguments]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
 
 
 @pytest.mark.parametrize("revision", ["0000", "from the future"])
