@@ -113,8 +113,7 @@ def _covering_both(document: dict[str, object], rows: Sequence[Case], seen: np.n
 def _trimmed(
     document: dict[str, Any], kind: str, rows: Sequence[Case], seen: np.ndarray, out: np.ndarray, cases: Sequence[Case]
 ) -> float:
-    """The half-width of a class, less where MOST_SEEN of the rows that the fit has seen and NEW_COVERAGE of those
-    without their source, told by nobody else or not, need no more."""
+    """The half-width of a class, trimmed to what its rows need, told by nobody else or not."""
     width = float(document["range"][kind]["half_width"])
     with using(document):
         whole = np.array([case.width() for case in rows])
@@ -122,8 +121,14 @@ def _trimmed(
     strange = _extra_width(document, rows, cases) ** 2
     needed = np.sqrt(np.maximum(seen**2 - beside, 0.0))
     new = np.sqrt(np.maximum(out**2 - beside - strange, 0.0))
+    return trimmed(width, needed, new)
+
+
+def trimmed(width: float, needed: np.ndarray, new: np.ndarray) -> float:
+    """A half-width, less where MOST_SEEN of the rows that the fit has seen (`needed` of each) and NEW_COVERAGE of those
+    without their source (`new` of each) need no more."""
     return min(
-        width, max(float(np.quantile(needed, MOST_SEEN)), covering(new.tolist(), [1.0] * len(rows), NEW_COVERAGE))
+        width, max(float(np.quantile(needed, MOST_SEEN)), covering(new.tolist(), [1.0] * new.size, NEW_COVERAGE))
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.robust_fit import Loss, covering, solve
 from benchmarks.serving_cases import Facts, using
 from benchmarks.serving_parameters import FACTS, every_parameter, latent_moves
+from benchmarks.serving_widths import MOST_SEEN, NEW_COVERAGE, trimmed
 from planner.estimates.priors import load_priors
 from planner.estimates.priors.serving import load_serving_priors, read_serving_priors
 from planner.estimates.serving_ranges import ServingClass
@@ -61,6 +62,15 @@ def test_a_covering_width_holds_as_many_as_asked_and_no_fewer() -> None:
     assert 0.9 <= sum(abs(error) <= width for error in errors) / 200 <= 0.92
     assert covering([0.5], [1.0], 0.9) == 0.5
     assert covering([0.1, 0.2, 5.0], [100.0, 100.0, 1.0], 0.6) == 0.2  # what weighs little is left outside
+
+
+def test_a_width_is_trimmed_to_what_both_kinds_of_rows_need_and_never_widened() -> None:
+    seen, new = np.linspace(0.0, 0.2, 101), np.linspace(0.0, 0.4, 101)
+    found = trimmed(1.0, seen, new)
+    assert found < 1.0
+    assert NEW_COVERAGE <= np.mean(new <= found) < 0.9  # rows without their source decide
+    assert np.mean(seen <= trimmed(1.0, seen, new / 10.0)) == pytest.approx(MOST_SEEN, abs=0.01)
+    assert trimmed(0.1, seen, new) == 0.1
 
 
 def test_the_estimator_takes_other_facts_and_gives_the_packaged_ones_back() -> None:
