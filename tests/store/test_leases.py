@@ -177,10 +177,12 @@ engine = make_engine(sys.argv[1])
 sessions = session_factory(engine)
 print("ready", flush=True)
 sys.stdin.readline()
-for number in range(20):
+num_held = 0
+while num_held < 7:
     with sessions.begin() as session:
-        lease = leases.claim(session, "device:GPU-1", sys.argv[2], "boot-1", timedelta(seconds=30))
+        lease = leases.claim(session, "device:GPU-1", sys.argv[2], "boot-1", timedelta(seconds=120))
     if lease is not None:
+        num_held += 1
         print(lease.fence, flush=True)
         with sessions.begin() as session:
             leases.release(session, lease)
@@ -217,8 +219,7 @@ def test_processes_that_claim_and_release_in_turns_never_share_a_fence(any_url: 
             process.kill()
             process.communicate()
     fences = sorted(int(line) for output in outputs for line in output.split())
-    assert fences == list(range(1, len(fences) + 1))
-    assert len(fences) >= 20
+    assert fences == list(range(1, 3 * 7 + 1))
     engine = make_engine(any_url)
     with session_factory(engine).begin() as session:
         assert held(session, "last").fence == len(fences) + 1
